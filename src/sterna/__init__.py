@@ -1,0 +1,77 @@
+"""Sterna: transfer learning that says what the transfer was worth.
+
+Names are imported when they are used, so that ``import sterna`` costs no torch and no pandas.
+
+>>> import sterna
+>>> target = sterna.load_domain("photos/")                          # doctest: +SKIP
+>>> source = sterna.load_source("timm/resnet50.a1_in1k")            # doctest: +SKIP
+>>> result = sterna.transfer(source, target, method="fine-tuning")  # doctest: +SKIP
+>>> result.gain                                                     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sterna.domains import Domain as Domain
+    from sterna.domains import load_domain as load_domain
+    from sterna.errors import RequestError as RequestError
+    from sterna.errors import RunError as RunError
+    from sterna.errors import SternaError as SternaError
+    from sterna.methods import list_methods as list_methods
+    from sterna.sources import Source as Source
+    from sterna.sources import list_sources as list_sources
+    from sterna.sources import load_source as load_source
+    from sterna.transfer import Transfer as Transfer
+    from sterna.transfer import load_transfer as load_transfer
+    from sterna.transfer import transfer as transfer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Domain": "sterna.domains",
+    "load_domain": "sterna.domains",
+    "Source": "sterna.sources",
+    "load_source": "sterna.sources",
+    "list_sources": "sterna.sources",
+    "list_methods": "sterna.methods",
+    "transfer": "sterna.transfer",
+    "Transfer": "sterna.transfer",
+    "load_transfer": "sterna.transfer",
+    "SternaError": "sterna.errors",
+    "RequestError": "sterna.errors",
+    "RunError": "sterna.errors",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sterna' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+class _Package(ModuleType):
+    """`sterna.transfer` stays the function, whoever imports the file ``transfer.py`` first.
+
+    Python binds a submodule to its package's attribute of the same name once the submodule is loaded.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "transfer" and isinstance(value, ModuleType):
+            value = value.transfer
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
