@@ -1,0 +1,55 @@
+# make demo   ImageNet features moved to chest X-rays, beside strong controls: a table, and a report
+# make test   the tests
+# Both set up all they need by themselves, in .venv, from Python 3.11 or newer; the rest is for those who work on Sterna.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# .venv is current while what it was made from has not changed.
+KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
+DEMO := .venv/.ready-demo-$(KEY)
+DEV := .venv/.ready-dev-$(KEY)
+
+.PHONY: demo test lint types contracts docs bench format clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+demo: $(DEMO)
+	@$(BIN)/sterna demo
+
+test: $(DEV)
+	@$(BIN)/python -m pytest
+
+lint: $(DEV)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(DEV)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(DEV)
+	@$(BIN)/mypy
+
+contracts: $(DEV)
+	@$(BIN)/lint-imports
+
+docs: $(DEV)
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "docs: site/index.html"
+
+# Takes hours on two cores; one measurement: make bench ONLY=hymenoptera
+bench: $(DEV)
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+$(DEMO):
+	@PYTHON="$(PYTHON)" sh .ci/setup "sterna[demo]" $@
+
+# The tests need what the demo needs, so one .venv serves both.
+$(DEV):
+	@PYTHON="$(PYTHON)" sh .ci/setup "sterna[all,dev]" $@
+	@touch $(DEMO)
+
+clean:
+	rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
