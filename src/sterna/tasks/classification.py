@@ -1,0 +1,199 @@
+"""One class out of two or more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sterna.errors import RequestError, closest
+from sterna.tasks.metrics import (
+    EPSILON,
+    Codes,
+    Floats,
+    Groups,
+    Mask,
+    Ranking,
+    Scorer,
+    calibration_error,
+    calibration_gaps,
+    class_scores,
+    log_softmax,
+    macro,
+    macro_ranking,
+    ratio,
+    weighted_mean,
+)
+from sterna.tasks.task import Task
+from sterna.tasks.task import weighted_mean as weighted_mean_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "ece")
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    r"""One class out of two or more.
+
+    Targets are class codes, int64 ``(n,)``, with -1 for an unlabelled row; outputs are logits ``(n, k)``.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        The names, in the order of the codes. Of two classes, the second is the positive one.
+    metric : str
+        The primary metric.
+
+    Notes
+    -----
+    Metrics, for true class :math:`y_i`, answer :math:`\hat y_i` and probabilities :math:`p_{ic}` of row i:
+
+    - ``accuracy``: share of rows with :math:`\hat y_i = y_i`;
+    - ``precision[c]``, ``recall[c]``, ``f1[c]`` of each class (0 where the denominator is empty);
+    - ``balanced_accuracy``: mean recall of the classes that have rows;
+    - ``macro_f1``: mean F1 of the classes that occur, among the rows or among the answers;
+    - ``auroc``, ``average_precision``: of the second class of two; with more classes the mean of each class against the
+      rest, over the classes that have rows (0.5 and 0 if no class can be ranked). See `sterna.tasks.metrics.Ranking`;
+    - ``log_loss``: mean of :math:`-\log p_{i y_i}`, probabilities clipped at 2.2e-16;
+    - ``ece``: expected calibration error of the top probability, 15 equal bins; see
+      `sterna.tasks.metrics.calibration_gaps`.
+    """
+
+    classes: tuple[str, ...]
+    metric: str = "accuracy"
+    id: ClassVar[str] = "classification"
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than two classes, repeated classes and unknown metrics."""
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if len(self.classes) < 2:
+            raise RequestError(f"A classification needs two classes or more, but there is only {list(self.classes)}.")
+        if len(set(self.classes)) < len(self.classes):
+            raise RequestError(f"The classes {list(self.classes)} name one class twice.")
+        self._known_metric(self.metric)
+
+    @property
+    def outputs(self) -> int:
+        """One logit a class."""
+        return len(self.classes)
+
+    def encode(self, labels: np.ndarray[Any, Any]) -> Codes:
+        """Class codes ``(n,)``, int64; -1 for an unlabelled row (None, an empty string, NaN).
+
+        Raises
+        ------
+        RequestError
+            If a label is none of the classes.
+        """
+        labels = np.asarray(labels)
+        if labels.ndim != 1:
+            raise RequestError(f"labels have the shape {labels.shape}, but a classification takes one label a row.")
+        code = {name: i for i, name in enumerate(self.classes)}
+        if labels.dtype != object:
+            values, inverse = np.unique(labels, return_inverse=True)
+            return np.array([self._code(value, code) for value in values], dtype=np.int64)[inverse]
+        return np.array([code[x] if x in code else self._code(x, code) for x in labels], dtype=np.int64)
+
+    def _code(self, label: Any, code: dict[str, int]) -> int:
+        name = class_name(label)
+        if name is None:
+            return -1
+        if name not in code:
+            raise RequestError(
+                f"The label {name!r} is none of the classes {', '.join(self.classes[:20])}."
+                f"{closest(name, self.classes)}"
+            )
+        return code[name]
+
+    def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
+        """Rows whose code is not negative."""
+        known: Mask = np.asarray(targets) >= 0
+        return known
+
+    def loss(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+    ) -> Tensor:
+        r"""Cross-entropy of the labelled rows.
+
+        .. math:: \frac{\sum_i w_i \left(-\sum_c q_{ic} \log p_{ic}\right)}{\sum_i w_i}, \quad
+                  q_{ic} = (1 - \epsilon) [c = y_i] + \epsilon / k
+        """
+        from torch.nn import functional
+
+        losses = functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=label_smoothing)
+        return weighted_mean_loss(losses, weights)
+
+    def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
+        """Softmax of the outputs, ``(n, k)``."""
+        probabilities: Floats = np.exp(log_softmax(self._checked_outputs(outputs)))
+        return probabilities
+
+    def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The most probable class of each row, object ``(n,)``."""
+        names: np.ndarray[Any, Any] = np.array(self.classes, dtype=object)
+        return names.take(self._checked_outputs(outputs).argmax(axis=1))
+
+    def metric_names(self) -> tuple[str, ...]:
+        """The overall metrics, then precision, recall and F1 of each class."""
+        return (*_OVERALL, *(f"{kind}[{c}]" for c in self.classes for kind in ("precision", "recall", "f1")))
+
+    def scorer(
+        self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
+    ) -> Scorer:
+        """Prepare the metrics of outputs ``(n, k)`` against codes ``(n,)``."""
+        wanted = self._wanted(names)
+        logits = self._checked_outputs(outputs, targets)
+        codes: Codes = np.asarray(targets, dtype=np.int64)
+        k, answers, log_p = self.outputs, logits.argmax(axis=1), log_softmax(logits)
+        right = Groups.of(codes, k, among=answers == codes)
+        answered, actual = Groups.of(answers, k), Groups.of(codes, k)
+        gaps = calibration_gaps(np.exp(log_p.max(axis=1)), answers == codes)
+        losses = -np.maximum(log_p[np.arange(len(codes)), codes], np.log(EPSILON))
+        rankings = self._rankings(logits, log_p, codes) if {"auroc", "average_precision"} & set(wanted) else []
+
+        def score(weights: np.ndarray[Any, Any]) -> dict[str, Floats]:
+            weights = np.asarray(weights, dtype=np.float64)
+            true, all_actual = right.sums(weights), actual.sums(weights)
+            all_answered = answered.sums(weights)
+            precision, recall, f1 = class_scores(true, all_answered, all_actual)
+            values = {
+                "accuracy": ratio(true.sum(axis=1), weights.sum(axis=1)),
+                "balanced_accuracy": macro(recall, all_actual > 0),
+                "macro_f1": macro(f1, all_actual + all_answered > 0),
+                "log_loss": weighted_mean(weights, losses),
+                "ece": calibration_error(weights, gaps),
+            }
+            if rankings:
+                values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
+            for i, name in enumerate(self.classes):
+                values[f"precision[{name}]"] = precision[:, i]
+                values[f"recall[{name}]"], values[f"f1[{name}]"] = recall[:, i], f1[:, i]
+            return {name: values[name] for name in wanted}
+
+        return score
+
+    def _rankings(self, logits: Floats, log_p: Floats, codes: Codes) -> list[Ranking]:
+        if self.outputs == 2:
+            # The log-odds rank as the probability does, and are not tied where it rounds to 1.
+            return [Ranking.of(logits[:, 1] - logits[:, 0], codes == 1)]
+        return [Ranking.of(log_p[:, c], codes == c) for c in range(self.outputs)]
+
+    def state(self) -> dict[str, Any]:
+        """``{"id", "classes", "metric"}``."""
+        return {"id": self.id, "classes": list(self.classes), "metric": self.metric}
+
+
+def class_name(label: Any) -> str | None:
+    """The class a label names: text as it is, ``2.0`` as ``"2"``; None where there is no label."""
+    if label is None or isinstance(label, str):
+        return label or None
+    if isinstance(label, (bool, np.bool_)):
+        return str(bool(label))
+    number = float(label)
+    if np.isnan(number):
+        return None
+    return str(int(number)) if number.is_integer() else repr(number)

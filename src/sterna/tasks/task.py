@@ -1,0 +1,172 @@
+"""The contract of a task: what is asked of an input, and how an answer is learnt and scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sterna.errors import RequestError, RunError, closest
+from sterna.tasks.metrics import Floats, Mask, Scorer, chunks
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_ERRORS = frozenset({"log_loss", "ece", "mse", "rmse", "mae"})
+
+
+class Task(ABC):
+    """What is asked of an input: encodes labels, and gives the head, the loss, the answers and the metrics.
+
+    Attributes
+    ----------
+    id : str
+        ``"classification"``, ``"multilabel"`` or ``"regression"``.
+    metric : str
+        The primary metric, one of `metric_names`.
+    """
+
+    id: ClassVar[str]
+    metric: str
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """How many numbers the head gives for a row (o)."""
+
+    @abstractmethod
+    def encode(self, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Turn a Domain's labels into targets, one a row; see each task for their form."""
+
+    @abstractmethod
+    def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
+        """Which encoded targets are labels, ``(n,)``."""
+
+    @abstractmethod
+    def loss(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """The loss of labelled rows, a scalar: the weighted mean, or the plain mean without weights ``(n,)``."""
+
+    @abstractmethod
+    def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
+        """Probabilities of the classes, ``(n, k)``."""
+
+    @abstractmethod
+    def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """What a person is told, one a row."""
+
+    @abstractmethod
+    def metric_names(self) -> tuple[str, ...]:
+        """Every metric of this task, the usual primary ones first."""
+
+    @abstractmethod
+    def scorer(
+        self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
+    ) -> Scorer:
+        """Prepare the metrics (all, or those named) of outputs ``(n, o)``; call it with weights ``(b, n)``.
+
+        For many resamples in several calls: what does not depend on the weights is done here, once.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All it takes to build it again, as JSON; see `task_from_state`."""
+
+    def head(self, width: int) -> nn.Linear:
+        """A fresh linear layer from features ``(n, width)`` to outputs ``(n, o)``."""
+        from torch import nn
+
+        return nn.Linear(width, self.outputs)
+
+    def metrics(
+        self,
+        outputs: np.ndarray[Any, Any],
+        targets: np.ndarray[Any, Any],
+        weights: np.ndarray[Any, Any] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Floats]:
+        """Every metric (or those named) for each resample.
+
+        Parameters
+        ----------
+        outputs : ndarray, shape (n, o)
+            The head's outputs: logits or log-probabilities; standardised values for a regression.
+        targets : ndarray, shape (n,) or (n, k)
+            Encoded labels of the same rows, all labelled.
+        weights : ndarray, shape (B, n), optional
+            How often each resample drew each row; without them, every row once (B = 1).
+
+        Returns
+        -------
+        dict of str to ndarray, shape (B,)
+            In the order of `metric_names`. Memory stays near 100 MB beside the arguments.
+
+        Raises
+        ------
+        RequestError
+            If the shapes do not fit, a row is unlabelled, or a metric is unknown.
+        RunError
+            If an output is NaN or infinite.
+        """
+        score = self.scorer(outputs, targets, names)
+        if weights is None:
+            weights = np.ones((1, len(outputs)))
+        if weights.ndim != 2 or weights.shape[1] != len(outputs):
+            raise RequestError(f"weights have the shape {weights.shape}, but (resamples, {len(outputs)}) was expected.")
+        parts = [score(weights[part]) for part in chunks(len(weights), len(outputs))]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def higher_is_better(self, name: str) -> bool:
+        """Whether a larger value of the metric is better; false for errors and losses."""
+        return self._known_metric(name) not in _ERRORS
+
+    def _known_metric(self, name: str) -> str:
+        known = self.metric_names()
+        if name not in known:
+            usual = ", ".join(n for n in known if "[" not in n)
+            raise RequestError(f"The metric {name!r} is unknown for {self.id}; it has {usual}.{closest(name, known)}")
+        return name
+
+    def _wanted(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        return self.metric_names() if names is None else tuple(self._known_metric(name) for name in names)
+
+    def _checked_outputs(self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any] | None = None) -> Floats:
+        """Outputs as float64 ``(n, o)``, or one sentence that says what is wrong with them.
+
+        Minus infinity is let through: it is the logarithm of a probability of 0, which a fitted estimator may give.
+        """
+        values: Floats = np.asarray(outputs, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != self.outputs:
+            raise RequestError(
+                f"outputs have the shape {values.shape}, but (rows, {self.outputs}) was expected for this {self.id}."
+            )
+        bad = np.isnan(values).any(axis=1) | np.isposinf(values).any(axis=1) | (values == -np.inf).all(axis=1)
+        if bad.any():
+            raise RunError(
+                f"The outputs of {int(bad.sum())} of {len(values)} rows are not finite "
+                f"(first: row {int(bad.argmax())}); the training has diverged: try a lower learning rate."
+            )
+        if targets is not None:
+            self._check_targets(len(values), targets)
+        return values
+
+    def _check_targets(self, rows: int, targets: np.ndarray[Any, Any]) -> None:
+        if len(targets) != rows or rows == 0:
+            raise RequestError(f"There are {len(targets)} targets for {rows} rows of outputs; one a row was expected.")
+        missing = ~self.labelled(targets)
+        if missing.any():
+            raise RequestError(
+                f"{int(missing.sum())} of {rows} rows to score have no label (first: row {int(missing.argmax())}); "
+                "score labelled rows only."
+            )
+
+
+def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean of the losses ``(n,)``, weighted where weights ``(n,)`` are given; 0 if no row has any weight."""
+    if weights is None:
+        return losses.mean()
+    weights = weights.to(losses.dtype)
+    return (weights * losses).sum() / weights.sum().clamp_min(1e-12)
