@@ -1,0 +1,173 @@
+"""Cells: what one column's values are (numbers, dates, words), parsed a whole column at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sterna.errors import RequestError
+
+Array = np.ndarray[Any, Any]
+
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
+"""What counts as a missing cell in a table column (in a label or a text, only an empty cell does)."""
+
+_MISSING = pa.array(MISSING, pa.large_string())
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+def plain(column: pd.Series[Any], where: str) -> pd.Series[Any]:
+    """The column as one of: strings (``str``), ``float64``, or naive UTC ``datetime64``.
+
+    Booleans and pandas categories become strings, time spans become days.
+
+    Parameters
+    ----------
+    column
+        Any column of a DataFrame, shape ``(n,)``.
+    where
+        How an error names it: ``"column 'age' of heart.csv"``.
+
+    Raises
+    ------
+    RequestError
+        If a cell holds a list, a mapping, bytes or a complex number.
+    """
+    kind = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return _naive(column)
+    if pd.api.types.is_timedelta64_dtype(kind):
+        return column / pd.Timedelta(days=1)
+    if pd.api.types.is_bool_dtype(kind) or isinstance(kind, pd.CategoricalDtype):
+        return _strings(column.astype(object))
+    if pd.api.types.is_complex_dtype(kind):
+        raise RequestError(f"{_capital(where)} holds complex numbers; give their parts as two number columns.")
+    if pd.api.types.is_numeric_dtype(kind):
+        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index, name=column.name)
+    return column if kind == "str" else _plain_objects(column, where)
+
+
+def _plain_objects(column: pd.Series[Any], where: str) -> pd.Series[Any]:
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
+        return pd.to_numeric(column, errors="coerce").astype(np.float64)
+    if kind in ("date", "datetime", "datetime64"):
+        return _naive(pd.to_datetime(column, utc=True))
+    nested = column.map(lambda cell: isinstance(cell, list | tuple | dict | set | bytes | np.ndarray))
+    if nested.any():
+        cell = column[nested].iloc[0]
+        raise RequestError(
+            f"{_capital(where)} holds nested values ({type(cell).__name__}); a table column holds one number, word or date "
+            f"a row: leave it out with drop=[{str(column.name)!r}]."
+        )
+    return column.astype("str") if kind == "string" else _strings(column)
+
+
+def _strings(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Any scalars as words; a whole number is written without a point, so that 1 and 1.0 are one word."""
+
+    def word(cell: Any) -> str:
+        if isinstance(cell, float | np.floating) and float(cell).is_integer():
+            return str(int(cell))
+        return str(cell)
+
+    return column.map(word, na_action="ignore").astype("str")
+
+
+def _naive(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+
+
+def _capital(where: str) -> str:
+    return where[:1].upper() + where[1:]
+
+
+def clean(strings: pd.Series[Any]) -> pa.Array:
+    """Trimmed strings ``(n,)``, with null for every missing cell."""
+    cells = pa.array(strings, pa.large_string(), from_pandas=True)
+    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    cells = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.is_in(cells, _MISSING), pa.scalar(None, pa.large_string()), cells)
+
+
+def series(cells: pa.Array, index: pd.Index[Any], name: str) -> pd.Series[Any]:
+    """Arrow strings as a pandas column."""
+    return pd.Series(cells.to_pandas().array, index=index, name=name, dtype="str")
+
+
+def numbers(cells: pa.Array) -> Array | None:
+    """Strings as float64 ``(n,)`` (NaN where missing), or ``None`` when any of them is not a plain number."""
+    try:
+        return np.asarray(pc.fill_null(pc.cast(cells, pa.float64()), np.nan).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid:
+        return None
+
+
+def number_like(cells: pa.Array) -> Array:
+    """Which strings are plain numbers, ``(n,)`` bool; a missing cell is not."""
+    found = pc.fill_null(pc.match_substring_regex(cells, _NUMBER), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False))
+
+
+def has_codes(cells: pa.Array) -> bool:
+    """Whether some number is written with a leading zero, as post codes are: then they are words."""
+    return bool(pc.any(pc.match_substring_regex(cells, r"^0\d+$")).as_py())
+
+
+def words(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A plain column as words: numbers without a needless ``.0``, dates in ISO form, missing cells null."""
+    if column.dtype == "str":
+        cells = clean(column)
+        values = numbers(cells)
+        if values is None or has_codes(cells):
+            return series(cells, column.index, str(column.name))
+        column = pd.Series(values, column.index, name=column.name)
+    codes, distinct = pd.factorize(column)
+    names = _strings(pd.Series(distinct, dtype=object)) if len(distinct) else pd.Series([], dtype="str")
+    return names.reindex(codes).set_axis(column.index).rename(column.name)
+
+
+_DATE_START = re.compile(r"^(\d{4}[-/.年]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})")
+_TIMES = ("", " %H:%M", " %H:%M:%S")
+
+
+def dates(cells: pa.Array, compact: bool = False) -> tuple[Array | None, bool]:
+    """Strings as ``datetime64[us]`` ``(n,)``, or ``None``; and whether day and month could not be told apart.
+
+    ISO 8601, ``2024/1/31``, ``2024.1.31``, ``2024年1月31日``, ``31.1.2024`` and day/month/year in either order when the
+    values leave only one reading; `compact` also takes ``20240131``.
+    """
+    distinct = cells.dictionary_encode()
+    values = pd.Series(distinct.dictionary.to_pandas(), dtype="str")
+    if not len(values) or not (compact or _DATE_START.match(values.iloc[0])):
+        return None, False
+    first = [f"%Y{s}%m{s}%d" for s in "-/."] + ["%Y年%m月%d日", "%d.%m.%Y"] + (["%Y%m%d"] if compact else [])
+    parsed = _parsed(values, "ISO8601") if not compact or not values.str.fullmatch(r"\d{8}").all() else None
+    for pattern in first:
+        parsed = _with_times(values, pattern) if parsed is None else parsed
+    if parsed is None:
+        readings = [_with_times(values, p) for s in "/-" for p in (f"%d{s}%m{s}%Y", f"%m{s}%d{s}%Y")]
+        possible = [r for r in readings if r is not None]
+        if len(possible) > 1 and not (possible[0] == possible[1]).all():
+            return None, True
+        parsed = possible[0] if possible else None
+    if parsed is None:
+        return None, False
+    codes = pc.fill_null(distinct.indices, -1).to_numpy(zero_copy_only=False)
+    return np.append(parsed, np.datetime64("NaT", "us"))[codes], False
+
+
+def _with_times(values: pd.Series[Any], pattern: str) -> Array | None:
+    return next((p for time in _TIMES if (p := _parsed(values, pattern + time)) is not None), None)
+
+
+def _parsed(values: pd.Series[Any], pattern: str) -> Array | None:
+    if pd.isna(pd.to_datetime(values.iloc[:1], format=pattern, utc=True, errors="coerce")).any():
+        return None
+    found = pd.to_datetime(values, format=pattern, utc=True, errors="coerce")
+    return None if found.isna().any() else found.dt.tz_localize(None).to_numpy("datetime64[us]")

@@ -1,0 +1,76 @@
+"""Texts, one a row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from sterna.domains.inputs import Inputs, Kind, Rows
+from sterna.errors import RequestError
+
+
+class TextInputs(Inputs):
+    """Texts held in memory.
+
+    Parameters
+    ----------
+    texts
+        One string a row, ``(n,)``.
+    names
+        What a person would call each row, ``(n,)``; the row numbers by default.
+
+    Raises
+    ------
+    RequestError
+        If something among them is not a string.
+
+    >>> inputs = TextInputs(["a tern", "a gull"])
+    >>> inputs.take(np.array([1]))[0]
+    'a gull'
+    """
+
+    kind: ClassVar[Kind] = "text"
+
+    def __init__(self, texts: Iterable[str], names: Sequence[str] | None = None) -> None:
+        self.texts: tuple[str, ...] = tuple(texts)
+        for row, text in enumerate(self.texts):
+            if not isinstance(text, str):
+                raise RequestError(f"Texts must be strings, but row {row} is {text!r} ({type(text).__name__}).")
+        self._names = None if names is None else tuple(names)
+        if self._names is not None and len(self._names) != len(self.texts):
+            raise RequestError(f"There are {len(self._names)} names for {len(self.texts)} texts; give one name a text.")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, row: int) -> str:
+        return self.texts[row]
+
+    def __repr__(self) -> str:
+        return f"TextInputs({len(self)} texts)"
+
+    def take(self, rows: Rows) -> TextInputs:
+        names = self.names()
+        chosen = np.asarray(rows).tolist()
+        return TextInputs([self.texts[r] for r in chosen], [names[r] for r in chosen])
+
+    def keys(self) -> list[str]:
+        return [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self.texts]
+
+    def fingerprint(self) -> str:
+        digest = hashlib.blake2b(b"text", digest_size=16)
+        for text in self.texts:
+            encoded = _bytes(text)
+            digest.update(len(encoded).to_bytes(8, "little"))
+            digest.update(encoded)
+        return digest.hexdigest()
+
+    def names(self) -> list[str]:
+        return [str(i) for i in range(len(self))] if self._names is None else list(self._names)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
