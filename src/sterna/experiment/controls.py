@@ -1,0 +1,63 @@
+"""Which controls stand beside a method, and which of them the headline gain is against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from sterna.errors import RequestError
+from sterna.methods.controls.source_only import answers
+from sterna.methods.method import Method, Needs, make_method, method_class, method_ids
+from sterna.sources.source import Source
+from sterna.tasks.task import Task
+
+AUTOMATIC = {"images": ("target-only", "scratch"), "table": ("target-only", "scratch"), "text": ("target-only",)}
+"""Controls that need target labels, by kind of data. A text encoder trained from a random start on few texts is a
+weak control and a dear one, so for text it runs only when asked for."""
+
+
+def control_methods(
+    asked: Sequence[str], method: Method, kind: str, source: Source | None, task: Task, have: Needs
+) -> list[Method]:
+    """The controls of a run.
+
+    Parameters
+    ----------
+    asked
+        Ids, ``["auto"]`` or ``["none"]``.
+    have
+        What there is: a control that cannot run is left out of ``auto``, and refused where it was asked for.
+
+    Raises
+    ------
+    RequestError
+        If an id is unknown, or is not a control.
+    """
+    if list(asked) == ["none"]:
+        return []
+    if list(asked) == ["auto"]:
+        names = [*AUTOMATIC[kind], *(["source-only"] if answers(source, task) else [])]
+        names = [n for n in names if n != method.id() and not method_class(n).needs & ~have]
+        return [make_method(name) for name in names]
+    known = [name for name, module in method_ids().items() if ".controls." in module]
+    for name in asked:
+        if name not in known:
+            raise RequestError(
+                f"control {name!r} is not one of the controls: {', '.join(known)} (or auto, or none alone)."
+            )
+    return [make_method(name) for name in dict.fromkeys(asked) if name != method.id()]
+
+
+def headline_control(controls: Sequence[str], validation: Mapping[str, float], rows: int) -> tuple[str, str]:
+    """The control the headline gain is against, and which labels chose it.
+
+    The best on the validation rows; without any, the first of target-only, source-only and the others.
+    """
+    if len(controls) == 1:
+        return controls[0], "the only control"
+    scored = {name: validation[name] for name in controls if not math.isnan(validation.get(name, math.nan))}
+    if scored:
+        best = max(scored, key=lambda name: scored[name])
+        return best, f"validation: {rows} labelled target examples"
+    order = sorted(controls, key=lambda name: ("target-only", "source-only").index(name) if "only" in name else 2)
+    return order[0], "no label: there are no validation rows"

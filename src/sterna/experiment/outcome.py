@@ -1,0 +1,178 @@
+"""What a transfer gives back: a network, and the evidence for it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.domains import Domain, load_domain
+from sterna.errors import RequestError
+from sterna.evaluation import Gain, Score, score
+from sterna.experiment.problem import evaluation_task
+from sterna.experiment.units import in_user_units
+from sterna.files import explained
+from sterna.networks.network import Network
+from sterna.report import write_report
+from sterna.store.run import RunFolder
+from sterna.tasks.task import Task
+from sterna.training.trainer import Trainer
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Transfer:
+    """The outcome of :func:`sterna.transfer`.
+
+    Attributes
+    ----------
+    record
+        All that is known of the run, as ``sterna transfer --json`` prints it.
+    folder
+        The run folder.
+    """
+
+    record: Mapping[str, Any]
+    folder: RunFolder
+    _temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    def __repr__(self) -> str:
+        metric = self.record["task"]["metric"]
+        found = self.scores[metric]
+        gain = f", gain {self.gain.value:+.3f} ({self.gain.verdict})" if self.gain else ""
+        return f"Transfer({self.method}: {metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]{gain})"
+
+    @property
+    def method(self) -> str:
+        """Id of the method."""
+        return str(self.record["method"])
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Every metric on the test split, with its 95 % interval."""
+        return _scores(self.record["scores"])
+
+    @property
+    def controls(self) -> dict[str, dict[str, Score]]:
+        """The same for each control."""
+        return {name: _scores(found) for name, found in self.record["controls"].items()}
+
+    @property
+    def gain(self) -> Gain | None:
+        """What the transfer was worth against the headline control; ``None`` without controls."""
+        return Gain(**self.record["gain"]) if self.record["gain"] else None
+
+    @property
+    def gains(self) -> dict[str, Gain]:
+        """The gain against each control."""
+        return {name: Gain(**found) for name, found in self.record["gains"].items()}
+
+    @property
+    def selected_by(self) -> str:
+        """Which labels chose the model."""
+        return str(self.record["selected_by"])
+
+    @cached_property
+    def network(self) -> Network:
+        """The network (of the first seed)."""
+        return self.folder.load_network()
+
+    @property
+    def task(self) -> Task:
+        """What it answers."""
+        assert self.network.task is not None
+        return self.network.task
+
+    def predict(self, inputs: Any) -> Array:
+        """The answer for each input: class names ``(n,)``, numbers ``(n,)``, or yes and no ``(n, k)``.
+
+        Parameters
+        ----------
+        inputs
+            A path or spec, a Domain, a DataFrame, an array of images, or a list of texts.
+        """
+        return self.task.answers(self.outputs(inputs))
+
+    def predict_proba(self, inputs: Any) -> Array:
+        """Probability of each class, ``(n, k)``, in the order of ``result.task.classes``."""
+        return self.task.probabilities(self.outputs(inputs))
+
+    def outputs(self, inputs: Any) -> Array:
+        """What the head gives, ``(n, o)``."""
+        domain = as_domain(inputs)
+        if domain.kind != self.network.preparation.kind:
+            raise RequestError(
+                f"{domain.name} holds {domain.kind}, but this run learnt from {self.network.preparation.kind}."
+            )
+        return Trainer().outputs(self.network, domain.inputs)
+
+    def score(self, domain: Any) -> dict[str, Score]:
+        """Every metric on a labelled Domain, with its interval.
+
+        Raises
+        ------
+        RequestError
+            If no row has a label, or a label is a class the run does not know.
+        """
+        asked = as_domain(domain)
+        rows = np.flatnonzero(asked.labelled())
+        if asked.labels is None or not len(rows):
+            raise RequestError(f"{asked.name} has no labelled row, so nothing can be scored; use predict instead.")
+        task, some = evaluation_task(self.task), asked.take(rows)
+        assert some.labels is not None
+        targets = task.encode(some.labels)
+        return score(task, [in_user_units(self.task, self.outputs(some))], targets)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the run folder; the copy is what :func:`sterna.load_transfer` reads.
+
+        Raises
+        ------
+        RequestError
+            If the folder exists already.
+        """
+        path = Path(folder)
+        if path.exists():
+            raise RequestError(f"The folder {str(path)!r} exists already; name another.")
+        with explained(path):
+            shutil.copytree(self.folder.path, path)
+        return path
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML file about the run."""
+        return write_report([self.folder.path], Path(path))
+
+
+def load_transfer(folder: str | Path) -> Transfer:
+    """The outcome that was saved in a run folder.
+
+    Raises
+    ------
+    RequestError
+        If the folder is missing or is not a finished run.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise RequestError(f"There is no run folder {str(path)!r}.")
+    run = RunFolder(path)
+    return Transfer(run.read_json("manifest.json"), run)
+
+
+def as_domain(data: Any) -> Domain:
+    """A Domain from whatever a user has at hand; labels are not looked for in a file."""
+    if isinstance(data, Domain):
+        return data
+    if isinstance(data, (str, Path)):
+        return load_domain(data)
+    return Domain.from_arrays(data)
+
+
+def _scores(found: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:
+    return {name: Score(**value) for name, value in found.items()}

@@ -1,0 +1,117 @@
+"""From a Domain and a split to what a method may see: the test rows are not in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.balance import class_weights, is_imbalanced, sampler_weights
+from sterna.domains.domain import Domain
+from sterna.domains.splits import Splits
+from sterna.errors import RequestError
+from sterna.methods.method import Array, Needs, Problem
+from sterna.sources.source import Source
+from sterna.tasks.regression import Regression
+from sterna.tasks.task import Task
+
+BALANCES = ("none", "weights", "sampler", "auto")
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """The test rows, kept back: used once, for the score.
+
+    Attributes
+    ----------
+    domain
+        The test rows.
+    rows
+        Their numbers in the whole Domain, ``(n,)``.
+    targets
+        Their labels as the evaluation's task encodes them.
+    """
+
+    domain: Domain
+    rows: Array
+    targets: Array
+
+
+def evaluation_task(task: Task) -> Task:
+    """The task in the user's own units, the same for all seeds."""
+    return replace(task, mean=0.0, scale=1.0) if isinstance(task, Regression) else task
+
+
+def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
+    """Take the labelled test rows out of the Domain."""
+    rows = splits.test
+    test = domain.take(rows)
+    keep = test.labelled()
+    if not keep.any():
+        raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")
+    test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
+    assert test.labels is not None
+    return Exam(test, rows, evaluation_task(task).encode(test.labels))
+
+
+def make_problem(
+    source: Source | None, domain: Domain, task: Task, splits: Splits, balance: str, seed: int
+) -> tuple[Problem, str]:
+    """What a method may see with this split, and the balance that was applied.
+
+    Numbers are standardised by the training rows alone, and so are the weights of classes.
+    """
+    rows = np.concatenate([splits.train, splits.validation])
+    target = domain.take(rows)
+    train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
+    if isinstance(task, Regression) and len(train):
+        assert target.labels is not None
+        values = evaluation_task(task).encode(target.labels[train])
+        task = replace(task, mean=float(values.mean()), scale=float(values.std()) or 1.0)
+    targets = task.encode(target.labels) if target.labels is not None else np.zeros(0)
+    balance = applied_balance(balance, task, targets[train])
+    weights, draw = np.ones(len(rows)), None
+    if balance == "weights":
+        each = class_weights(targets[train])
+        weights = each[targets]
+    elif balance == "sampler":
+        draw = np.zeros(len(rows))
+        draw[train] = sampler_weights(targets[train])
+    hidden = replace(domain.take(splits.unlabelled), labels=None)
+    problem = Problem(source, replace(target, splits={}), targets, train, validation, hidden, task, weights, draw, seed)
+    return problem, balance
+
+
+def applied_balance(balance: str, task: Task, targets: Array) -> str:
+    """What `balance` comes to for these training targets: ``auto`` weights classes where they are uneven."""
+    if balance not in BALANCES:
+        raise RequestError(f"balance is {balance!r}; expected one of {', '.join(BALANCES)}.")
+    if task.id != "classification":
+        if balance in ("weights", "sampler"):
+            raise RequestError(f"balance={balance!r} is for classes; the task here is {task.id}: use balance='none'.")
+        return "none"
+    if balance == "auto":
+        return "weights" if len(targets) and is_imbalanced(targets) else "none"
+    return balance
+
+
+def have(source: Source | None, task: Task, splits: Splits, source_answers: bool) -> Needs:
+    """What the user has, in terms of what methods need."""
+    found = Needs.NOTHING
+    if source is not None and source.body is not None:
+        found |= Needs.SOURCE_MODEL
+    if source_answers:
+        found |= Needs.SOURCE_ANSWERS
+    if source is not None and source.data is not None:
+        found |= Needs.SOURCE_DATA
+    if len(splits.train):
+        found |= Needs.TARGET_LABELS
+    if len(splits.unlabelled):
+        found |= Needs.UNLABELLED_TARGET
+    return found
+
+
+def split_counts(splits: Splits) -> dict[str, Any]:
+    """Rows of each part."""
+    return {name: len(getattr(splits, name)) for name in ("train", "validation", "test", "unlabelled")}

@@ -1,0 +1,265 @@
+"""transfer(): one method beside its controls."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sterna import __version__
+from sterna.domains import Domain, load_domain
+from sterna.domains.splits import Splits, make_splits
+from sterna.errors import RequestError
+from sterna.experiment.controls import control_methods
+from sterna.experiment.evidence import evidence
+from sterna.experiment.outcome import Transfer
+from sterna.experiment.problem import Exam, evaluation_task, have, make_exam, make_problem, split_counts
+from sterna.experiment.units import Means, fit_unit, summed_history
+from sterna.methods.controls.source_only import answers
+from sterna.methods.method import Method, check_needs, make_method, method_ids
+from sterna.sources import Source, load_source
+from sterna.store.environment import environment, peak_memory_bytes
+from sterna.store.predictions import prediction_table, write_pictures, write_table
+from sterna.store.run import RunFolder, Unit
+from sterna.tasks import infer_task
+from sterna.tasks.task import Task
+from sterna.training.cache import FeatureCache
+from sterna.training.distributed import leave, rank_and_world
+from sterna.training.progress import Progress
+from sterna.training.schedule import Budget
+from sterna.training.trainer import pick_device
+
+
+def transfer(
+    source: Source | Any | None,
+    target: Domain | str | Path,
+    *,
+    method: str = "feature-extraction",
+    settings: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    metric: str | None = None,
+    labels_per_class: int | None = None,
+    labels: int | None = None,
+    balance: str = "none",
+    control: str | Sequence[str] = "auto",
+    seeds: int = 1,
+    seed: int = 0,
+    epochs: int | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    curve: Sequence[int] = (),
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Transfer:
+    """Move knowledge from a source to a target, beside controls that do without it.
+
+    Parameters
+    ----------
+    source
+        What is known: a :class:`Source`, a spec for :func:`load_source`, a torch module, or ``None``.
+    target
+        What must be done well: a :class:`Domain`, or a spec for :func:`load_domain`.
+    method
+        Id of a method (see ``sterna methods``).
+    settings
+        The method's settings.
+    task
+        ``"classification"``, ``"multilabel"`` or ``"regression"``; told from the labels if ``None``.
+    metric
+        The primary metric; chosen by the task and by how even the classes are if ``None``.
+    labels_per_class, labels
+        Use only so many target labels, for training and validation together; the other rows count as unlabelled.
+    balance
+        ``"none"``, ``"weights"`` (of classes in the loss), ``"sampler"`` (rare classes drawn more often), or
+        ``"auto"``: weights where the largest class has at least 1.5 times the rows of the smallest.
+    control
+        ``"auto"``, ``"none"``, or ids of controls.
+    seeds, seed
+        How many repetitions, and the first seed. Each draws its own labels and validation rows; the test rows
+        stay the same.
+    epochs, steps, seconds
+        Budget of each training stage, whichever ends first.
+    batch_size
+        Rows of an optimiser step.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    curve
+        Numbers of labels a class: repeats the run with each; the result is that of the last.
+    out
+        The run folder; a temporary one, gone with the result, if ``None``.
+    resume
+        Continue the run that was left in `out`.
+    overwrite
+        Replace the run in `out`.
+    progress
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Transfer
+        The network of the first seed, and the evidence over all seeds.
+
+    Raises
+    ------
+    RequestError
+        If the request is wrong: one sentence says what, and the way out.
+    RunError
+        If the run fails: loss not finite, disk full, interrupted.
+    """
+    chosen = make_method(method, settings)
+    pick_device(device)
+    domain = target if isinstance(target, Domain) else load_domain(target)
+    known = source if isinstance(source, Source) or source is None else load_source(source)
+    request = {
+        "source": known.spec if known else None, "target": domain.name, "target_fingerprint": domain.inputs.fingerprint(),
+        "method": method, "settings": chosen.model_dump(mode="json"), "task": task, "metric": metric,
+        "labels_per_class": labels_per_class, "labels": labels, "balance": balance,
+        "control": [control] if isinstance(control, str) else list(control), "seeds": seeds, "seed": seed,
+        "epochs": epochs, "steps": steps, "seconds": seconds, "batch_size": batch_size, "curve": list(curve),
+    }  # fmt: skip
+    _check_counts(request)
+    if resume and out is None:
+        raise RequestError("resume needs out: the folder of the run to continue.")
+    temporary = tempfile.TemporaryDirectory(prefix="sterna-") if out is None else None
+    folder = Path(out) if out is not None else Path(temporary.name) / "run"  # type: ignore[union-attr]
+    with Progress(quiet=not progress or rank_and_world()[0] > 0) as bar:
+        means = Means(Budget(epochs, steps, seconds), batch_size, device, FeatureCache(), bar, resume)
+        try:
+            record = _run(known, domain, chosen, request, folder, means, overwrite)
+        finally:
+            leave()
+    return Transfer(record, RunFolder(folder), temporary)
+
+
+def _check_counts(request: Mapping[str, Any]) -> None:
+    for name in ("seeds", "epochs", "steps", "seconds", "batch_size", "labels_per_class"):
+        if request[name] is not None and not request[name] > 0:
+            raise RequestError(f"{name} is {request[name]}; expected a number above zero.")
+    if request["labels"] is not None and request["labels"] < 0:
+        raise RequestError(f"labels is {request['labels']}; expected 0 (hide all) or more.")
+    if request["labels"] is not None and request["labels_per_class"] is not None:
+        raise RequestError("labels and labels_per_class both limit the labels; give one of them.")
+    if request["curve"] and (request["labels"], request["labels_per_class"]) != (None, None):
+        raise RequestError("curve sets the labels a class of each run; leave out labels and labels_per_class.")
+    if any(k < 1 for k in request["curve"]):
+        raise RequestError(f"curve is {request['curve']}; expected numbers of labels a class, 1 or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """All fits of a run, before anything is scored."""
+
+    task: Task
+    exam: Exam
+    units: dict[str, list[Unit]]
+    splits: list[Splits]
+    balance: str
+
+
+def _run(
+    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], path: Path, means: Means,
+    overwrite: bool,
+) -> dict[str, Any]:  # fmt: skip
+    started = time.monotonic()
+    leader = rank_and_world()[0] == 0
+    if leader:
+        RunFolder.create(path, request, overwrite=overwrite, resume=means.resume)
+    points = []
+    for k in request["curve"][:-1]:
+        asked = {**request, "curve": [], "labels_per_class": k}
+        record = _run(source, domain, method, asked, path / "curve" / str(k), means, overwrite=False)
+        points.append(curve_point(k, record))
+    per_class = request["curve"][-1] if request["curve"] else request["labels_per_class"]
+    folder = RunFolder(path)
+    if means.resume and (path / "manifest.json").exists():
+        return dict(folder.read_json("manifest.json"))
+    fitted = _fit_all(source, domain, method, {**request, "labels_per_class": per_class}, folder, means)
+    found = evidence(fitted.task, fitted.exam, method.id(), fitted.units, len(fitted.splits[0].validation))
+    record = {
+        "sterna": __version__,
+        "name": path.name,
+        "method": method.id(),
+        "settings": method.model_dump(mode="json"),
+        "task": fitted.task.state(),
+        "source": {"spec": source.spec, "card": dict(source.card)} if source else None,
+        "target": {
+            "name": domain.name, "kind": domain.kind, "rows": len(domain), "notes": list(domain.notes),
+            "classes": list(getattr(fitted.task, "classes", ())), "splits": split_counts(fitted.splits[0]),
+            "given": list(fitted.splits[0].given),
+        },
+        **found,
+        "balance": fitted.balance,
+        "seeds": [request["seed"] + i for i in range(request["seeds"])],
+        "seconds": {"total": time.monotonic() - started}
+        | {name: sum(unit.seconds for unit in some) for name, some in fitted.units.items()},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "device": str(pick_device(means.device)),
+        "budget": {name: request[name] for name in ("epochs", "steps", "seconds", "batch_size")},
+        "run": str(path),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": environment(),
+    }  # fmt: skip
+    if request["curve"]:
+        record["curve"] = [*points, curve_point(request["curve"][-1], record)]
+    if leader:
+        _keep(record, fitted, method.id(), folder, domain)
+    return record
+
+
+def curve_point(labels: int, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a learning curve keeps of one run."""
+    return {"labels_per_class": labels} | {name: record[name] for name in ("scores", "controls", "gain", "gains")}
+
+
+def _fit_all(
+    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder, means: Means
+) -> _Fitted:
+    draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
+    task = infer_task(domain, request["task"], request["metric"])
+    targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
+    units: dict[str, list[Unit]] = {}
+    splits: list[Splits] = []
+    exam: Exam | None = None
+    for seed in range(request["seed"], request["seed"] + request["seeds"]):
+        splits.append(make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws))
+        problem, balance = make_problem(source, domain, task, splits[-1], request["balance"], seed)
+        exam = exam or make_exam(domain, task, splits[-1])
+        there = have(source, task, splits[-1], answers(source, task))
+        check_needs(method, there, list(method_ids()))
+        controls = control_methods(request["control"], method, domain.kind, source, task, there)
+        for each in (method, *controls):
+            check_needs(each, there, list(method_ids()))
+            validated = each is not method and len(controls) > 1
+            keep = each is method and seed == request["seed"]
+            unit = fit_unit(each, problem, exam, folder, means, keep=keep, validated=validated)
+            units.setdefault(each.id(), []).append(unit)
+    assert exam is not None
+    return _Fitted(task, exam, units, splits, balance)
+
+
+def _keep(record: dict[str, Any], fitted: _Fitted, method: str, folder: RunFolder, domain: Domain) -> None:
+    """Write the run folder; the manifest last, since it says that the run is done."""
+    task, exam = evaluation_task(fitted.task), fitted.exam
+    outputs = {name: [unit.outputs for unit in some] for name, some in fitted.units.items()}
+    table = prediction_table(task, exam.domain, exam.rows, record["seeds"], outputs.pop(method), outputs)
+    write_table(table, folder.path / "predictions.parquet")
+    frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, record["seeds"], strict=True)]
+    write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")
+    if domain.kind == "images":
+        write_pictures(table, task, exam.domain, exam.rows, folder.path / "mistakes")
+    folder.write_json("history.json", {name: summed_history(some) for name, some in fitted.units.items()})
+    folder.write_json("manifest.json", record)
+    folder.clear_work()
+
+

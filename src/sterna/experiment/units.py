@@ -1,0 +1,108 @@
+"""Fit one method with one seed, and score nothing yet."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sterna.experiment.problem import Exam
+from sterna.methods.method import Array, Method, Problem
+from sterna.methods.tuning import score_of
+from sterna.networks.network import Network
+from sterna.store.run import RunFolder, Unit
+from sterna.tasks.regression import Regression
+from sterna.tasks.task import Task
+from sterna.training.cache import FeatureCache
+from sterna.training.distributed import rank_and_world
+from sterna.training.progress import Progress
+from sterna.training.schedule import Budget
+from sterna.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Means:
+    """What every fit of a run shares: budget, batch, device, cache, progress bar."""
+
+    budget: Budget
+    batch_size: int | None
+    device: str
+    cache: FeatureCache
+    progress: Progress
+    resume: bool
+
+    def trainer(self, folder: RunFolder, problem: Problem, name: str) -> Trainer:
+        """A trainer for one fit."""
+        return Trainer(
+            seed=problem.seed,
+            device=self.device,
+            batch_size=self.batch_size,
+            budget=self.budget,
+            folder=folder.work(problem.seed, name),
+            resume=self.resume,
+            cache=self.cache,
+            progress=self.progress,
+        )
+
+
+def fit_unit(
+    method: Method, problem: Problem, exam: Exam, folder: RunFolder, means: Means, *, keep: bool, validated: bool
+) -> Unit:
+    """Fit, and answer the test rows; a fit that an interrupted run finished is taken up.
+
+    Parameters
+    ----------
+    keep
+        Save the network in the run folder.
+    validated
+        Score it on the validation rows, before they join the training rows.
+    """
+    name = method.id()
+    found = folder.load_unit(problem.seed, name)
+    if found is not None:
+        return found
+    started = time.monotonic()
+    trainer = means.trainer(folder, problem, name)
+    again, score = method.refits_on(problem) and len(problem.validation) > 0, math.nan
+    network: Network | None = None
+    if validated or not again:
+        network = method.run(problem, trainer)
+        if validated and len(problem.validation):
+            outputs = trainer.outputs(network, problem.inputs, problem.validation)
+            score = score_of(problem, outputs, problem.validation)[0]
+    if again:
+        trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
+        network = method.run(problem.joined(), trainer)
+    assert network is not None
+    unit = Unit(
+        in_user_units(problem.task, trainer.outputs(network, exam.domain.inputs)),
+        score,
+        trainer.log,
+        time.monotonic() - started,
+        sum(p.numel() for p in network.parameters() if p.requires_grad),
+        sum(p.numel() for p in network.parameters()),
+    )
+    if rank_and_world()[0] == 0:
+        if keep:
+            folder.save_network(network)
+        folder.save_unit(problem.seed, name, unit)
+    return unit
+
+
+def in_user_units(task: Task, outputs: Array) -> Array:
+    """Outputs as the evaluation's task has them: a regression's in the user's units."""
+    return outputs * task.scale + task.mean if isinstance(task, Regression) else outputs
+
+
+def summed_history(units: list[Unit]) -> list[dict[str, Any]]:
+    """The epochs of all seeds."""
+    return [row for unit in units for row in unit.log.history]
+
+
+def mean_validation(units: list[Unit]) -> float:
+    """Mean validation score over seeds; NaN where there is none."""
+    return float(np.mean([unit.validation for unit in units]))
+

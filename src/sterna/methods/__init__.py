@@ -1,0 +1,1 @@
+"""How knowledge moves: one folder for each kind, one file for each method."""

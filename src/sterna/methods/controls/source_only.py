@@ -1,0 +1,63 @@
+"""source-only: the source as it is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from sterna.errors import RequestError
+from sterna.methods.method import Method, Needs, Problem
+from sterna.networks.freezing import freeze
+from sterna.networks.network import Network
+from sterna.sources.source import Source
+from sterna.tasks.task import Task
+from sterna.training.trainer import Trainer
+
+
+class SourceOnly(Method):
+    """The source's own model answers for the target, unchanged; no target label is used.
+
+    It fits where the source already answers the task: the same classes (in any order), or a number.
+    """
+
+    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.SOURCE_ANSWERS
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        source, task = problem.source, problem.task
+        assert source is not None and source.body is not None and source.head is not None and source.task is not None
+        if not answers(source, task):
+            raise RequestError(
+                f"source-only: the source answers {_classes(source.task)}, the target asks for {_classes(task)}; "
+                "choose a method that fits a new head, such as feature-extraction."
+            )
+        body = source.body.copied()
+        head = source.head
+        if task.id == "classification":
+            head = nn.Sequential(head, Reorder([source.task.classes.index(name) for name in task.classes]))
+        network = Network(source.prepared(problem.inputs), body, head, task=task if task.id == "classification" else source.task)
+        freeze(network)
+        return network
+
+
+class Reorder(nn.Module):
+    """Columns in another order."""
+
+    def __init__(self, order: list[int]) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.tensor(order))
+
+    def forward(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs[:, self.order]
+
+
+def answers(source: Source | None, task: Task) -> bool:
+    """Whether the source's head already answers this task."""
+    if source is None or source.head is None or source.task is None or source.task.id != task.id:
+        return False
+    return task.id == "regression" or set(task.classes) <= set(source.task.classes)
+
+
+def _classes(task: Task) -> str:
+    return f"{task.id} of {', '.join(task.classes[:8])}" if task.classes else task.id

@@ -1,0 +1,228 @@
+"""What a method is, what it may see, and how it is found by name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Flag, auto
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import sterna.methods
+from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs
+from sterna.errors import RequestError, closest
+from sterna.networks.network import Network
+from sterna.sources.source import Source
+from sterna.tasks.task import Task
+from sterna.training.trainer import Trainer
+
+Array = np.ndarray[Any, Any]
+KINDS = ("controls", "parameters", "networks", "features", "examples", "rules")
+
+
+class Needs(Flag):
+    """What a method cannot do without."""
+
+    NOTHING = 0
+    SOURCE_MODEL = auto()
+    SOURCE_ANSWERS = auto()
+    SOURCE_DATA = auto()
+    TARGET_LABELS = auto()
+    UNLABELLED_TARGET = auto()
+
+    def words(self) -> list[str]:
+        """The needs in words."""
+        return [_NEED_WORDS[need] for need in Needs if need in self]
+
+
+_NEED_WORDS = {
+    Needs.SOURCE_MODEL: "a source model (--source)",
+    Needs.SOURCE_ANSWERS: "a source model that already answers this task (the same classes)",
+    Needs.SOURCE_DATA: "labelled source data (--source-data)",
+    Needs.TARGET_LABELS: "labelled target examples",
+    Needs.UNLABELLED_TARGET: "unlabelled target examples",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a method may see; the test split is not in it.
+
+    Attributes
+    ----------
+    source
+        What is known already, if anything.
+    target
+        The labelled target rows for training and validation, and no others.
+    targets
+        Their encoded labels, ``(n,)`` or ``(n, k)``.
+    train, validation
+        Row numbers in `target`.
+    unlabelled
+        Target rows without labels.
+    task
+        What is asked.
+    weights
+        Weight of each row of `target`, ``(n,)``.
+    draw
+        Probability to draw each row of `target`, ``(n,)``; ``None`` where each comes once an epoch.
+    seed
+        Of this run.
+    """
+
+    source: Source | None
+    target: Domain
+    targets: Array
+    train: Array
+    validation: Array
+    unlabelled: Domain
+    task: Task
+    weights: Array
+    draw: Array | None
+    seed: int
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs of `target`."""
+        return self.target.inputs
+
+    def joined(self) -> Problem:
+        """The same problem with the validation rows among the training rows."""
+        rows = np.sort(np.concatenate([self.train, self.validation]))
+        return replace(self, train=rows, validation=rows[:0])
+
+    def train_weights(self) -> Array:
+        """The weight of each row, zero outside the training rows, ``(n,)``."""
+        mask = np.zeros(len(self.target))
+        mask[self.train] = self.weights[self.train]
+        return mask
+
+
+class Method(BaseModel, ABC):
+    """One way for knowledge to move; its fields are its settings.
+
+    A method lives in a file named after its id (``fine-tuning`` in ``fine_tuning.py``), in the folder of its kind.
+
+    Attributes
+    ----------
+    needs
+        What the user must have.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    needs: ClassVar[Needs]
+
+    @abstractmethod
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        """Move the knowledge: the network that does the target's task."""
+
+    def refits_on(self, problem: Problem) -> bool:
+        """Whether, once validation has scored it, it runs again with the validation rows among the training rows.
+
+        For methods that do not choose by the validation rows themselves.
+        """
+        return False
+
+    @classmethod
+    def id(cls) -> str:
+        """What users type."""
+        return cls.__module__.rpartition(".")[2].replace("_", "-")
+
+    @classmethod
+    def kind(cls) -> str:
+        """Which kind of knowledge moves: the folder it lives in."""
+        return cls.__module__.split(".")[-2]
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of its docstring."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+    @classmethod
+    def settings(cls) -> list[dict[str, Any]]:
+        """Name, type, default, bounds and meaning of each setting."""
+        properties: Mapping[str, Any] = cls.model_json_schema().get("properties", {})
+        return [{"name": name, **about} for name, about in properties.items()]
+
+
+def method_ids() -> dict[str, str]:
+    """Every method's id and the module it lives in, without importing any."""
+    found = {}
+    for kind in KINDS:
+        for path in sterna.methods.__path__:
+            for module in pkgutil.iter_modules([f"{path}/{kind}"]):
+                if not module.name.startswith("_"):
+                    found[module.name.replace("_", "-")] = f"sterna.methods.{kind}.{module.name}"
+    return found
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of this id.
+
+    Raises
+    ------
+    RequestError
+        If there is none; close matches are named.
+    """
+    known = method_ids()
+    if name not in known:
+        raise RequestError(f"There is no method {name!r}.{closest(name, known)} Known methods: {', '.join(known)}.")
+    module = importlib.import_module(known[name])
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
+    )
+
+
+def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
+    """A method with these settings, checked against their types and bounds.
+
+    Raises
+    ------
+    RequestError
+        If the method or a setting is unknown, or a value is out of bounds.
+    """
+    cls = method_class(name)
+    settings = dict(settings or {})
+    for key in settings:
+        if key not in cls.model_fields:
+            known = ", ".join(cls.model_fields) or "none"
+            raise RequestError(
+                f"{name} has no setting {key!r}.{closest(key, cls.model_fields)} Its settings: {known}."
+            )
+    try:
+        return cls(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(
+            f"{name}: setting {where} is {first['input']!r}, but {_lower(first['msg'])}; see: sterna methods {name}."
+        ) from error
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def check_needs(method: Method, have: Needs, ids: Sequence[str]) -> None:
+    """Refuse a method whose needs are not met, and name those whose needs are.
+
+    Raises
+    ------
+    RequestError
+        One sentence: what is missing, and which methods would fit what there is.
+    """
+    missing = method.needs & ~have
+    if missing:
+        fitting = [name for name in ids if not method_class(name).needs & ~have]
+        raise RequestError(
+            f"{method.id()} needs {' and '.join(missing.words())}; with what there is these fit: "
+            f"{', '.join(fitting) or 'none'}."
+        )

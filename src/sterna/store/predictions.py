@@ -1,0 +1,95 @@
+"""The test rows of a run, with what was answered: a table, and pictures of the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sterna.domains.domain import Domain
+from sterna.files import atomic
+from sterna.tasks.task import Task
+
+Array = np.ndarray[Any, Any]
+TEXT = 500  # characters of a text that are kept
+MISTAKES = 12
+
+
+def answer_columns(task: Task, outputs: Array) -> dict[str, Any]:
+    """Columns ``answer`` and ``p_<class>`` for outputs ``(n, o)``; several labels are joined by ``|``."""
+    answers = task.answers(outputs)
+    if answers.ndim == 2:
+        answers = np.array(["|".join(c for c, yes in zip(task.classes, row, strict=True) if yes) for row in answers])
+    columns: dict[str, Any] = {"answer": answers}
+    if task.classes:
+        for i, name in enumerate(task.classes):
+            columns[f"p_{name}"] = task.probabilities(outputs)[:, i]
+    return columns
+
+
+def prediction_table(
+    task: Task,
+    test: Domain,
+    rows: Array,
+    seeds: Sequence[int],
+    outputs: Sequence[Array],
+    controls: Mapping[str, Sequence[Array]],
+) -> pd.DataFrame:
+    """One line for each test row and seed.
+
+    Parameters
+    ----------
+    test
+        The test rows.
+    rows
+        Their numbers in the whole Domain, ``(n,)``.
+    outputs
+        Of the method, ``(n, o)`` for each seed; `controls` likewise.
+    """
+    names, frames = test.inputs.names(), []
+    for i, seed in enumerate(seeds):
+        columns: dict[str, Any] = {"seed": seed, "row": rows, "name": names, "label": labels_of(task, test)}
+        columns |= answer_columns(task, outputs[i])
+        columns |= {f"control_{k}": answer_columns(task, v[i])["answer"] for k, v in controls.items()}
+        if test.kind == "text":
+            columns["text"] = [str(test.inputs[j])[:TEXT] for j in range(len(test))]
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def labels_of(task: Task, domain: Domain) -> Array:
+    """The labels as a person would read them, ``(n,)``."""
+    assert domain.labels is not None
+    if domain.labels.ndim == 2:
+        return np.array(["|".join(c for c, yes in zip(task.classes, r, strict=True) if yes == 1) for r in domain.labels])
+    return domain.labels if task.id == "regression" else domain.labels.astype(str)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a Parquet file, whole or not at all."""
+    with atomic(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def worst_mistakes(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The mistakes it was surest of (or the largest errors of a regression), of the first seed."""
+    first = frame[frame["seed"] == frame["seed"].iloc[0]]
+    if task.id == "regression":
+        sure = (first["answer"].astype(float) - first["label"].astype(float)).abs()
+        return first.assign(sure=sure).nlargest(MISTAKES, "sure")
+    wrong = first[first["answer"].astype(str) != first["label"].astype(str)]
+    sure = wrong[[c for c in wrong.columns if c.startswith("p_")]].max(axis=1)
+    return wrong.assign(sure=sure).nlargest(MISTAKES, "sure")
+
+
+def write_pictures(frame: pd.DataFrame, task: Task, test: Domain, rows: Array, folder: Path) -> None:
+    """Small PNG pictures of the worst mistakes, named after their rows."""
+    place = {int(row): i for i, row in enumerate(rows)}
+    for row in worst_mistakes(frame, task)["row"]:
+        picture = test.inputs[place[int(row)]].copy()
+        picture.thumbnail((160, 160))
+        with atomic(folder / f"{row}.png") as temporary:
+            picture.save(temporary, format="PNG")

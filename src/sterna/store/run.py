@@ -1,0 +1,158 @@
+"""The run folder: what is in it, and when it may be written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.errors import RequestError
+from sterna.files import atomic
+from sterna.networks.network import Network
+from sterna.networks.saved import load_network, save_network
+from sterna.training.log import Log
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One method fitted once, with one seed.
+
+    Attributes
+    ----------
+    outputs
+        What it answers for the test rows, ``(n, o)``.
+    validation
+        Primary metric on the validation rows, larger is better; NaN where there are none.
+    log
+        What happened.
+    seconds
+        How long it took.
+    trained, total
+        Numbers of parameters.
+    """
+
+    outputs: Array
+    validation: float
+    log: Log
+    seconds: float
+    trained: int
+    total: int
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run.
+
+    ``manifest.json`` the record (also what ``--json`` prints); ``network/`` the network; ``history.json`` each
+    epoch; ``predictions.parquet`` the test rows; ``splits.parquet`` which row was where; ``mistakes/`` pictures;
+    ``request.json`` what was asked; ``work/`` what a resumed run needs, gone when the run is done.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, request: Mapping[str, Any], *, overwrite: bool, resume: bool) -> RunFolder:
+        """Make the folder, or take up the one that was left.
+
+        Raises
+        ------
+        RequestError
+            If it exists already (without `overwrite` or `resume`), or holds something other than this run.
+        """
+        folder = cls(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            ours = folder._file("request.json").exists() or folder._file("manifest.json").exists()
+            if not path.is_dir() or not ours:
+                raise RequestError(f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another --out.")
+            if resume:
+                folder._check(request)
+            elif not overwrite:
+                raise RequestError(
+                    f"The run folder {str(path)!r} exists: continue it with --resume, replace it with --overwrite, "
+                    "or name another --out."
+                )
+            else:
+                shutil.rmtree(path)
+        folder.write_json("request.json", dict(request))
+        return folder
+
+    def _check(self, request: Mapping[str, Any]) -> None:
+        asked = self.read_json("request.json")
+        now = json.loads(json.dumps(request))
+        changed = [key for key in sorted({*asked, *now}) if asked.get(key) != now.get(key)]
+        if changed:
+            raise RequestError(
+                f"--resume: the run in {str(self.path)!r} was asked for with another {', '.join(changed)}: "
+                "repeat its settings, or start anew with --overwrite."
+            )
+
+    def _file(self, name: str) -> Path:
+        return self.path / name
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file, whole or not at all."""
+        with atomic(self._file(name)) as temporary:
+            temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=True), encoding="utf-8")
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the run.
+
+        Raises
+        ------
+        RequestError
+            If it is missing or damaged.
+        """
+        path = self._file(name)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RequestError(f"{str(self.path)!r} is not a finished Sterna run: it has no {name}.") from None
+        except ValueError as error:
+            raise RequestError(f"{str(path)!r} is damaged: {error}; run the transfer again.") from error
+
+    # -- what a resumed run needs ---------------------------------------------------------------------
+
+    def work(self, seed: int, method: str) -> Path:
+        """Where one method keeps its checkpoints while it is fitted with one seed."""
+        return self.path / "work" / f"{seed}-{method}"
+
+    def save_unit(self, seed: int, method: str, unit: Unit) -> None:
+        """Keep a finished fit, so that a resumed run need not repeat it."""
+        folder = self.work(seed, method)
+        about = {k: v for k, v in asdict(unit).items() if k != "outputs"}
+        with atomic(folder / "outputs.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, unit.outputs)
+        with atomic(folder / "unit.json") as temporary:
+            temporary.write_text(json.dumps(about))
+        for left in folder.glob("*.pt"):
+            left.unlink()
+
+    def load_unit(self, seed: int, method: str) -> Unit | None:
+        """A fit that was finished before, if it was."""
+        folder = self.work(seed, method)
+        if not (folder / "unit.json").exists():
+            return None
+        about = json.loads((folder / "unit.json").read_text())
+        about["log"] = Log(**{**about["log"], "choices": [tuple(c) for c in about["log"]["choices"]]})
+        return Unit(outputs=np.load(folder / "outputs.npy", allow_pickle=False), **about)
+
+    def clear_work(self) -> None:
+        """The run is done: what only a resumed run needs goes."""
+        shutil.rmtree(self.path / "work", ignore_errors=True)
+
+    # -- the network ----------------------------------------------------------------------------------
+
+    def save_network(self, network: Network) -> None:
+        """Keep the network."""
+        save_network(network, self.path / "network")
+
+    def load_network(self) -> Network:
+        """The network of the run."""
+        return load_network(self.path / "network")

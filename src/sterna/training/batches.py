@@ -1,0 +1,176 @@
+"""Rows in an order that depends on nothing but the seed, put together into batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sterna.domains.inputs import Items, Preparation
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows, prepared.
+
+    Attributes
+    ----------
+    inputs
+        What the body takes: a tensor ``(b, ...)``, a mapping of such tensors, or a list.
+    targets
+        Encoded labels, ``(b,)`` or ``(b, k)``; ``None`` for unlabelled rows.
+    weights
+        A weight for each row, ``(b,)``, or ``None`` where all count alike.
+    rows
+        Row numbers in the stream, ``(b,)``.
+    """
+
+    inputs: Any
+    targets: Tensor | None
+    weights: Tensor | None
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(move(part, device) for part in (self.inputs, self.targets, self.weights, self.rows)))
+
+    def parts(self, count: int) -> list[Batch]:
+        """The batch cut into `count` nearly equal parts."""
+        cuts = [c for c in np.array_split(np.arange(len(self)), count) if len(c)]
+        return [Batch(*(rows_of(part, c) for part in (self.inputs, self.targets, self.weights, self.rows))) for c in cuts]
+
+
+def move(value: Any, device: torch.device) -> Any:
+    """Send tensors, and mappings of tensors, to a device."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    return {k: move(v, device) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def rows_of(value: Any, rows: np.ndarray[Any, Any]) -> Any:
+    """Some rows of a tensor, of each tensor of a mapping, or of a list."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {k: rows_of(v, rows) for k, v in value.items()}
+    return value[rows] if isinstance(value, Tensor) else [value[i] for i in rows]
+
+
+class _Prepared(Dataset[tuple[int, Any]]):
+    """Rows by number and epoch: the random change to a row depends on the seed, the epoch and the row alone."""
+
+    def __init__(self, preparation: Preparation, items: Items, seed: int, augment: bool) -> None:
+        self.preparation, self.items, self.seed, self.augment = preparation, items, seed, augment
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Any]:
+        row, epoch = key
+        if not self.augment:
+            return row, self.items[row]
+        random = np.random.default_rng([self.seed, epoch, row])
+        return row, self.preparation.augmented(self.items, row, random)
+
+    def collate(self, pairs: list[tuple[int, Any]]) -> tuple[list[int], Any]:
+        return [row for row, _ in pairs], self.preparation.collate([item for _, item in pairs])
+
+
+class _Plan:
+    """The batches of one epoch, set anew before each: workers persist, the order does not."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Stream:
+    """Prepared rows, epoch after epoch.
+
+    Parameters
+    ----------
+    preparation, items
+        The body's preparation and the rows it prepared.
+    targets
+        Encoded labels of all rows, ``(n,)`` or ``(n, k)``, or ``None``.
+    rows
+        Which rows to use; all by default.
+    weights
+        A weight for each of the n rows.
+    draw
+        Probabilities ``(len(rows),)`` to draw rows with replacement; each row once an epoch by default.
+    rank, world
+        This process and how many there are: each takes its share of every batch.
+    """
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        items: Items,
+        targets: np.ndarray[Any, Any] | None = None,
+        *,
+        rows: np.ndarray[Any, Any] | None = None,
+        weights: np.ndarray[Any, Any] | None = None,
+        draw: np.ndarray[Any, Any] | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        augment: bool = False,
+        shuffle: bool = True,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.rows = np.arange(len(items)) if rows is None else np.asarray(rows)
+        self.targets = None if targets is None else torch.as_tensor(targets)
+        self.weights = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
+        self.draw, self.seed, self.shuffle = draw, seed, shuffle
+        self.batch_size, self.rank, self.world = batch_size, rank, world
+        self._plan = _Plan()
+        prepared = _Prepared(preparation, items, seed, augment)
+        self._loader: DataLoader[Any] = DataLoader(
+            prepared,
+            batch_sampler=self._plan,  # type: ignore[arg-type]  # any iterable of lists of keys will do
+            collate_fn=prepared.collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            prefetch_factor=4 if workers else None,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def order(self, epoch: int) -> np.ndarray[Any, Any]:
+        """The rows of this epoch, in order."""
+        if not self.shuffle:
+            return self.rows
+        random = np.random.default_rng([self.seed, epoch])
+        if self.draw is not None:
+            return random.choice(self.rows, len(self.rows), p=self.draw / self.draw.sum())
+        return random.permutation(self.rows)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on, of nearly equal size (no tiny last one)."""
+        batches = np.array_split(self.order(epoch), self.steps)[start:]
+        if self.world > 1:
+            batches = [np.resize(b, -(-len(b) // self.world) * self.world)[self.rank :: self.world] for b in batches]
+        self._plan.batches = [[(int(row), epoch) for row in b] for b in batches]
+        for rows, inputs in self._loader:
+            index = torch.as_tensor(rows)
+            yield Batch(
+                inputs,
+                None if self.targets is None else self.targets[index],
+                None if self.weights is None else self.weights[index],
+                index,
+            )

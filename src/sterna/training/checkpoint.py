@@ -1,0 +1,127 @@
+"""The state of a fit on disk: whole or not there, and enough to go on exactly."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sterna.errors import RequestError
+from sterna.files import atomic
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """Where a fit stands.
+
+    The random numbers of a step are a function of the seed and the step's number, so no generator is kept.
+
+    Attributes
+    ----------
+    step
+        Optimiser steps done.
+    micro
+        Parts a batch is cut into (it doubles when memory runs out).
+    best, best_score
+        Weights of the best epoch by validation, and ``(metric, -loss)`` there.
+    average, averaged
+        Mean of the weights over the last epochs, and over how many.
+    stale
+        Epochs since the best one.
+    done
+        The fit has ended, its final weights are in `objective`.
+    """
+
+    step: int = 0
+    micro: int = 1
+    best: Weights | None = None
+    best_score: tuple[float, ...] | None = None
+    best_epoch: int = 0
+    average: Weights | None = None
+    averaged: int = 0
+    stale: int = 0
+    seconds: float = 0.0
+    done: bool = False
+    frozen: list[str] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+def copied(weights: dict[str, Tensor]) -> Weights:
+    """Weights that later training does not change."""
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+def averaged(mean: Weights | None, new: dict[str, Tensor], count: int) -> Weights:
+    """The mean of `count` weights, given the mean of the first ``count - 1`` (Izmailov et al., 2018).
+
+    A tensor that never changed stays bit for bit; integer buffers take the newest value.
+    """
+    if mean is None:
+        return copied(new)
+    return {
+        name: mean[name] + (tensor.detach() - mean[name]) / count if tensor.is_floating_point() else tensor.clone()
+        for name, tensor in new.items()
+    }
+
+
+def save(path: Path, state: State, objective: Weights, optimizer: dict[str, Any]) -> None:
+    """Write all of it, atomically."""
+    with atomic(path) as temporary:
+        torch.save({"state": vars(state), "objective": objective, "optimizer": optimizer}, temporary)
+
+
+def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:
+    """Read it back; nothing is unpickled.
+
+    Raises
+    ------
+    RequestError
+        If the file is damaged.
+    """
+    try:
+        kept = torch.load(path, weights_only=True, map_location="cpu")
+        return State(**kept["state"]), kept["objective"], kept["optimizer"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise RequestError(
+            f"The checkpoint {str(path)!r} is damaged; delete it and start again without --resume."
+        ) from error
+
+
+class Interruption:
+    """Whether Ctrl-C, or the system, asked to stop."""
+
+    requested = False
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Let a step end before Ctrl-C or SIGTERM takes effect; a second Ctrl-C stops at once."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    kept = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        interruption.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for name in kept:
+        signal.signal(name, ask)
+    try:
+        yield interruption
+    finally:
+        for name, handler in kept.items():
+            signal.signal(name, handler)

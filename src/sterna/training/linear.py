@@ -1,0 +1,206 @@
+"""Linear heads on fixed features, fitted to convergence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from sklearn.model_selection import KFold, StratifiedKFold
+from torch import Tensor, nn
+
+from sterna.tasks.task import Task
+from sterna.training.cache import Features
+
+Array = np.ndarray[Any, Any]
+Chunks = Callable[[], Iterator[tuple[int, Array]]]
+"""Gives ``(first row, features (b, width))`` in order, as often as it is called."""
+
+PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
+"""Candidates for the L2 penalty λ of a standardised linear head, strongest first."""
+
+IN_MEMORY = 16_000_000
+"""Numbers of a feature table that are held at once (128 MB as float64)."""
+
+SAMPLE = 4000
+"""Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
+
+
+def in_memory(features: Array) -> Chunks:
+    """An array as the only chunk."""
+    return lambda: iter([(0, features)])
+
+
+def moments(chunks: Chunks, weights: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each feature over rows with a weight above zero, each ``(width,)``.
+
+    A feature that does not vary gets a deviation of 1.
+    """
+    count, total, squares, shift = 0, 0.0, 0.0, None
+    for start, part in chunks():
+        rows = part[weights[start : start + len(part)] > 0].astype(np.float64)
+        if len(rows):
+            shift = rows.mean(0) if shift is None else shift  # sums around a nearby point lose no digits
+            rows -= shift
+            count, total, squares = count + len(rows), total + rows.sum(0), squares + (rows**2).sum(0)
+    mean = total / max(count, 1)
+    scale = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
+    return np.asarray(mean + shift), np.where(scale > 1e-7, scale, 1.0)
+
+
+def fit_linear(
+    chunks: Chunks, targets: Array, task: Task, weights: Array, penalty: float, start: Array | None = None
+) -> Array:
+    """Minimise the task's weighted mean loss + λ/2 ‖W‖² by L-BFGS; the bias is not penalised.
+
+    For classification this is multinomial logistic regression with C = 1/(nλ) in scikit-learn's terms, for
+    regression ridge regression with α = nλ/2 (the loss is the mean squared error), for several labels one
+    logistic regression each. One pass over the chunks for each evaluation, so rows may lie on disk.
+
+    Parameters
+    ----------
+    chunks
+        Standardised features ``(b, width)``, chunk after chunk.
+    targets
+        Encoded labels of all rows; rows with weight 0 may hold anything the loss can take.
+    task
+        Gives the loss and the number of outputs o.
+    weights
+        A weight for each row, ``(n,)``.
+    penalty
+        λ.
+    start
+        Where to begin, ``(o, width + 1)``; zeros by default.
+
+    Returns
+    -------
+    numpy.ndarray
+        Weights and bias, ``(o, width + 1)`` float64.
+    """
+    width = next(chunks())[1].shape[1]
+    shape = (task.outputs, width + 1)
+    every, share = torch.as_tensor(targets), torch.as_tensor(weights, dtype=torch.float64)
+    total = share.sum()
+
+    def value(flat: Array) -> tuple[float, Array]:
+        both = torch.from_numpy(flat.reshape(shape)).requires_grad_()
+        losses = [penalty / 2 * both[:, :-1].square().sum()]
+        losses[0].backward()  # type: ignore[no-untyped-call]
+        for first, part in chunks():
+            here = slice(first, first + len(part))
+            if float(share[here].sum()) > 0:
+                outputs = torch.as_tensor(part, dtype=torch.float64) @ both[:, :-1].T + both[:, -1]
+                losses.append(task.loss(outputs, every[here], share[here]) * (share[here].sum() / total))
+                losses[-1].backward()  # type: ignore[no-untyped-call]  # at once: only one chunk's graph is held
+                losses[-1] = losses[-1].detach()
+        assert both.grad is not None
+        return float(sum(losses)), both.grad.numpy().ravel()
+
+    found = minimize(
+        value,
+        np.zeros(shape).ravel() if start is None else start.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-6},
+    )
+    return np.asarray(found.x).reshape(shape)
+
+
+def rotated(features: Array) -> tuple[Array, Array | None]:
+    """Features in the space their rows span, ``(n, r)``, and the basis ``(r, width)``.
+
+    With fewer rows than columns an L2-penalised linear fit lies in that span, so fitting there gives the same
+    answer and costs less (Hastie and Tibshirani, 2004). The basis is ``None`` where there is nothing to gain.
+    """
+    if features.shape[0] >= features.shape[1]:
+        return features, None
+    basis = np.linalg.svd(features, full_matrices=False)[2]
+    return features @ basis.T, basis
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A penalty chosen by cross-validation.
+
+    Attributes
+    ----------
+    penalty
+        λ with the lowest loss.
+    losses
+        Held-out loss of each row at that λ, ``(n,)``.
+    rows
+        Which rows these are.
+    """
+
+    penalty: float
+    losses: Array
+    rows: Array
+
+
+def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Choice:
+    """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised)."""
+    x, _ = rotated(features)
+    losses = np.full((len(PENALTIES), len(x)), np.nan)
+    for train, held in _folds(targets, task, folds, seed):
+        mask = np.zeros(len(x))
+        mask[train] = weights[train]
+        found = None
+        for i, penalty in enumerate(PENALTIES):
+            found = fit_linear(in_memory(x[train]), targets[train], task, mask[train], penalty, found)
+            outputs = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1])
+            each = [task.loss(outputs[j : j + 1], torch.as_tensor(targets[held[j] : held[j] + 1])) for j in range(len(held))]
+            losses[i, held] = torch.stack(each).numpy()
+    mean = np.average(losses, axis=1, weights=weights)
+    best = int(mean.argmin())
+    return Choice(PENALTIES[best], losses[best], np.arange(len(x)))
+
+
+def _folds(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
+    if task.id == "classification":
+        fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
+        if fewest >= 2:
+            return list(StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed).split(targets, targets))
+    return list(KFold(min(folds, len(targets)), shuffle=True, random_state=seed).split(targets))
+
+
+def fit_head(features: Features, targets: Array, task: Task, weights: Array, penalty: float) -> nn.Linear:
+    """A linear head on these features, whatever their number: in memory where they are few, else from disk.
+
+    Parameters
+    ----------
+    features
+        Of all n rows.
+    targets
+        Encoded labels, ``(n,)`` or ``(n, k)``.
+    weights
+        A weight for each row, ``(n,)``; rows of weight zero are not looked at.
+    penalty
+        λ of :func:`fit_linear`.
+    """
+    mean, scale = moments(features.chunks, weights)
+    rows = np.flatnonzero(weights)
+    if len(rows) * features.width > IN_MEMORY:
+
+        def standardised() -> Iterator[tuple[int, Array]]:
+            for start, part in features.chunks():
+                yield start, (part - mean) / scale
+
+        return as_layer(fit_linear(standardised, targets, task, weights, penalty), mean, scale)
+    x, basis = rotated((features.array(rows) - mean) / scale)
+    solution = fit_linear(in_memory(x), targets[rows], task, weights[rows], penalty)
+    if basis is not None:
+        solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
+    return as_layer(solution, mean, scale)
+
+
+def as_layer(solution: Array, mean: Array, scale: Array) -> nn.Linear:
+    """A solution on standardised features as one layer on the raw ones: W/σ and b − (W/σ)μ."""
+    weight = solution[:, :-1] / scale
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(solution[:, -1] - weight @ mean))
+    return layer

@@ -1,0 +1,49 @@
+"""What one training step minimises."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from sterna.networks.network import Network
+from sterna.tasks.task import Task
+from sterna.training.batches import Batch
+
+
+class Objective(nn.Module):
+    """A module that turns a batch into named loss terms; the Trainer minimises their sum."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss terms of this batch, each a scalar."""
+
+
+class Supervised(Objective):
+    """The task's own loss on labelled rows.
+
+    Parameters
+    ----------
+    network
+        Whose parameters are trained.
+    task
+        Gives the loss.
+    label_smoothing
+        Share of each label spread evenly over all classes, in [0, 1) (Szegedy et al., 2016).
+    """
+
+    def __init__(self, network: Network, task: Task, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.network = network
+        self.task = task
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        outputs = self.network(batch.inputs)
+        assert isinstance(outputs, Tensor) and batch.targets is not None
+        return {
+            "task": self.task.loss(
+                outputs.to(torch.float32), batch.targets, batch.weights, label_smoothing=self.label_smoothing
+            )
+        }
