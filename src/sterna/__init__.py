@@ -12,8 +12,6 @@ Names are imported when they are used, so that ``import sterna`` costs no torch 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,13 +20,13 @@ if TYPE_CHECKING:
     from sterna.errors import RequestError as RequestError
     from sterna.errors import RunError as RunError
     from sterna.errors import SternaError as SternaError
+    from sterna.experiment import Transfer as Transfer
+    from sterna.experiment import load_transfer as load_transfer
+    from sterna.experiment import transfer as transfer
     from sterna.methods import list_methods as list_methods
     from sterna.sources import Source as Source
     from sterna.sources import list_sources as list_sources
     from sterna.sources import load_source as load_source
-    from sterna.transfer import Transfer as Transfer
-    from sterna.transfer import load_transfer as load_transfer
-    from sterna.transfer import transfer as transfer
 
 __version__ = "0.1.0"
 
@@ -39,9 +37,9 @@ _HOMES = {
     "load_source": "sterna.sources",
     "list_sources": "sterna.sources",
     "list_methods": "sterna.methods",
-    "transfer": "sterna.transfer",
-    "Transfer": "sterna.transfer",
-    "load_transfer": "sterna.transfer",
+    "transfer": "sterna.experiment",
+    "Transfer": "sterna.experiment",
+    "load_transfer": "sterna.experiment",
     "SternaError": "sterna.errors",
     "RequestError": "sterna.errors",
     "RunError": "sterna.errors",
@@ -60,18 +58,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
-
-
-class _Package(ModuleType):
-    """`sterna.transfer` stays the function, whoever imports the file ``transfer.py`` first.
-
-    Python binds a submodule to its package's attribute of the same name once the submodule is loaded.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "transfer" and isinstance(value, ModuleType):
-            value = value.transfer
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
