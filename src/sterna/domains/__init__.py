@@ -1,0 +1,65 @@
+"""What is seen: domains, one reader for each kind of data, splits, imbalance."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sterna.domains.balance import class_weights as class_weights
+    from sterna.domains.balance import is_imbalanced as is_imbalanced
+    from sterna.domains.balance import sampler_weights as sampler_weights
+    from sterna.domains.domain import Domain as Domain
+    from sterna.domains.images import ImageArray as ImageArray
+    from sterna.domains.images import ImageFiles as ImageFiles
+    from sterna.domains.images import ImageSequence as ImageSequence
+    from sterna.domains.inputs import Inputs as Inputs
+    from sterna.domains.inputs import Items as Items
+    from sterna.domains.inputs import Kind as Kind
+    from sterna.domains.inputs import Preparation as Preparation
+    from sterna.domains.inputs import Rows as Rows
+    from sterna.domains.load import load_domain as load_domain
+    from sterna.domains.preparation_table import TablePreparation as TablePreparation
+    from sterna.domains.schema import Column as Column
+    from sterna.domains.schema import Schema as Schema
+    from sterna.domains.splits import Splits as Splits
+    from sterna.domains.splits import make_splits as make_splits
+    from sterna.domains.tables import TableInputs as TableInputs
+    from sterna.domains.text import TextInputs as TextInputs
+
+_HOMES = {
+    "Domain": "domain",
+    "load_domain": "load",
+    "make_splits": "splits",
+    "Splits": "splits",
+    "class_weights": "balance",
+    "sampler_weights": "balance",
+    "is_imbalanced": "balance",
+    "Inputs": "inputs",
+    "Items": "inputs",
+    "Kind": "inputs",
+    "Preparation": "inputs",
+    "Rows": "inputs",
+    "ImageArray": "images",
+    "ImageFiles": "images",
+    "ImageSequence": "images",
+    "TableInputs": "tables",
+    "TextInputs": "text",
+    "Schema": "schema",
+    "Column": "schema",
+    "TablePreparation": "preparation_table",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sterna.domains' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"sterna.domains.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

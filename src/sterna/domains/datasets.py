@@ -1,0 +1,272 @@
+"""Domains of what is in memory already: arrays, lists, a torch Dataset, a Hugging Face Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+from sterna.domains.folders import SPLIT_NAMES, UNLABELLED
+from sterna.domains.images import ImageArray, ImageSequence
+from sterna.domains.inputs import Inputs
+from sterna.errors import RequestError, closest
+
+_LABEL_COLUMNS = ("label", "labels")
+
+
+def inputs_from_arrays(
+    inputs: Any, *, columns: Mapping[str, str] | None = None, drop: Sequence[str] = ()
+) -> tuple[Inputs, list[str]]:
+    """The inputs that an array, a DataFrame or a list holds, and notes on a table's columns.
+
+    Raises
+    ------
+    RequestError
+        If it is none of these.
+    """
+    if isinstance(inputs, Inputs):
+        return inputs, []
+    module = type(inputs).__module__.split(".")[0]
+    if module == "pandas" and getattr(inputs, "ndim", 0) == 2:
+        return _table(inputs, columns, drop)
+    if module == "pandas":
+        return _texts(list(inputs)), []
+    if hasattr(inputs, "detach"):  # a torch tensor
+        inputs = inputs.detach().cpu().numpy()
+    if isinstance(inputs, np.ndarray):
+        return _from_array(inputs, columns, drop)
+    if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not len(inputs):
+        got = "an empty sequence" if isinstance(inputs, Sequence) and not len(inputs) else type(inputs).__name__
+        raise RequestError(
+            f"Inputs are {got}; a uint8 array (n, height, width[, channels]) or a list of PIL images, a DataFrame or a "
+            "number array (n, columns), or a list of strings was expected."
+        )
+    if isinstance(inputs[0], str):
+        return _texts(list(inputs)), []
+    if hasattr(inputs[0], "getbands") or np.ndim(inputs[0]) in (2, 3):  # PIL images, or arrays of different size
+        return ImageSequence(list(inputs)), []
+    return _from_array(np.asarray(inputs), columns, drop)
+
+
+def _from_array(array: np.ndarray, columns: Mapping[str, str] | None, drop: Sequence[str]) -> tuple[Inputs, list[str]]:
+    if array.ndim >= 3:
+        return ImageArray(array), []
+    if array.ndim == 1 and (
+        array.dtype.kind == "U" or (array.dtype == object and len(array) and isinstance(array[0], str))
+    ):
+        return _texts([str(text) if array.dtype.kind == "U" else text for text in array]), []
+    if array.ndim == 2 and array.dtype.kind in "biuf":
+        import pandas as pd
+
+        names = [f"x{i}" for i in range(array.shape[1])]
+        return _table(pd.DataFrame(array, columns=names), columns, drop)
+    raise RequestError(
+        f"Inputs are an array of {array.dtype} with the shape {array.shape}; uint8 (n, height, width[, channels]) for "
+        "images, numbers (n, columns) for a table, or strings (n,) for texts were expected."
+    )
+
+
+def _table(frame: Any, columns: Mapping[str, str] | None, drop: Sequence[str]) -> tuple[Inputs, list[str]]:
+    from sterna.domains.schema import infer_schema
+    from sterna.domains.tables import TableInputs
+
+    for name in drop:
+        if name not in frame.columns:
+            raise RequestError(f"drop names {name!r}, which is no column.{closest(name, map(str, frame.columns))}")
+    frame = frame.drop(columns=list(drop)).reset_index(drop=True)
+    schema, typed, notes = infer_schema(frame, columns)
+    return TableInputs(typed, schema), notes
+
+
+def _texts(texts: list[Any]) -> Inputs:
+    from sterna.domains.text import TextInputs
+
+    return TextInputs(texts)
+
+
+def domain_from_dataset(dataset: Any, *, label: str | None, text: str | None, image: str | None, name: str) -> Domain:
+    """See `Domain.from_dataset`."""
+    if hasattr(dataset, "keys") and not hasattr(dataset, "features"):
+        return _from_dataset_dict(dataset, label=label, text=text, image=image, name=name)
+    if hasattr(dataset, "features") and hasattr(dataset, "column_names"):
+        return _from_hugging_face(dataset, label=label, text=text, image=image, name=name)
+    for option, value in (("label", label), ("text", text), ("image", image)):
+        if value is not None:
+            raise RequestError(
+                f"{option}={value!r} is for a Hugging Face Dataset; {type(dataset).__name__} gives (input, label)."
+            )
+    return _from_torch(dataset, name)
+
+
+# A Hugging Face Dataset
+
+
+def _from_dataset_dict(dataset: Any, *, label: str | None, text: str | None, image: str | None, name: str) -> Domain:
+    known = {**SPLIT_NAMES, **dict.fromkeys((*UNLABELLED, "unsupervised"), None)}
+    parts = [part for part in dataset if part.lower() in known]
+    if not parts:
+        raise RequestError(
+            f"The DatasetDict has the splits {', '.join(dataset)}; train, validation or test was expected."
+        )
+    import datasets
+
+    left = [part for part in dataset if part not in parts]
+    try:
+        whole = datasets.concatenate_datasets([dataset[part] for part in parts])
+    except (ValueError, TypeError) as error:
+        raise RequestError(
+            f"The splits {', '.join(parts)} have different columns ({error}); make them equal."
+        ) from error
+    found = _from_hugging_face(whole, label=label, text=text, image=image, name=name)
+    ends = np.cumsum([len(dataset[part]) for part in parts])
+    splits: dict[str, list[np.ndarray]] = {}
+    for part, end in zip(parts, ends, strict=True):
+        split = known[part.lower()]
+        if split is not None:
+            splits.setdefault(split, []).append(np.arange(end - len(dataset[part]), end))
+    notes = (f"The splits {', '.join(left)} were left out; they are none of train, validation, test.",) if left else ()
+    return Domain(
+        name=found.name,
+        inputs=found.inputs,
+        labels=found.labels,
+        splits={split: np.concatenate(rows) for split, rows in splits.items()},
+        classes=found.classes,
+        notes=(*found.notes, *notes),
+    )
+
+
+def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, image: str | None, name: str) -> Domain:
+    if not hasattr(dataset, "__len__"):
+        raise RequestError("An iterable (streaming) Dataset has no rows to split; load it without streaming=True.")
+    dataset = dataset.with_format(None)
+    features = dict(dataset.features)
+    for option, value in (("label", label), ("text", text), ("image", image)):
+        if value is not None and value not in features:
+            raise RequestError(
+                f"{option}={value!r} is no column of the Dataset ({', '.join(features)}).{closest(value, features)}"
+            )
+    label = label if label is not None else _label_column(features)
+    labels, classes = (None, None) if label is None else _labels(dataset, features[label], label)
+    others = [column for column in features if column != label]
+    image = image or next((c for c in others if type(features[c]).__name__ == "Image" and text is None), None)
+    if image is not None:
+        return Domain(name, ImageSequence(_Column(dataset.select_columns([image]), image)), labels, classes=classes)
+    strings = [column for column in others if getattr(features[column], "dtype", None) in ("string", "large_string")]
+    if text is None and len(strings) == len(others) == 1:
+        text = strings[0]
+    if text is not None:
+        return Domain(name, _texts(list(dataset[text])), labels, classes=classes)
+    if not others:
+        raise RequestError(
+            f"The Dataset has no column beside its label {label!r}; an image, a text or table columns were expected."
+        )
+    inputs, notes = _table(dataset.select_columns(others).to_pandas(), None, ())
+    return Domain(name, inputs, labels, classes=classes, notes=tuple(notes))
+
+
+def _label_column(features: Mapping[str, Any]) -> str | None:
+    named = [column for column in _LABEL_COLUMNS if column in features]
+    typed = [column for column, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    if not named and len(typed) > 1:
+        raise RequestError(f"The Dataset has the label columns {', '.join(typed)}; choose one with label=.")
+    return next(iter(named + typed), None)
+
+
+def _labels(dataset: Any, feature: Any, label: str) -> tuple[Any, tuple[str, ...] | None]:
+    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) else None)
+    values = list(dataset.select_columns([label])[label])
+    if inner is None:
+        names = getattr(feature, "names", None)
+        return np.array([*values, None], dtype=object)[:-1], None if names is None else tuple(names)
+    names = getattr(inner, "names", None)
+    if names is None:
+        raise RequestError(f"The label column {label!r} holds lists of {inner}; lists of ClassLabel were expected.")
+    hot = np.zeros((len(values), len(names)))
+    for row, codes in enumerate(values):
+        hot[row] = np.nan if codes is None else 0.0
+        hot[row, list(codes or [])] = 1.0
+    return hot, tuple(names)
+
+
+class _Column:
+    """One column, decoded row by row when asked."""
+
+    def __init__(self, dataset: Any, column: Any) -> None:
+        self._dataset = dataset
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, row: int) -> Any:
+        return self._dataset[row][self._column]
+
+
+# A torch Dataset
+
+
+def _from_torch(dataset: Any, name: str) -> Domain:
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise RequestError(
+            f"{type(dataset).__name__} has no length or no rows by number; a map-style torch Dataset was expected."
+        )
+    if not len(dataset):
+        raise RequestError(f"{type(dataset).__name__} is empty; rows of (input, label) were expected.")
+    first = dataset[0]
+    if not isinstance(first, (tuple, list)) or len(first) != 2:
+        raise RequestError(
+            f"{type(dataset).__name__} gives {type(first).__name__}; a pair (input, label) was expected."
+        )
+    example = first[0]
+    shape = np.shape(example) if not hasattr(example, "getbands") else (1, 1)
+    labels = _ready_labels(dataset)
+    classes = getattr(dataset, "classes", None)
+    if len(shape) >= 2:  # images: a pass over them only where the labels are not at hand
+        labels = [dataset[row][1] for row in range(len(dataset))] if labels is None else labels
+        return Domain(name, ImageSequence(_Column(dataset, 0)), _stacked(labels), classes=_names(classes, labels))
+    pairs = [dataset[row] for row in range(len(dataset))]
+    labels = [pair[1] for pair in pairs]
+    if isinstance(example, str):
+        return Domain(name, _texts([pair[0] for pair in pairs]), _stacked(labels), classes=_names(classes, labels))
+    inputs, notes = _from_array(np.stack([np.asarray(_plain(pair[0])) for pair in pairs]), None, ())
+    return Domain(name, inputs, _stacked(labels), classes=_names(classes, labels), notes=tuple(notes))
+
+
+def _ready_labels(dataset: Any) -> list[Any] | None:
+    """Labels that a torchvision Dataset keeps beside its images, where they are what its rows give."""
+    for attribute in ("targets", "labels"):
+        values = getattr(dataset, attribute, None)
+        if values is None or not hasattr(values, "__len__") or len(values) != len(dataset):
+            continue
+        rows = sorted({int(row) for row in np.linspace(0, len(dataset) - 1, 5)})
+        if all(_same(dataset[row][1], values[row]) for row in rows):
+            return list(values)
+    return None
+
+
+def _same(given: Any, kept: Any) -> bool:
+    return bool(np.array_equal(_plain(given), _plain(kept)))
+
+
+def _plain(value: Any) -> Any:
+    return np.asarray(value.detach().cpu()) if hasattr(value, "detach") else value
+
+
+def _stacked(labels: list[Any]) -> Any:
+    values = [_plain(label) for label in labels]
+    if np.ndim(values[0]) > 0:
+        return np.stack(values)
+    return np.array(
+        [*(v.item() if isinstance(v, (np.ndarray, np.generic)) else v for v in values), None], dtype=object
+    )[:-1]
+
+
+def _names(classes: Any, labels: list[Any]) -> tuple[str, ...] | None:
+    """The names of a torchvision Dataset's classes, where the labels are their numbers."""
+    if not isinstance(classes, (list, tuple)) or not all(isinstance(c, str) for c in classes):
+        return None
+    values = [np.asarray(_plain(label)) for label in labels]
+    whole = all(v.ndim == 0 and v.dtype.kind in "iu" and -1 <= int(v) < len(classes) for v in values)
+    return tuple(classes) if whole else None

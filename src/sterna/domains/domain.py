@@ -1,0 +1,222 @@
+"""A Domain: inputs, labels (some or all may be missing), splits, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.inputs import Inputs, Kind, Rows
+from sterna.domains.labels import as_labels, as_objects, summary
+from sterna.errors import RequestError, closest
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Domain:
+    """A named data set.
+
+    Parameters
+    ----------
+    name
+        What a person calls it.
+    inputs
+        One input a row, ``n`` of them.
+    labels
+        ``(n,)`` strings (classes; ``None`` is unlabelled), ``(n,)`` numbers (NaN is unlabelled), or ``(n, k)`` numbers
+        for several labels a row (NaN is unlabelled); ``None`` when no row has a label.
+    splits
+        Row numbers of the splits that came with the data: any of ``train``, ``validation``, ``test``.
+    groups
+        ``(n,)``: rows of one group (a patient, a speaker) are never put on two sides of a split.
+    classes
+        Names of the classes, or of the ``k`` labels, where the data names them.
+    notes
+        What the reader repaired, skipped or shortened, one sentence each.
+
+    Raises
+    ------
+    RequestError
+        If labels, groups or splits do not fit the inputs.
+    """
+
+    name: str
+    inputs: Inputs
+    labels: np.ndarray | None = None
+    splits: Mapping[str, Rows] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        labels = None if self.labels is None else as_labels(self.labels, self.classes)
+        groups = None if self.groups is None else as_objects(self.groups)
+        for what, values in (("labels", labels), ("groups", groups)):
+            if values is not None and len(values) != len(self):
+                raise RequestError(
+                    f"{self.name} has {len(self)} rows but {len(values)} {what}; give one for each, in the same order."
+                )
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "splits", _checked_splits(self.name, self.splits, len(self)))
+
+    @property
+    def kind(self) -> Kind:
+        """``images``, ``table`` or ``text``."""
+        return self.inputs.kind
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def labelled(self) -> np.ndarray:
+        """Which rows have a label, ``(n,)`` bool."""
+        if self.labels is None:
+            return np.zeros(len(self), dtype=bool)
+        if self.labels.dtype == object:
+            return np.array([label is not None for label in self.labels], dtype=bool)
+        known = ~np.isnan(self.labels)
+        return np.asarray(known if known.ndim == 1 else known.any(axis=1))
+
+    def __repr__(self) -> str:
+        known = int(self.labelled().sum())
+        parts = [f"{len(self):,} rows"]
+        if self.classes is not None:
+            parts.append(f"{len(self.classes)} classes" if self.labels is None or self.labels.ndim == 1
+                         else f"{len(self.classes)} labels a row")  # fmt: skip
+        if known < len(self):
+            parts.append(f"{known:,} labelled")
+        parts += [f"{name} {len(rows):,}" for name, rows in self.splits.items()]
+        return f"Domain({self.name!r}, {self.kind}: {', '.join(parts)})"
+
+    def take(self, rows: Rows | Sequence[int]) -> Domain:
+        """These rows only, in this order; nothing of the others is kept."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        splits = {name: np.flatnonzero(np.isin(wanted, of_split)) for name, of_split in self.splits.items()}
+        return Domain(
+            name=self.name,
+            inputs=self.inputs.take(wanted),
+            labels=None if self.labels is None else self.labels[wanted],
+            splits=splits,
+            groups=None if self.groups is None else self.groups[wanted],
+            classes=self.classes,
+            notes=self.notes,
+        )
+
+    def describe(self) -> str:
+        """What was read, as text: rows, labels, splits, the columns of a table, and the reader's notes."""
+        lines = [repr(self)]
+        if self.labels is not None:
+            lines.append(f"labels: {summary(self.labels, self.classes)}")
+        if self.groups is not None:
+            lines.append(f"groups: {len(set(self.groups.tolist())):,}")
+        schema = getattr(self.inputs, "schema", None)
+        if schema is not None:
+            lines.append(str(schema))
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: Any,
+        labels: Any = None,
+        *,
+        name: str = "arrays",
+        splits: Mapping[str, Any] | None = None,
+        groups: Any = None,
+        classes: Sequence[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+    ) -> Domain:
+        """A Domain of what is already in memory.
+
+        Parameters
+        ----------
+        inputs
+            uint8 array ``(n, height, width[, channels])`` or list of PIL images: images; DataFrame or number array
+            ``(n, columns)``: a table; list, array or Series of strings: text.
+        labels
+            ``(n,)`` strings or numbers, or ``(n, k)`` zeros and ones; ``None`` or NaN for rows without a label. With
+            `classes`, whole numbers are class numbers, and −1 is unlabelled. Or the name of a DataFrame's column.
+        splits
+            Row numbers by split: any of ``train``, ``validation``, ``test``.
+        groups
+            ``(n,)``; rows of one group are never on two sides of a split.
+        classes
+            Names of the classes, or of the ``k`` labels.
+        columns
+            Tables: kinds of columns that should not be guessed, ``{"zip": "category"}``.
+        drop
+            Tables: columns to leave out.
+        """
+        from sterna.domains.datasets import inputs_from_arrays
+
+        if isinstance(labels, str):
+            column = labels
+            if column not in getattr(inputs, "columns", ()):
+                raise RequestError(
+                    f"labels={column!r} is no column of the inputs; give a column's name, or one label a row."
+                )
+            inputs, labels = inputs.drop(columns=[column]), inputs[column]
+        taken, notes = inputs_from_arrays(inputs, columns=columns, drop=drop)
+        return cls(
+            name=name,
+            inputs=taken,
+            labels=labels,
+            splits=dict(splits or {}),
+            groups=groups,
+            classes=None if classes is None else tuple(str(c) for c in classes),
+            notes=tuple(notes),
+        )
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Any,
+        *,
+        label: str | None = None,
+        text: str | None = None,
+        image: str | None = None,
+        name: str = "dataset",
+    ) -> Domain:
+        """A Domain of a torch Dataset of ``(input, label)``, or of a Hugging Face Dataset or DatasetDict.
+
+        Parameters
+        ----------
+        dataset
+            Read lazily for images. The splits of a DatasetDict are kept.
+        label, text, image
+            Columns of a Hugging Face Dataset; found by their names and types where not given.
+        name
+            What to call it.
+        """
+        from sterna.domains.datasets import domain_from_dataset
+
+        return domain_from_dataset(dataset, label=label, text=text, image=image, name=name)
+
+
+def _checked_splits(name: str, splits: Mapping[str, Any], n: int) -> dict[str, Rows]:
+    checked: dict[str, Rows] = {}
+    owner = np.zeros(n, dtype=np.int8)
+    for split, rows in splits.items():
+        if split not in SPLITS:
+            raise RequestError(
+                f"{name} has a split {split!r}; train, validation or test was expected.{closest(split, SPLITS)}"
+            )
+        array = np.unique(np.asarray(rows, dtype=np.int64))
+        if not len(array):
+            continue
+        if array[0] < 0 or array[-1] >= n:
+            raise RequestError(f"The {split} split of {name} names row {array[-1] if array[0] >= 0 else array[0]}, "
+                               f"but the rows go from 0 to {n - 1}.")  # fmt: skip
+        if owner[array].any():
+            row = int(array[owner[array] > 0][0])
+            raise RequestError(
+                f"Row {row} of {name} is in two splits, {SPLITS[owner[row] - 1]} and {split}; keep it in one."
+            )
+        owner[array] = SPLITS.index(split) + 1
+        checked[split] = array
+    return {split: checked[split] for split in SPLITS if split in checked}

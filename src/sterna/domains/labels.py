@@ -1,0 +1,107 @@
+"""Labels in the three forms of a Domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sterna.errors import RequestError, closest
+
+
+def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
+    """Labels in one of the three forms of a `Domain`.
+
+    Parameters
+    ----------
+    values
+        ``(n,)`` or ``(n, 1)`` strings, booleans or numbers; ``(n, k)`` numbers.
+    classes
+        Names that whole numbers ``(n,)`` stand for; −1 is then unlabelled.
+
+    Returns
+    -------
+    ``(n,)`` object (strings or None), ``(n,)`` float64, or ``(n, k)`` float64.
+    """
+    if hasattr(values, "detach"):  # a torch tensor
+        values = values.detach().cpu().numpy()
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:  # MedMNIST and others keep a column
+        array = array[:, 0]
+    if array.ndim == 2:
+        return _several_labels(array, classes)
+    if array.ndim != 1:
+        raise RequestError(
+            f"Labels have the shape {array.shape}; (n,) or, for several labels a row, (n, k) was expected."
+        )
+    if array.dtype.kind in "iuf":
+        return array.astype(np.float64) if classes is None else _named(array, classes)
+    objects = as_objects(array)
+    present = [v for v in objects if not _is_missing(v)]
+    if present and all(
+        isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in present
+    ):
+        numbers = np.array([np.nan if _is_missing(v) else float(v) for v in objects])
+        return numbers if classes is None else _named(numbers, classes)
+    labels = np.empty(len(objects), dtype=object)
+    labels[:] = [None if _is_missing(v) else str(v) for v in objects]
+    if classes is not None and (unknown := sorted({v for v in labels if v is not None} - set(classes))):
+        raise RequestError(
+            f"The label {unknown[0]!r} is not one of the {len(classes)} classes given.{closest(unknown[0], classes)}"
+        )
+    return labels
+
+
+def _named(codes: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    labels = np.empty(len(codes), dtype=object)
+    known = ~np.isnan(codes.astype(np.float64)) & (codes != -1)
+    bad = known & ((codes < 0) | (codes >= len(classes)) | (codes != np.floor(codes)))
+    if bad.any():
+        raise RequestError(
+            f"The label {codes[bad][0]} is no class number: with {len(classes)} classes, 0 to {len(classes) - 1} "
+            "(and -1 for unlabelled) were expected."
+        )
+    names = np.array([str(c) for c in classes], dtype=object)
+    labels[known] = names[codes[known].astype(np.int64)]
+    return labels
+
+
+def _several_labels(array: np.ndarray, classes: Sequence[str] | None) -> np.ndarray:
+    try:
+        labels = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise RequestError(
+            "Labels of shape (n, k) must be numbers: 1 where a label applies, 0 where not, NaN unknown."
+        ) from None
+    if classes is not None and len(classes) != labels.shape[1]:
+        raise RequestError(
+            f"{len(classes)} class names were given for {labels.shape[1]} label columns; give one for each."
+        )
+    return labels
+
+
+def as_objects(values: Any) -> np.ndarray:
+    """Any values as Python objects, ``(n,)``."""
+    array = np.asarray(values, dtype=object)
+    return np.array([v.item() if isinstance(v, np.generic) else v for v in array.ravel()] + [None], dtype=object)[:-1]
+
+
+def _is_missing(value: Any) -> bool:
+    # value != value holds for NaN and NaT alone; pandas' NA answers with itself and is told by its name.
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return bool(value != value) or (isinstance(value, str) and not value.strip())
+
+
+def summary(labels: np.ndarray, classes: Sequence[str] | None) -> str:
+    """What labels there are, in one line."""
+    if labels.dtype == object:
+        names, counts = np.unique([v for v in labels if v is not None], return_counts=True)
+        shown = [f"{name} {count:,}" for name, count in list(zip(names, counts, strict=True))[:20]]
+        return ", ".join(shown) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    if labels.ndim == 2:
+        names = np.array(classes if classes is not None else [str(i) for i in range(labels.shape[1])])
+        return ", ".join(f"{name} {int(np.nansum(column)):,}" for name, column in zip(names, labels.T, strict=True))
+    known = labels[~np.isnan(labels)]
+    return f"numbers from {known.min():g} to {known.max():g}, mean {known.mean():g}" if len(known) else "none"

@@ -1,0 +1,259 @@
+"""`load_domain`: one spec, the right reader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs
+from sterna.errors import RequestError, closest
+
+TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+MAX_UNPACKED_BYTES = 20 * 2**30
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What `load_domain` was asked, for whichever reader it will be."""
+
+    label: str | None
+    text: str | None
+    drop: tuple[str, ...]
+    columns: Mapping[str, str] | None
+    group: str | None
+    domain_column: str | None
+    domain: str | None
+    strict: bool
+    task: str | None
+    max_unpacked_bytes: int
+
+    def refuse(self, path: Path, what: str, *names: str) -> None:
+        """Say that an option means nothing here, before anyone wonders why it did nothing."""
+        for name in names:
+            if getattr(self, name):
+                raise RequestError(f"{name}={getattr(self, name)!r} is for tables, but {path} is {what}; leave it out.")
+
+
+def load_domain(
+    spec: str | Path,
+    *,
+    label: str | None = None,
+    text: str | None = None,
+    drop: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    domain_column: str | None = None,
+    domain: str | None = None,
+    test: str | Path | None = None,
+    strict: bool = False,
+    task: str | None = None,
+    max_unpacked_bytes: int = MAX_UNPACKED_BYTES,
+) -> Domain:
+    """Read a Domain.
+
+    Parameters
+    ----------
+    spec
+        A folder or ``.zip`` of images (``class/file`` or ``split/class/file``, without a class in ``unlabelled/``), a
+        ``.npz`` (``images``, ``labels``, or ``train_images``, ...; ``X``, ``y`` for tables), or a table: ``.csv``,
+        ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, also with ``.gz``.
+    label
+        The target column of a table; of a ``.npz``, the array.
+    text
+        The column whose texts are the inputs; a table otherwise.
+    drop
+        Columns to leave out.
+    columns
+        Kinds of columns that should not be guessed: ``{"zip": "category"}``.
+    group
+        Column whose rows of one value are never on two sides of a split.
+    domain_column, domain
+        Only the rows with this value in this column; of images in ``domain/class/file`` and of arrays
+        named ``domain_X``, the `domain` alone.
+    test
+        A separate test set, read in the same way; `spec` then gives no test rows.
+    strict
+        One image that cannot be read is an error; up to 5 % are skipped with a warning otherwise.
+    task
+        ``classification``, ``multilabel`` or ``regression``, where the labels of a table leave it open.
+    max_unpacked_bytes
+        Most bytes that a zip or ``.npz`` may unpack to.
+
+    Raises
+    ------
+    RequestError
+        If there is nothing at `spec`, or it cannot be read; one sentence says what to do.
+    """
+    options = _Options(
+        label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task,
+        max_unpacked_bytes,
+    )  # fmt: skip
+    main = _load(Path(spec).expanduser(), options)
+    return main if test is None else _with_test(main, _load(Path(test).expanduser(), options))
+
+
+def _load(path: Path, options: _Options) -> Domain:
+    if not path.exists():
+        raise RequestError(f"{path} does not exist.{_near(path)}")
+    name = path.name.lower()
+    if path.is_dir() or name.endswith(".zip"):
+        from sterna.domains.folders import load_images
+
+        options.refuse(path, "a set of images", "label", "text", "drop", "columns", "group", "domain_column")
+        return load_images(
+            path, domain=options.domain, strict=options.strict, max_unpacked_bytes=options.max_unpacked_bytes
+        )
+    if name.endswith(".npz"):
+        from sterna.domains.arrays import load_arrays
+        from sterna.domains.folders import check_archive
+
+        options.refuse(path, "a file of arrays", "text")
+        check_archive(path, options.max_unpacked_bytes)
+        return load_arrays(
+            path,
+            label=options.label,
+            group=options.group,
+            domain_column=options.domain_column,
+            domain=options.domain,
+            drop=options.drop,
+            columns=options.columns,
+        )
+    if name.removesuffix(".gz").endswith(TABLES):
+        from sterna.domains.tables import load_table
+
+        return load_table(
+            path,
+            label=options.label,
+            text=options.text,
+            drop=options.drop,
+            columns=options.columns,
+            group=options.group,
+            domain_column=options.domain_column,
+            domain=options.domain,
+            task=options.task,
+        )
+    raise RequestError(
+        f"{path} is of no kind that is known: a folder or .zip of images, .npz, or a table "
+        f"({', '.join(TABLES)}, also .gz) was expected.{closest(path.suffix, (*TABLES, '.zip', '.npz'))}"
+    )
+
+
+def _near(path: Path) -> str:
+    parent = path.parent
+    if not parent.is_dir():
+        return f" Neither does the folder {parent}."
+    try:
+        return closest(path.name, os.listdir(parent)) or f" Look into {parent.resolve()} for its name."
+    except PermissionError:
+        return ""
+
+
+def _with_test(main: Domain, other: Domain) -> Domain:
+    """`main` with the rows of `other` as its test split."""
+    if "test" in main.splits:
+        raise RequestError(f"{main.name} has a test split of its own, and test= gives {other.name}; use one of them.")
+    if "test" in other.splits:
+        other = other.take(other.splits["test"])
+    if not other.labelled().any():
+        raise RequestError(
+            f"The test set {other.name} has no labels, so nothing can be scored on it; give a labelled one."
+        )
+    if main.kind != other.kind:
+        raise RequestError(
+            f"The test set {other.name} holds {other.kind}, but {main.name} holds {main.kind}; give the same kind."
+        )
+    classes = _joined_classes(main, other)
+    n, m = len(main), len(other)
+    splits = {name: rows for name, rows in main.splits.items()}
+    return Domain(
+        name=main.name,
+        inputs=_joined_inputs(main, other),
+        labels=_joined_labels(main, other),
+        splits={**splits, "test": np.arange(n, n + m)},
+        groups=_joined_groups(main, other),
+        classes=classes,
+        notes=(*main.notes, *(note for note in other.notes if note not in main.notes)),
+    )
+
+
+def _joined_classes(main: Domain, other: Domain) -> tuple[str, ...] | None:
+    if main.labels is not None and other.labels is not None and main.labels.dtype == other.labels.dtype == object:
+        unknown = sorted({v for v in other.labels if v is not None} - {v for v in main.labels if v is not None})
+        if unknown:
+            known = sorted({v for v in main.labels if v is not None})
+            raise RequestError(
+                f"The test set {other.name} has the class {unknown[0]!r}, which {main.name} has not (it has "
+                f"{', '.join(known[:10])}).{closest(unknown[0], known)}"
+            )
+    return main.classes
+
+
+def _joined_labels(main: Domain, other: Domain) -> np.ndarray | None:
+    assert other.labels is not None  # checked: it has labelled rows
+    if main.labels is None:
+        missing: Any = None if other.labels.dtype == object else np.nan
+        return np.concatenate(
+            [np.full((len(main), *other.labels.shape[1:]), missing, other.labels.dtype), other.labels]
+        )
+    if main.labels.dtype != other.labels.dtype or main.labels.shape[1:] != other.labels.shape[1:]:
+        kinds = ["words" if d.labels is not None and d.labels.dtype == object else "numbers" for d in (main, other)]
+        raise RequestError(
+            f"Labels of the test set {other.name} ({kinds[1]}, shape {other.labels.shape}) do not match those of "
+            f"{main.name} ({kinds[0]}, shape {main.labels.shape}); write them in the same way."
+        )
+    return np.concatenate([main.labels, other.labels])
+
+
+def _joined_groups(main: Domain, other: Domain) -> np.ndarray | None:
+    if main.groups is None:
+        return None
+    beside = (
+        other.groups
+        if other.groups is not None
+        else np.array([f"test row {i}" for i in range(len(other))], dtype=object)
+    )
+    return np.concatenate([main.groups, beside])
+
+
+def _joined_inputs(main: Domain, other: Domain) -> Inputs:
+    if main.kind == "images":
+        from sterna.domains.images import JoinedImages
+
+        return JoinedImages([main.inputs, other.inputs])
+    if main.kind == "text":
+        from sterna.domains.text import TextInputs
+
+        return TextInputs([d.inputs[i] for d in (main, other) for i in range(len(d))])
+    return _joined_tables(main, other)
+
+
+def _joined_tables(main: Domain, other: Domain) -> Inputs:
+    import pandas as pd
+
+    from sterna.domains import table_cells
+    from sterna.domains.schema import as_kind
+    from sterna.domains.tables import TableInputs
+
+    ours, theirs = main.inputs, other.inputs
+    assert isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)
+    missing = [c for c in ours.frame.columns if c not in theirs.frame.columns]
+    if missing:
+        more = [c for c in theirs.frame.columns if c not in ours.frame.columns]
+        raise RequestError(
+            f"The test set {other.name} lacks the column {missing[0]!r} of {main.name}."
+            f"{closest(str(missing[0]), map(str, more))}"
+        )
+    # Both are read by the schema of the first: what is a number there must be one here.
+    read = {
+        c.name: as_kind(table_cells.plain(theirs.frame[c.name], where), c.kind, where)
+        for c in ours.schema
+        for where in [f"column {c.name!r} of {other.name}"]
+    }
+    frame = pd.concat([ours.frame, pd.DataFrame(read)], ignore_index=True)
+    return TableInputs(frame, replace(ours.schema, rows=len(frame)))
