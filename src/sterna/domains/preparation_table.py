@@ -70,14 +70,14 @@ class TablePreparation(Preparation):
     """Tables as float32 features, by statistics of the training rows alone.
 
     - A number: missing cells take the training median, then (x − mean) / standard deviation (of the filled column).
-    - A category: one feature a word. Words rarer than max(2, 1 % of the rows), 10 at most, share one feature, and so do all
-      but the 50 most frequent; a word never seen in training is zero everywhere.
+    - A category: one feature a word. Words rarer than max(2, 1 % of the rows), 10 at most, share one feature, and so do
+      all but the 50 most frequent; a word never seen in training is zero everywhere.
     - A date: year, month, day of week (Monday is 0), days since 1970-01-01; each as a number.
     - Any column with missing training cells: one feature more, 1 where missing.
     - Texts, identifiers and columns without any training value give no feature.
 
-    The same as scikit-learn's ``SimpleImputer(strategy="median", add_indicator=True)``, ``StandardScaler`` (the marks left
-    as 0 and 1) and ``OneHotEncoder(handle_unknown="ignore")``.
+    The same as scikit-learn's ``SimpleImputer(strategy="median", add_indicator=True)``, ``StandardScaler`` (the marks
+    left as 0 and 1) and ``OneHotEncoder(handle_unknown="ignore")``.
 
     >>> from sterna.domains.schema import infer_schema
     >>> schema, frame, _ = infer_schema(pd.DataFrame({"age": [30.0, 50.0], "sex": ["f", "m"]}))
@@ -116,8 +116,8 @@ class TablePreparation(Preparation):
         if not fitted.width:
             held = ", ".join(f"{c.name} ({'identifier' if c.identifier else c.kind})" for c in table.schema)
             raise RequestError(
-                f"No column of the table gives a feature: {held or 'it has none'}; texts are read with text=COLUMN, and "
-                "columns={'NAME': 'category'} says what a column holds."
+                f"No column of the table gives a feature: {held or 'it has none'}; texts are read with text=COLUMN, "
+                "and columns={'NAME': 'category'} says what a column holds."
             )
         return fitted
 
@@ -151,8 +151,11 @@ class TablePreparation(Preparation):
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TablePreparation:
         """Build it again from `state`, also after a round trip through JSON."""
-        made = [{k: tuple(v) if isinstance(v, list) else v for k, v in column.items()} for column in state["columns"]]
-        return cls([FittedColumn(**column) for column in made])
+        columns = []
+        for column in state["columns"]:
+            fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column.items()}
+            columns.append(FittedColumn(**fields))
+        return cls(columns)
 
     def __repr__(self) -> str:
         return f"TablePreparation({'not fitted' if self.columns is None else f'width={self.width}'})"
@@ -201,7 +204,7 @@ def _dates_of(values: pd.Series[Any]) -> list[Array]:
     moments = values.astype("datetime64[us]").dt
     days = (values.astype("datetime64[us]") - pd.Timestamp(0)) / pd.Timedelta(days=1)
     parts = (moments.year, moments.month, moments.dayofweek, days)
-    return [np.asarray(part, dtype=np.float64) for part in parts]
+    return [np.array(part, dtype=np.float64) for part in parts]
 
 
 def _fit_numbers(name: str, kind: ColumnKind, parts: Sequence[Array]) -> FittedColumn:

@@ -100,9 +100,9 @@ def infer_schema(
 ) -> tuple[Schema, pd.DataFrame, list[str]]:
     """Say what each column holds, and give the table with its cells read accordingly.
 
-    A column of plain numbers is a number, of dates a date, of long and mostly different strings a text, else a category. A
-    number written with a leading zero (a post code) or with a unit is a word: nothing is guessed. Strings that differ
-    in every row, and whole numbers that do in a column called ``id``, are identifiers.
+    A column of plain numbers is a number, of dates a date, of long and mostly different strings a text, else a
+    category. A number written with a leading zero (a post code) or with a unit is a word: nothing is guessed. Strings
+    that differ in every row, and whole numbers that do in a column called ``id``, are identifiers.
 
     Parameters
     ----------
@@ -118,7 +118,8 @@ def infer_schema(
     schema
         One `Column` for each column.
     typed
-        ``(n, d)``: float64 (numbers, empty), ``str`` (categories, texts) or ``datetime64[us]``; missing is NaN, null or NaT.
+        ``(n, d)``: float64 (numbers, empty), ``str`` (categories, texts) or ``datetime64``; missing is NaN, null or
+        NaT.
     notes
         What a user should know.
 
@@ -145,7 +146,9 @@ def infer_schema(
             values, kind = pd.Series(np.full(len(values), np.nan), values.index), "empty"
         typed[str(column)] = values
         found.append(Column(str(column), kind, missing, _summary(values, kind), identifier, str(column) in given))
-    notes.columns("left out, a different value in every row as identifiers have", [c.name for c in found if c.identifier])
+    notes.columns(
+        "left out, a different value in every row as identifiers have", [c.name for c in found if c.identifier]
+    )
     notes.columns("without any value", [c.name for c in found if c.kind == "empty"])
     return Schema(tuple(found), len(frame)), pd.DataFrame(typed, index=frame.index), notes.said
 
@@ -198,7 +201,8 @@ def _asked_numbers(column: pd.Series[Any], where: str, note: Any) -> pd.Series[A
             )
         values = cells_of.numbers(pc.if_else(pa.array(good), cells, pa.scalar(None, pa.large_string())))
         if note is not None:
-            note(f"{where}: {int((valid & ~good).sum())} values that are no numbers, such as {word!r}, are taken as missing")
+            count = int((valid & ~good).sum())
+            note(f"{where}: {count} values that are no numbers, such as {word!r}, are taken as missing")
     return pd.Series(values, column.index, name=column.name)
 
 
@@ -223,10 +227,14 @@ def _inferred(name: str, plain: pd.Series[Any], notes: _Notes) -> tuple[pd.Serie
     if parsed is not None:
         return pd.Series(parsed, plain.index), "date", False
     if ambiguous:
-        notes.add(f"column {name!r} is read as a category: day and month cannot be told apart; write dates as 2024-01-31")
+        notes.add(
+            f"column {name!r} is read as a category: day and month cannot be told apart; write dates as 2024-01-31"
+        )
     distinct = pc.unique(pc.drop_null(cells))
     if _reads_like_text(distinct, count):
-        notes.add(f"column {name!r} holds free text, which no table learner sees; text={name!r} makes a text domain of it")
+        notes.add(
+            f"column {name!r} holds free text, which no table learner sees; text={name!r} makes a text domain of it"
+        )
         return plain.where(plain.str.strip() != ""), "text", False
     identifier = len(distinct) == count >= _ENOUGH_ROWS
     if not identifier and not ambiguous:
@@ -260,7 +268,9 @@ def _summary(values: pd.Series[Any], kind: ColumnKind) -> str:
         return f"{values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}"
     if kind == "category":
         counts = values.value_counts()
-        return f"{len(counts)}: {', '.join(_short(str(v)) for v in counts.index[:5])}{', ...' if len(counts) > 5 else ''}"
+        return (
+            f"{len(counts)}: {', '.join(_short(str(v)) for v in counts.index[:5])}{', ...' if len(counts) > 5 else ''}"
+        )
     return repr(_short(str(values.dropna().iloc[0]), 40)) if kind == "text" else ""
 
 
@@ -305,4 +315,6 @@ class _Notes:
                 "takes such values as missing"
             )
         elif bool(pc.all(pc.match_substring_regex(distinct, _UNIT)).as_py()) and len(distinct) > 1:
-            self.add(f"column {name!r} looks like numbers with units ({distinct[0].as_py()!r}) and is read as a category")
+            self.add(
+                f"column {name!r} looks like numbers with units ({distinct[0].as_py()!r}) and is read as a category"
+            )

@@ -42,7 +42,7 @@ def plain(column: pd.Series[Any], where: str) -> pd.Series[Any]:
     if pd.api.types.is_datetime64_any_dtype(kind):
         return _naive(column)
     if pd.api.types.is_timedelta64_dtype(kind):
-        return column / pd.Timedelta(days=1)
+        return pd.Series(column.to_numpy() / np.timedelta64(1, "D"), column.index, name=column.name)
     if pd.api.types.is_bool_dtype(kind) or isinstance(kind, pd.CategoricalDtype):
         return _strings(column.astype(object))
     if pd.api.types.is_complex_dtype(kind):
@@ -62,8 +62,8 @@ def _plain_objects(column: pd.Series[Any], where: str) -> pd.Series[Any]:
     if nested.any():
         cell = column[nested].iloc[0]
         raise RequestError(
-            f"{_capital(where)} holds nested values ({type(cell).__name__}); a table column holds one number, word or date "
-            f"a row: leave it out with drop=[{str(column.name)!r}]."
+            f"{_capital(where)} holds nested values ({type(cell).__name__}); a table column holds one number, word or "
+            f"date a row: leave it out with drop=[{str(column.name)!r}]."
         )
     return column.astype("str") if kind == "string" else _strings(column)
 
@@ -129,7 +129,8 @@ def words(column: pd.Series[Any]) -> pd.Series[Any]:
         column = pd.Series(values, column.index, name=column.name)
     codes, distinct = pd.factorize(column)
     names = _strings(pd.Series(distinct, dtype=object)) if len(distinct) else pd.Series([], dtype="str")
-    return names.reindex(codes).set_axis(column.index).rename(column.name)
+    chosen = names.reindex(codes).array  # a missing cell has the code -1, which no name has
+    return pd.Series(chosen, index=column.index, name=column.name, dtype="str")
 
 
 _DATE_START = re.compile(r"^(\d{4}[-/.年]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})")

@@ -76,8 +76,8 @@ def csv_fault(path: Path, opener: Opener, separator: str, unclosed: bool = False
                 expected = expected or len(record)
                 if record and len(record) != expected and not unclosed:
                     return (
-                        f"{path.name}, line {line}: found {len(record)} cells, but the header has {expected}; is a cell that "
-                        f"holds {SEPARATORS[separator]} or a line break missing its quotation marks?"
+                        f"{path.name}, line {line}: found {len(record)} cells, but the header has {expected}; is a "
+                        f"cell that holds {SEPARATORS[separator]} or a line break missing its quotation marks?"
                     )
                 line = reader.line_num + 1
         except UnicodeDecodeError:

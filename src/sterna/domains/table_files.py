@@ -39,7 +39,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     Parameters
     ----------
     path
-        A file whose name ends in one of `SUFFIXES`, or these followed by ``.gz``. Text is UTF-8, with or without a mark.
+        A file whose name ends in one of `SUFFIXES`, perhaps with ``.gz`` behind. Text is UTF-8.
 
     Returns
     -------
@@ -55,7 +55,9 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """
     ending = _ending(path)
     if ending not in SUFFIXES:
-        raise RequestError(f"{path.name} is not a table file: its name should end in {', '.join(SUFFIXES)} (or these and .gz).")
+        raise RequestError(
+            f"{path.name} is not a table file: its name should end in {', '.join(SUFFIXES)} (or these and .gz)."
+        )
     _check_file(path)
     notes: list[str] = []
     with _named_errors(path):
@@ -95,7 +97,9 @@ def _named_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise RequestError(f"{path.name} is damaged: its gzip data cannot be unpacked ({error}); get the file again.") from error
+        raise RequestError(
+            f"{path.name} is damaged: its gzip data cannot be unpacked ({error}); get the file again."
+        ) from error
     except PermissionError as error:
         raise RequestError(f"{path} cannot be read: permission denied.") from error
 
@@ -111,7 +115,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     with open_bytes(path) as file:
-        source = io.BytesIO(file.read()) if isinstance(file, gzip.GzipFile) else path
+        source = io.BytesIO(file.read()) if path.name.lower().endswith(".gz") else path
         try:
             table = pyarrow.parquet.read_table(source)
         except (pa.ArrowException, OSError) as error:
@@ -150,7 +154,9 @@ def _json_object(line: bytes, number: int, path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RequestError(bad_bytes(path, open_bytes)) from error
     except ValueError as error:
-        raise RequestError(f"{path.name}, line {number}: this is not JSON ({error}); each line should be one object.") from error
+        raise RequestError(
+            f"{path.name}, line {number}: this is not JSON ({error}); each line should be one object."
+        ) from error
     if not isinstance(value, dict):
         raise RequestError(
             f"{path.name}, line {number}: found a {type(value).__name__}, expected one JSON object a line "
@@ -177,9 +183,9 @@ def _read_csv(path: Path, usual: str) -> tuple[pd.DataFrame, list[str]]:
             raise RequestError(reason) from error
     frame = cast(pd.DataFrame, table.rename_columns(names).to_pandas(self_destruct=True, split_blocks=True))
     if counted.quotes % 2 and len(frame) and frame.iloc[-1].map(lambda c: "\n" in str(c)).any():
-        reason = csv_fault(path, open_bytes, separator, unclosed=True)
-        if reason:
-            raise RequestError(reason)
+        unclosed = csv_fault(path, open_bytes, separator, unclosed=True)
+        if unclosed:
+            raise RequestError(unclosed)
     if separator == ";":
         frame, decimals = _decimal_commas(frame)
         notes += decimals
@@ -227,8 +233,8 @@ def _header(path: Path, usual: str) -> tuple[str, list[str], list[str]]:
     if others:
         held = " or ".join(SEPARATORS[s] for s in others)
         raise RequestError(
-            f"{path.name} has one column, {records[usual][0][0][:80]!r}, and looks separated by {held}, but its rows do not "
-            f"all have as many cells; save it again, separated by {SEPARATORS[usual]}."
+            f"{path.name} has one column, {records[usual][0][0][:80]!r}, and looks separated by {held}, but its rows "
+            f"do not all have as many cells; save it again, separated by {SEPARATORS[usual]}."
         )
     return usual, records[usual][0], []
 

@@ -39,7 +39,9 @@ def need_column(name: str, argument: str, frame: pd.DataFrame, where: str) -> No
     """
     if name not in frame.columns:
         known = [str(c) for c in frame.columns]
-        raise RequestError(f"{argument}={name!r}: {where} has no such column.{closest(name, known)} It has {listed(known)}.")
+        raise RequestError(
+            f"{argument}={name!r}: {where} has no such column.{closest(name, known)} It has {listed(known)}."
+        )
 
 
 def listed(names: Sequence[str], limit: int = 30) -> str:
@@ -59,7 +61,11 @@ def find_label(names: Sequence[str], where: str) -> str:
     found = [name for name in names if name.strip().lower() in LABEL_NAMES]
     if len(found) == 1:
         return found[0]
-    why = f"{' and '.join(map(repr, found))} could all be the label" if found else "none is called label, target, class or y"
+    why = (
+        f"{' and '.join(map(repr, found))} could all be the label"
+        if found
+        else "none is called label, target, class or y"
+    )
     raise RequestError(f"{where}: say which column is the label with label=NAME, for {why}; it has {listed(names)}.")
 
 
@@ -72,12 +78,16 @@ def rows_of_domain(frame: pd.DataFrame, column: str | None, value: str | None, w
         If one of the two is missing, or no row holds the value.
     """
     if column is None:
-        raise RequestError(f"domain={value!r} is given for {where} without domain_column=NAME, the column to look for it in.")
+        raise RequestError(
+            f"domain={value!r} is given for {where} without domain_column=NAME, the column to look for it in."
+        )
     need_column(column, "domain_column", frame, where)
     values = cells_of.words(cells_of.plain(frame[column], f"column {column!r} of {where}"))
     known = sorted(values.dropna().unique())
     if value is None:
-        raise RequestError(f"domain_column={column!r} needs domain=VALUE, which rows of {where} to keep: {listed(known)}.")
+        raise RequestError(
+            f"domain_column={column!r} needs domain=VALUE, which rows of {where} to keep: {listed(known)}."
+        )
     rows = np.flatnonzero((values == str(value).strip()).fillna(False).to_numpy(bool))
     if not len(rows):
         raise RequestError(
@@ -87,11 +97,13 @@ def rows_of_domain(frame: pd.DataFrame, column: str | None, value: str | None, w
     return rows.astype(np.int64)
 
 
-def find_splits(frame: pd.DataFrame, taken: Sequence[str | None]) -> tuple[str | None, dict[str, Rows], Rows, list[str]]:
+def find_splits(
+    frame: pd.DataFrame, taken: Sequence[str | None]
+) -> tuple[str | None, dict[str, Rows], Rows, list[str]]:
     """The split that comes with a table.
 
-    A column called split, set, fold or partition is a split column when it holds names of at least two splits: names that
-    begin with train; with val, valid, validation or dev; with test (``train_subset`` is train, ``trainer`` is not).
+    A column called split, set, fold or partition is a split column when it holds names of at least two splits: names
+    that begin with train; with val, valid, validation or dev; with test (``train_subset`` is train, ``trainer`` not).
     Rows with any other name, or none, belong to no split and are left out, with a note.
 
     Parameters
@@ -120,12 +132,19 @@ def find_splits(frame: pd.DataFrame, taken: Sequence[str | None]) -> tuple[str |
         values = cells_of.words(cells_of.plain(frame[column], f"column {column!r}"))
         meaning = {name: _split_of(name) for name in values.dropna().unique()}
         if len({m for m in meaning.values() if m}) < 2:
-            notes.append(f"column {column!r} names no splits (train, validation, test) and is read as an ordinary column")
+            notes.append(
+                f"column {column!r} names no splits (train, validation, test) and is read as an ordinary column"
+            )
             continue
         assigned = values.map(meaning).to_numpy(object)
         kept = np.flatnonzero(pd.notna(assigned)).astype(np.int64)
         splits = {s: np.flatnonzero(assigned[kept] == s).astype(np.int64) for s in _SPLITS}
-        return column, {s: rows for s, rows in splits.items() if len(rows)}, kept, notes + _said(column, values, meaning)
+        return (
+            column,
+            {s: rows for s, rows in splits.items() if len(rows)},
+            kept,
+            notes + _said(column, values, meaning),
+        )
     return None, {}, everything, notes
 
 
@@ -168,7 +187,7 @@ def single_label(column: pd.Series[Any], task: str | None, where: str) -> tuple[
     infinite = np.isinf(labels) if labels.dtype == np.float64 else np.zeros(len(labels), bool)
     if infinite.any():
         raise RequestError(
-            f"The {name} holds {labels[infinite][0]} (row {int(np.argmax(infinite)) + 1}); a target must be a finite number: "
+            f"The {name} holds {labels[infinite][0]} ({_row(column, infinite)}); a target must be a finite number: "
             "leave the cell empty where it is not known."
         )
     known = pd.notna(labels)
@@ -177,13 +196,20 @@ def single_label(column: pd.Series[Any], task: str | None, where: str) -> tuple[
     distinct = pd.unique(labels[known])
     if len(distinct) == 1:
         only = f"{distinct[0]:g}" if labels.dtype == np.float64 else repr(distinct[0])
-        raise RequestError(f"The {name} holds nothing but {only} in {int(known.sum())} labelled rows; two or more are needed.")
+        raise RequestError(
+            f"The {name} holds nothing but {only} in {int(known.sum())} labelled rows; two or more are needed."
+        )
     if labels.dtype == np.float64 and task == "classification":
         labels = cells_of.words(pd.Series(labels)).to_numpy(object)
         labels[~known] = None
     if not known.all():
         notes.append(f"{int((~known).sum())} of {len(known)} rows have no label")
     return labels, notes
+
+
+def _row(column: pd.Series[Any], chosen: Array) -> str:
+    """What the first chosen row is called: its number in the file, from 0 after the header."""
+    return f"row {column.index[int(np.argmax(chosen))]}"
 
 
 def _written(column: pd.Series[Any], task: str | None, name: str) -> tuple[Array, list[str]]:
@@ -194,16 +220,16 @@ def _written(column: pd.Series[Any], task: str | None, name: str) -> tuple[Array
     if values is not None and not cells_of.has_codes(cells):
         written = cells.is_valid().to_numpy(zero_copy_only=False) & ~np.isfinite(values)
         if written.any():
-            row = int(np.argmax(written))
+            word = trimmed.iloc[int(np.argmax(written))]
             raise RequestError(
-                f"The {name} holds {trimmed.iloc[row]!r} (row {row + 1}); a target must be a finite number: leave the cell "
-                "empty where it is not known."
+                f"The {name} holds {word!r} ({_row(column, written)}); a target must be a finite number: leave the "
+                "cell empty where it is not known."
             )
         return values, []
     if task == "regression":
         bad = ~cells_of.number_like(cells) & cells.is_valid().to_numpy(zero_copy_only=False)
-        row = int(np.argmax(bad))
-        raise RequestError(f"The {name} holds {trimmed.iloc[row]!r} (row {row + 1}), but regression needs numbers.")
+        word = trimmed.iloc[int(np.argmax(bad))]
+        raise RequestError(f"The {name} holds {word!r} ({_row(column, bad)}), but regression needs numbers.")
     labels = np.array([*cells.to_pylist(), None], dtype=object)[:-1]
     odd = sorted({v for v in labels if v in cells_of.MISSING})
     return labels, [f"the label {listed(odd)} is kept as a class; only an empty cell is unlabelled"] if odd else []
@@ -223,11 +249,11 @@ def several_labels(frame: pd.DataFrame, names: Sequence[str], where: str) -> tup
         column = cells_of.words(cells_of.plain(frame[name], f"label column {name!r} of {where}"))
         known = {"0": 0.0, "1": 1.0, "False": 0.0, "True": 1.0, "false": 0.0, "true": 1.0}
         values = column.map(known).to_numpy(np.float64)
-        bad = (np.isnan(values) & column.notna()).to_numpy(bool)
+        bad = np.isnan(values) & column.notna().to_numpy(bool)
         if bad.any():
-            row = int(np.argmax(bad))
+            word = column.iloc[int(np.argmax(bad))]
             raise RequestError(
-                f"The label column {name!r} of {where} holds {column.iloc[row]!r} (row {row + 1}); with several labels a row "
+                f"The label column {name!r} of {where} holds {word!r} ({_row(column, bad)}); with several labels a row "
                 "each label column holds 1, 0 or nothing."
             )
         columns.append(values)
@@ -241,7 +267,9 @@ def joined_labels(column: pd.Series[Any], where: str) -> tuple[Array, tuple[str,
     """
     plain = cells_of.plain(column, f"label column {column.name!r} of {where}")
     texts = plain if plain.dtype == "str" else cells_of.words(plain)
-    cells = [None if not isinstance(t, str) or not t.strip() else {p.strip() for p in t.split("|")} - {""} for t in texts]
+    cells = [
+        None if not isinstance(t, str) or not t.strip() else {p.strip() for p in t.split("|")} - {""} for t in texts
+    ]
     classes = tuple(sorted(set().union(*(c for c in cells if c))))
     if not classes:
         raise RequestError(f"The label column {column.name!r} of {where} names no label; expected cells such as 'x|y'.")

@@ -76,7 +76,9 @@ class TableInputs(Inputs):
         total = np.zeros(len(self), np.uint64)
         for name in names:
             column = self.frame[name]
-            values = column.to_numpy() + 0.0 if column.dtype == np.float64 else column.array  # 0.0 and -0.0 are one value
+            values = (
+                column.to_numpy() + 0.0 if column.dtype == np.float64 else column.array
+            )  # 0.0 and -0.0 are one value
             hashes = np.asarray(pd.util.hash_array(values), np.uint64)
             hashes[column.isna().to_numpy()] = 0x9E3779B97F4A7C15  # missing is missing, whatever the kind
             salt = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
@@ -110,8 +112,8 @@ def load_table(
     path
         The file; text is UTF-8.
     label
-        The label column; by default the one called label, target, class or y. Several labels a row: ``"a,b,c"``, columns
-        of 0 and 1, or, with ``task="multilabel"``, one column of ``x|y|z``.
+        The label column; by default the one called label, target, class or y. Several labels a row: ``"a,b,c"``,
+        columns of 0 and 1, or, with ``task="multilabel"``, one column of ``x|y|z``.
     text
         The column of texts (or several, ``"title,text"``, joined by line breaks): a text Domain. By default a table,
         unless the only column left holds free text.
@@ -219,7 +221,9 @@ def table_inputs(
     if text is not None:
         return _texts(frame, _named_texts(text, frame), name)
     if not len(frame.columns):
-        raise RequestError(f"{name} has no input column left beside the label and the dropped ones; nothing can be learnt.")
+        raise RequestError(
+            f"{name} has no input column left beside the label and the dropped ones; nothing can be learnt."
+        )
     schema, typed, notes = infer_schema(frame, columns, name=name)
     if len(schema.columns) == 1 and schema.columns[0].kind == "text" and not schema.columns[0].given:
         inputs, more = _texts(frame, schema.names, name)
