@@ -1,4 +1,4 @@
-"""`import sterna`: light, complete, and `sterna.transfer` is the function."""
+"""`import sterna`: light and complete."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(sterna)
 
 
-@pytest.mark.parametrize("first", ["import sterna.transfer", "from sterna.transfer import Transfer", "import sterna"])
-def test_transfer_is_the_function_however_it_was_imported(first: str) -> None:
-    code = f"{first}\nimport sterna\nprint(type(sterna.transfer).__name__)\nfrom sterna.transfer import Transfer"
+def test_transfer_is_the_function_whoever_imports_its_room_first() -> None:
+    code = "from sterna.experiment import Transfer\nimport sterna\nprint(type(sterna.transfer).__name__)"
     assert python(code) == types.FunctionType.__name__
