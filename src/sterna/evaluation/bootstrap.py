@@ -66,9 +66,9 @@ def seed_shares(seeds: int, *, resamples: int = 1000, seed: int = 0) -> Floats:
     return _draws(resamples, seeds, np.random.default_rng([seed, 1])) / seeds
 
 
-def interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
+def interval(values: Floats) -> tuple[float, float]:
     """The percentile interval: the middle 95 % of the resamples' values ``(B,)``."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -134,8 +134,9 @@ class Classification(Task):
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The most probable class of each row, object ``(n,)``."""
-        names: np.ndarray[Any, Any] = np.array(self.classes, dtype=object)
-        return names.take(self._checked_outputs(outputs).argmax(axis=1))
+        names = np.array(self.classes, dtype=object)
+        answers: np.ndarray[Any, Any] = names[self._checked_outputs(outputs).argmax(axis=1)]
+        return answers
 
     def metric_names(self) -> tuple[str, ...]:
         """The overall metrics, then precision, recall and F1 of each class."""

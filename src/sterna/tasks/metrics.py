@@ -198,7 +198,7 @@ def explained(weights: Floats, truth: Floats, squares: Floats) -> Floats:
 
 def log_softmax(outputs: Floats) -> Floats:
     """Log-probabilities of the classes, ``(n, k)``, stable for any finite outputs and for ``-inf``."""
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    shifted: Floats = outputs - outputs.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
 
