@@ -36,7 +36,7 @@ contracts: $(DEV)
 	@$(BIN)/lint-imports
 
 docs: $(DEV)
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: site/index.html"
 
 # Takes hours on two cores; one measurement: make bench ONLY=hymenoptera

@@ -27,7 +27,12 @@ def section(result: dict[str, Any]) -> str:
     lines = [f"## {result['title']}", ""]
     lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(cell(row.get(name)) for name in columns) + " |" for row in result["rows"]]
-    lines += ["", f"```\n{result['command']}\n```", "", f"{result.get('machine', '')} {result.get('created', '')}".strip()]
+    lines += [
+        "",
+        f"```\n{result['command']}\n```",
+        "",
+        f"{result.get('machine', '')} {result.get('created', '')}".strip(),
+    ]
     return "\n".join(lines)
 
 
