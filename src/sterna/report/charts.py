@@ -1,0 +1,211 @@
+"""From a run's record to its charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from sterna.report.draw import Line, Mark, Scale, interval_axis, interval_bar, line_chart, span, ticks
+from sterna.report.record import Gain, Manifest, Point
+from sterna.report.words import control_meaning, count, interval, metric_name, places, plain
+
+_STYLES = "abcdef"
+_MOST_POINTS = 150
+_NOT_TERMS = {"seed", "stage", "epoch", "step", "loss", "validation", "seconds", "method", "time"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn chart with its heading and the names of its lines."""
+
+    heading: str
+    svg: Markup
+    legend: tuple[tuple[str, str], ...] = ()
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One gain in a column of gains that share their axis."""
+
+    name: str
+    meaning: str
+    gain: Gain
+    svg: Markup
+    value: str
+    interval: str
+    headline: bool = False
+
+
+def gain_bars(gains: Sequence[tuple[str, str, Gain, bool]]) -> tuple[list[Bar], Markup]:
+    """Gains drawn on one axis around zero.
+
+    Parameters
+    ----------
+    gains
+        For each: name, meaning, the gain, and whether it is the headline.
+
+    Returns
+    -------
+    tuple
+        The bars, and the axis that goes under them.
+    """
+    shown = [v for _, _, gain, _ in gains for v in (gain.value, gain.low, gain.high) if _finite(v)]
+    values = [float(v) for v in shown if v is not None]
+    scale = Scale(*span([0.0, *values]))
+    decimals = places(values)
+    bars = []
+    for name, meaning, gain, headline in gains:
+        value = gain.value if gain.value is not None and _finite(gain.value) else None
+        low, high = (v if v is not None and _finite(v) else value for v in (gain.low, gain.high))
+        words = plain(value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
+        title = f"Gain against {name}: {words[0]}, 95 % interval {words[1]}, {gain.verdict}"
+        svg = Markup("")
+        if value is not None and low is not None and high is not None:
+            svg = interval_bar(value, low, high, scale, verdict=gain.verdict, title=title)
+        bars.append(Bar(name, meaning, gain, svg, *words, headline))
+    return bars, interval_axis(scale)
+
+
+def control_bars(manifest: Manifest) -> tuple[list[Bar], Markup] | None:
+    """The gain against each control, the headline first; ``None`` without any."""
+    gains = dict(manifest.gains)
+    if manifest.gain is not None:
+        gains = {manifest.gain.control: manifest.gain, **{k: g for k, g in gains.items() if k != manifest.gain.control}}
+    if not gains:
+        return None
+    headline = manifest.gain.control if manifest.gain is not None else None
+    return gain_bars([(name, control_meaning(name), gain, name == headline) for name, gain in gains.items()])
+
+
+def learning_curve(manifest: Manifest) -> Figure | None:
+    """Score against labels a class, with interval bands; ``None`` where the run has fewer than two such points."""
+    points = sorted((p for p in manifest.curve if p.labels_per_class > 0), key=lambda point: point.labels_per_class)
+    if len(points) < 2:
+        return None
+    metric = manifest.gain.metric if manifest.gain is not None else manifest.task.metric
+    controls = list(dict.fromkeys(name for point in points for name in point.controls))
+    if manifest.gain is not None and manifest.gain.control in controls:
+        controls.sort(key=lambda name: name != manifest.gain.control if manifest.gain else False)
+    lines = [_curve_line(manifest.method, "a", points, None, metric)]
+    lines += [
+        _curve_line(name, style, points, name, metric) for name, style in zip(controls[:5], _STYLES[1:], strict=False)
+    ]
+    lines = [line for line in lines if line.marks]
+    if not lines:
+        return None
+    labels = [(point.labels_per_class, count(point.labels_per_class)) for point in points]
+    name = metric_name(metric)
+    svg = line_chart(
+        lines,
+        title=f"Learning curve: {name} on the test split against labelled examples a class",
+        x_ticks=_apart(labels),
+        logarithmic=True,
+        height=260,
+    )
+    return Figure(
+        f"{name[:1].upper()}{name[1:]}", svg, tuple((line.style, line.name) for line in lines), "labels a class"
+    )
+
+
+def _apart(labels: Sequence[tuple[float, str]], least: float = 9.0) -> list[tuple[float, str]]:
+    """Leave out axis labels that would stand on the one before."""
+    scale = Scale(labels[0][0], labels[-1][0], logarithmic=True)
+    kept: list[tuple[float, str]] = []
+    for label in labels:
+        if not kept or scale(label[0]) - scale(kept[-1][0]) >= least:
+            kept.append(label)
+    return kept
+
+
+def _curve_line(name: str, style: str, points: Sequence[Point], control: str | None, metric: str) -> Line:
+    marks = []
+    for point in points:
+        scores = point.scores if control is None else point.controls.get(control, {})
+        score = scores.get(metric)
+        if score is not None and score.value is not None and _finite(score.value):
+            # Bands for the transfer and the control to beat only: more of them hide each other.
+            banded = style in "ab" and _finite(score.low) and _finite(score.high)
+            low, high = (score.low, score.high) if banded else (None, None)
+            marks.append(Mark(point.labels_per_class, score.value, low, high))
+    return Line(name, tuple(marks), style)
+
+
+def training_curves(history: Mapping[str, list[dict[str, Any]]]) -> list[Figure]:
+    """Loss and validation score of each method that trained for at least two epochs."""
+    figures = []
+    for method, rows in history.items():
+        runs = _by_seed(rows)
+        terms = [key for key in dict.fromkeys(key for row in rows for key in row) if _is_term(key, rows)]
+        if terms == ["loss"] or (len(terms) == 2 and _same(rows, *terms)):
+            terms = ["loss"]
+        losses = [_history_lines(runs, term, style) for term, style in zip(terms[:6], _STYLES, strict=False)]
+        scores = [_history_lines(runs, "validation", "a")]
+        for heading, groups, names in (
+            (f"{method}: loss", losses, terms),
+            (f"{method}: validation score", scores, ["validation"]),
+        ):
+            kept = [(lines, term) for lines, term in zip(groups, names, strict=False) if lines]
+            if any(len(line.marks) > 1 for lines, _ in kept for line in lines):
+                figures.append(_history_figure(heading, kept, runs))
+    return figures
+
+
+def _is_term(key: str, rows: Sequence[dict[str, Any]]) -> bool:
+    return (key == "loss" or key not in _NOT_TERMS) and any(_finite(row.get(key)) for row in rows)
+
+
+def _same(rows: Sequence[dict[str, Any]], first: str, second: str) -> bool:
+    """Whether a lone loss term is the loss itself."""
+    return all(row.get(first) == row.get(second) for row in rows)
+
+
+def _by_seed(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    runs: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        runs.setdefault(row.get("seed"), []).append(row)
+    return list(runs.values())
+
+
+def _history_lines(runs: Sequence[list[dict[str, Any]]], key: str, style: str) -> list[Line]:
+    """One line a seed; epochs are counted through all stages."""
+    lines = []
+    for run in runs:
+        marks = [Mark(float(i), float(row[key])) for i, row in enumerate(run, start=1) if _finite(row.get(key))]
+        step = math.ceil(len(marks) / _MOST_POINTS) or 1
+        if marks:
+            lines.append(Line(key, tuple(marks[::step]), style, dots=False))
+    return lines
+
+
+def _history_figure(
+    heading: str, groups: Sequence[tuple[list[Line], str]], runs: Sequence[list[dict[str, Any]]]
+) -> Figure:
+    lines = [line for group, _ in groups for line in group]
+    longest = max(runs, key=len)
+    stages = [
+        (float(i), str(row.get("stage") or ""))
+        for i, row in enumerate(longest, start=1)
+        if i == 1 or row.get("stage") != longest[i - 2].get("stage")
+    ]
+    low, high = min(m.x for line in lines for m in line.marks), max(m.x for line in lines for m in line.marks)
+    breaks = [stage for stage in stages if low <= stage[0] <= high] if len(stages) > 1 else []
+    values = [t for t in ticks(low, high) if float(t).is_integer()] or [low, high]
+    legend = tuple((group[0].style, name) for group, name in groups) if len(groups) > 1 else ()
+    several = f", {len(runs)} seeds" if len(runs) > 1 else ""
+    svg = line_chart(
+        lines,
+        title=f"{heading}, by epoch{several}",
+        x_ticks=[(t, plain(t, 0)) for t in values],
+        breaks=breaks,
+        height=130,
+    )
+    return Figure(heading, svg, legend, f"epoch{several}")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

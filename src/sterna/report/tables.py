@@ -1,0 +1,149 @@
+"""The tables of a run: scores beside the controls, each class, the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from sterna.report.record import Manifest, Score
+from sterna.report.words import aligned, count, interval, is_error, metric_meaning, metric_name, places
+
+_PER_CLASS = re.compile(r"^(precision|recall|f1)[\s_\[(/:.-]+(.+?)[\])]?$")
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value with its interval."""
+
+    value: Markup
+    interval: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of scores."""
+
+    name: str
+    meaning: str
+    cells: tuple[Cell | None, ...]
+    smaller: bool = False
+    primary: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Scores with the names of their columns."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def scores_table(manifest: Manifest) -> Table:
+    """Each metric of the transfer beside every control's, the primary metric first."""
+    sides = [manifest.scores, *_controls(manifest).values()]
+    classes = set(manifest.task.classes or ())
+    names = [
+        metric for metric in dict.fromkeys(name for side in sides for name in side) if not _class_of(metric, classes)
+    ]
+    primary = manifest.gain.metric if manifest.gain is not None else manifest.task.metric
+    names.sort(key=lambda metric: metric != primary)
+    decimals = {metric: places(_value(side.get(metric)) for side in sides) for metric in names}
+    most = max(decimals.values(), default=0)
+    rows = []
+    for metric in names:
+        smaller = is_error(metric) or (
+            manifest.gain is not None and metric == manifest.gain.metric and not manifest.gain.higher_is_better
+        )
+        values = [_value(side.get(metric)) for side in sides]
+        known = [value for value in values if value is not None]
+        best = (min if smaller else max)(known) if len(known) > 1 else None
+        cells = tuple(
+            _cell(side.get(metric), decimals[metric], most, best is not None and value == best)
+            for side, value in zip(sides, values, strict=True)
+        )
+        rows.append(Row(metric_name(metric), metric_meaning(metric), cells, smaller, metric == primary))
+    return Table((manifest.method, *_controls(manifest)), tuple(rows))
+
+
+def class_table(manifest: Manifest) -> Table | None:
+    """Precision, recall and F1 of each class, where the run has them."""
+    classes = manifest.task.classes or ()
+    found: dict[str, dict[str, Score]] = {}
+    for metric, score in manifest.scores.items():
+        match = _class_of(metric, set(classes))
+        if match:
+            found.setdefault(match[1], {})[match[0]] = score
+    if not found:
+        return None
+    kinds = [kind for kind in ("precision", "recall", "f1") if any(kind in scores for scores in found.values())]
+    rows = [
+        Row(name, "", tuple(_cell(found[name].get(kind), 3, 3) for kind in kinds)) for name in classes if name in found
+    ]
+    return Table(tuple(metric_name(kind) for kind in kinds), tuple(rows))
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A cell of the confusion matrix."""
+
+    count: str
+    share: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often each class was answered for each class; for many classes only the pairs that were confused most."""
+
+    classes: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Shade, ...], str], ...] = ()
+    worst: tuple[tuple[str, str, str], ...] = ()
+
+
+def confusion_table(manifest: Manifest) -> Confusion | None:
+    """The confusion matrix, shaded by the share of each true class; ``None`` where there is none that fits."""
+    matrix, classes = manifest.confusion, manifest.task.classes or ()
+    if not matrix or len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
+        return None
+    if len(classes) > _MOST_CLASSES:
+        wrong = [
+            (value, true, answer)
+            for true, row in zip(classes, matrix, strict=True)
+            for answer, value in zip(classes, row, strict=True)
+            if value and true != answer
+        ]
+        wrong.sort(key=lambda item: -item[0])
+        return Confusion(classes, worst=tuple((count(value), true, answer) for value, true, answer in wrong[:15]))
+    rows = []
+    for i, (name, row) in enumerate(zip(classes, matrix, strict=True)):
+        total = sum(row)
+        shades = tuple(Shade(count(v), v / total if total else 0.0, i == j) for j, v in enumerate(row))
+        rows.append((name, shades, count(total)))
+    return Confusion(classes, tuple(rows))
+
+
+def _controls(manifest: Manifest) -> Mapping[str, Mapping[str, Score]]:
+    """The controls, the one to beat first."""
+    headline = manifest.gain.control if manifest.gain is not None else None
+    return dict(sorted(manifest.controls.items(), key=lambda item: item[0] != headline))
+
+
+def _class_of(metric: str, classes: set[str]) -> tuple[str, str] | None:
+    match = _PER_CLASS.match(metric)
+    return (match[1], match[2]) if match and match[2] in classes else None
+
+
+def _value(score: Score | None) -> float | None:
+    return score.value if score is not None and score.value is not None and math.isfinite(score.value) else None
+
+
+def _cell(score: Score | None, decimals: int, most: int, best: bool = False) -> Cell | None:
+    if score is None:
+        return None
+    return Cell(aligned(score.value, decimals, most), interval(score.low, score.high, decimals), best)

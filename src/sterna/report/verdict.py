@@ -1,0 +1,122 @@
+"""The verdict in words that a doctor or a shop owner understands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sterna.report.record import Gain, Manifest
+from sterna.report.words import (
+    control_meaning,
+    interval,
+    is_error,
+    metric_meaning,
+    metric_name,
+    places,
+    plain,
+    rows_name,
+)
+
+_WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts"}
+_ADVICE = {
+    "helps": "The whole interval lies above zero: better than chance alone would explain.",
+    "unclear": "The interval includes zero: these test rows cannot tell whether the transfer helps or hurts.",
+    "hurts": "The whole interval lies below zero: use the control instead.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the page says first.
+
+    Attributes
+    ----------
+    kind
+        ``"helps"``, ``"unclear"``, ``"hurts"``; ``"none"`` where nothing was compared.
+    word
+        The verdict in a word.
+    gain
+        The gain as it is printed; empty where nothing was compared.
+    sentence, advice
+        What was found, and what it means.
+    plainly
+        The same for a hundred rows; empty for a metric that does not count rows.
+    """
+
+    kind: str
+    word: str
+    gain: str
+    sentence: str
+    advice: str
+    plainly: str = ""
+
+
+def judge(manifest: Manifest) -> Verdict:
+    """The verdict of a run."""
+    gain = manifest.gain
+    if gain is None:
+        metric = manifest.task.metric
+        score = manifest.scores.get(metric)
+        reached = score.value if score is not None else None
+        return Verdict(
+            "none", "Not compared", "",
+            f"{_capital(metric_name(metric))} is {plain(reached, places([reached]))} on the test split; "
+            "no control was run beside it.",
+            "Without a control nothing can be said about what the transfer was worth.",
+        )  # fmt: skip
+    decimals = gain_places(gain)
+    value = plain(gain.value, decimals, signed=True)
+    return Verdict(
+        gain.verdict,
+        _WORDS[gain.verdict],
+        value,
+        _sentence(manifest, gain, value, decimals),
+        _ADVICE[gain.verdict],
+        _plainly(manifest, gain),
+    )
+
+
+def gain_places(gain: Gain) -> int:
+    """Decimals that suit a gain and its interval."""
+    return places([gain.value, gain.low, gain.high])
+
+
+def both_values(manifest: Manifest, gain: Gain) -> tuple[float | None, float | None]:
+    """The metric of the gain for the transfer and for the gain's control."""
+    mine = manifest.scores.get(gain.metric)
+    other = manifest.controls.get(gain.control, {}).get(gain.metric)
+    return (mine.value if mine else None), (other.value if other else None)
+
+
+def _sentence(manifest: Manifest, gain: Gain, value: str, decimals: int) -> str:
+    mine, other = both_values(manifest, gain)
+    score_places = places([mine, other])
+    meaning = control_meaning(gain.control)
+    control = f"{gain.control} ({meaning})" if meaning else gain.control
+    name = _capital(metric_name(gain.metric))
+    smaller = not gain.higher_is_better or is_error(gain.metric)
+    against = f"{name} is {plain(mine, score_places)} with {manifest.method}, and {plain(other, score_places)} with "
+    note = ", counted so that plus is better" if smaller else ""
+    return (
+        f"{against}the control to beat, {control}: a gain of {value}{note} "
+        f"(95 % interval {interval(gain.low, gain.high, decimals, signed=True)})."
+    )
+
+
+def _plainly(manifest: Manifest, gain: Gain) -> str:
+    mine, other = both_values(manifest, gain)
+    if gain.metric not in ("accuracy", "balanced_accuracy"):
+        meaning = metric_meaning(gain.metric)
+        return f"{_capital(metric_name(gain.metric))}: {meaning}." if meaning else ""
+    if mine is None or other is None or not (math.isfinite(mine) and math.isfinite(other)):
+        return ""
+    decimals = 0 if round(100 * mine) != round(100 * other) else 1
+    equally = ", with every class counted equally," if gain.metric == "balanced_accuracy" else ""
+    return (
+        f"Of 100 new {rows_name(manifest.target.kind)}{equally} about {plain(100 * mine, decimals)} are answered right "
+        f"instead of {plain(100 * other, decimals)}."
+    )
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,167 @@
+"""Numbers and names as a person reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+
+NOTHING = "–"
+
+_METRICS = {
+    "accuracy": ("accuracy", "share of right answers"),
+    "balanced_accuracy": ("balanced accuracy", "share of right answers, every class counted equally"),
+    "macro_f1": ("macro F1", "precision and recall in one number, every class counted equally"),
+    "micro_f1": ("micro F1", "precision and recall in one number over all labels"),
+    "precision": ("precision", "how often a class is right when it is the answer"),
+    "recall": ("recall", "how many rows of a class are found"),
+    "macro_precision": ("macro precision", "how often an answer is right, averaged over classes"),
+    "macro_recall": ("macro recall", "how many rows are found, averaged over classes"),
+    "f1": ("F1", "precision and recall in one number"),
+    "auroc": ("AUROC", "chance that a positive row is ranked above a negative one"),
+    "average_precision": ("average precision", "precision, averaged over all thresholds"),
+    "log_loss": ("log loss", "how surprised the model is by the truth"),
+    "ece": ("calibration error", "gap between confidence and share of right answers"),
+    "expected_calibration_error": ("calibration error", "gap between confidence and share of right answers"),
+    "subset_accuracy": ("subset accuracy", "share of rows with every label right"),
+    "hamming_loss": ("Hamming loss", "share of wrong labels"),
+    "mse": ("MSE", "mean squared error, in squared units of the target"),
+    "rmse": ("RMSE", "typical error, in units of the target"),
+    "mae": ("MAE", "mean absolute error, in units of the target"),
+    "r2": ("R²", "share of the variation explained; 0 is as good as the mean"),
+}
+_ERRORS = {"log_loss", "ece", "expected_calibration_error", "hamming_loss", "mse", "rmse", "mae", "brier"}
+
+_CONTROLS = {
+    "scratch": "the same network from a random start",
+    "target-only": "the best cheap learner on the target’s labels alone",
+    "source-only": "the source as it is",
+    "pooled": "source and target rows together",
+}
+
+_KINDS = {"images": "images", "text": "texts", "table": "rows"}
+
+
+def metric_name(metric: str) -> str:
+    """A metric as a person calls it: ``"macro_f1"`` → ``"macro F1"``."""
+    return _METRICS[metric][0] if metric in _METRICS else metric.replace("_", " ")
+
+
+def metric_meaning(metric: str) -> str:
+    """What a metric says, in a few words; empty for one that is not known here."""
+    return _METRICS[metric][1] if metric in _METRICS else ""
+
+
+def is_error(metric: str) -> bool:
+    """Whether smaller is better."""
+    return metric in _ERRORS
+
+
+def control_meaning(control: str) -> str:
+    """What a control is, in a few words; empty for one that is not known here."""
+    return _CONTROLS.get(control, "")
+
+
+def rows_name(kind: str) -> str:
+    """What a person calls the rows of a domain of this kind."""
+    return _KINDS.get(kind, "rows")
+
+
+def places(values: Iterable[float | None]) -> int:
+    """Decimals that show these values to about four digits: 3 up to 10, then 2, 1, 0; more for tiny ones.
+
+    >>> places([0.87, 0.9]), places([201.3, 20.1]), places([0.0012])
+    (3, 1, 5)
+    """
+    largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=1.0)
+    if largest == 0.0:
+        return 3
+    exponent = math.floor(math.log10(largest))
+    return min(8, 2 - exponent) if exponent < -2 else max(0, min(3, 3 - exponent))
+
+
+def plain(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """A number with a true minus sign; ``"–"`` where there is none.
+
+    >>> plain(-0.1234, 3), plain(0.5, 2, signed=True), plain(None, 3), plain(-0.0001, 3, signed=True)
+    ('−0.123', '+0.50', '–', '0.000')
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    text = f"{value:,.{decimals}f}"
+    if not text.strip("-0.,"):
+        return text.lstrip("-")
+    return ("+" + text if signed and value > 0 else text).replace("-", "−")
+
+
+def aligned(value: float | None, decimals: int, most: int, *, signed: bool = False) -> Markup:
+    """A number for a right-aligned column whose longest has `most` decimals, so that decimal points stand in line.
+
+    The exact value goes into the ``value`` attribute.
+    """
+    text = plain(value, decimals, signed=signed)
+    # A character of a tabular font is 1ch wide; the decimal point, where none is shown, about half of that.
+    pad = 0.0 if text == NOTHING else (most - decimals) + (0.5 if decimals == 0 and most > 0 else 0.0)
+    style = Markup(' style="padding-right:{}ch"').format(f"{pad:g}") if pad else Markup("")
+    exact = "" if value is None or not math.isfinite(value) else repr(float(value))
+    return Markup('<data value="{}"{}>{}</data>').format(exact, style, text)
+
+
+def interval(low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
+    """``"0.84 to 0.90"``; ``"–"`` where there is none."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return NOTHING
+    return f"{plain(low, decimals, signed=signed)} to {plain(high, decimals, signed=signed)}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands apart."""
+    return NOTHING if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as ``"0.4 s"``, ``"42 s"``, ``"3 min 12 s"``, ``"1 h 04 min"``."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(amount: float | None) -> str:
+    """Bytes as ``"512 MiB"`` or ``"1.2 GiB"``."""
+    if amount is None:
+        return NOTHING
+    return f"{amount / 2**20:,.0f} MiB" if amount < 2**30 else f"{amount / 2**30:,.1f} GiB"
+
+
+def day(created: str) -> str:
+    """An ISO time as ``"21 November 2026, 07:15"``; what is no time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def said(value: Any) -> str:
+    """A setting, a label or an answer in words."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return plain(value, 0) if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}".replace("-", "−")
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {said(item)}" for key, item in value.items()) or NOTHING
+    if isinstance(value, list | tuple):
+        return ", ".join(said(item) for item in value) or NOTHING
+    return str(value) or NOTHING
