@@ -36,6 +36,8 @@ class Domain:
         Names of the classes, or of the ``k`` labels, where the data names them.
     notes
         What the reader repaired, skipped or shortened, one sentence each.
+    reading
+        The options it was read with, so that more of the same can be read in the same way.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class Domain:
     groups: np.ndarray | None = None
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         labels = None if self.labels is None else as_labels(self.labels, self.classes)
@@ -103,6 +106,7 @@ class Domain:
             groups=None if self.groups is None else self.groups[wanted],
             classes=self.classes,
             notes=self.notes,
+            reading=self.reading,
         )
 
     def describe(self) -> str:

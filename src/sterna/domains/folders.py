@@ -68,7 +68,7 @@ def load_images(path: Path, *, domain: str | None, strict: bool, max_unpacked_by
     require("PIL", "image")
     if path.is_file():
         check_archive(path, max_unpacked_bytes)
-    files, others = _listed(path)
+    files, others = listed(path)
     if not files:
         raise RequestError(
             f"{path} holds no images ({_endings()}); {'a folder' if path.is_dir() else 'a zip'} of class/file or "
@@ -76,7 +76,7 @@ def load_images(path: Path, *, domain: str | None, strict: bool, max_unpacked_by
         )
     places, notes = _places(path, files, domain)
     if others:
-        notes.append(f"{others:,} files of {path.name} are no images by their ending and were left out.")
+        notes.append(f"Left out, no images by their ending: {others:,} of the files in {path.name}.")
     inputs = ImageFiles(path, [place.file for place in places])
     good, corrupt_notes = _without_corrupt(inputs, strict)
     places = [places[i] for i in good]
@@ -127,7 +127,7 @@ def check_archive(path: Path, max_unpacked_bytes: int) -> None:
                            "if you trust it, unpack it and give the folder.")  # fmt: skip
 
 
-def _listed(path: Path) -> tuple[list[str], int]:
+def listed(path: Path) -> tuple[list[str], int]:
     """Image files below `path`, sorted, and how many other files there are; hidden ones count nowhere."""
     names = sorted(_walk(path, "", set()) if path.is_dir() else _members(path))
     images = [name for name in names if name.lower().endswith(ENDINGS)]

@@ -26,7 +26,8 @@ def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
     """
     if hasattr(values, "detach"):  # a torch tensor
         values = values.detach().cpu().numpy()
-    array = np.asarray(values)
+    words = isinstance(values, (list, tuple)) and any(isinstance(value, str) for value in values)
+    array = np.asarray(values, dtype=object) if words else np.asarray(values)  # NaN among words must not become "nan"
     if array.ndim == 2 and array.shape[1] == 1:  # MedMNIST and others keep a column
         array = array[:, 0]
     if array.ndim == 2:

@@ -95,7 +95,10 @@ def load_domain(
         max_unpacked_bytes,
     )  # fmt: skip
     main = _load(Path(spec).expanduser(), options)
-    return main if test is None else _with_test(main, _load(Path(test).expanduser(), options))
+    if test is not None:
+        main = _with_test(main, _load(Path(test).expanduser(), options))
+    named = {"label": label, "text": text, "drop": list(drop), "columns": dict(columns) if columns else None, "task": task}
+    return replace(main, reading={name: value for name, value in named.items() if value})
 
 
 def _load(path: Path, options: _Options) -> Domain:

@@ -201,10 +201,10 @@ def _numbers_of(values: pd.Series[Any]) -> list[Array]:
 
 
 def _dates_of(values: pd.Series[Any]) -> list[Array]:
-    moments = values.astype("datetime64[us]").dt
-    days = (values.astype("datetime64[us]") - pd.Timestamp(0)) / pd.Timedelta(days=1)
-    parts = (moments.year, moments.month, moments.dayofweek, days)
-    return [np.array(part, dtype=np.float64) for part in parts]
+    moments = values.to_numpy("datetime64[us]")
+    index = pd.DatetimeIndex(moments)
+    days = np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 86_400e6)
+    return [*(np.array(part, dtype=np.float64) for part in (index.year, index.month, index.day_of_week)), days]
 
 
 def _fit_numbers(name: str, kind: ColumnKind, parts: Sequence[Array]) -> FittedColumn:

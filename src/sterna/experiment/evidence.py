@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sterna.evaluation import Score, confusion, gain, score
+from sterna.evaluation import Score, confusion, score
+from sterna.evaluation.gain import gain
 from sterna.experiment.controls import headline_control
 from sterna.experiment.problem import Exam, evaluation_task
 from sterna.experiment.units import mean_validation

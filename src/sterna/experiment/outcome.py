@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sterna.domains import Domain, load_domain
+from sterna.domains.unlabelled import load_inputs
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
 from sterna.experiment.problem import evaluation_task
@@ -106,7 +107,7 @@ class Transfer:
 
     def outputs(self, inputs: Any) -> Array:
         """What the head gives, ``(n, o)``."""
-        domain = as_domain(inputs)
+        domain = self.read_inputs([Path(inputs)]) if isinstance(inputs, (str, Path)) else as_domain(inputs)
         if domain.kind != self.network.preparation.kind:
             raise RequestError(
                 f"{domain.name} holds {domain.kind}, but this run learnt from {self.network.preparation.kind}."
@@ -121,7 +122,7 @@ class Transfer:
         RequestError
             If no row has a label, or a label is a class the run does not know.
         """
-        asked = as_domain(domain)
+        asked = self.read(str(domain)) if isinstance(domain, (str, Path)) else as_domain(domain)
         rows = np.flatnonzero(asked.labelled())
         if asked.labels is None or not len(rows):
             raise RequestError(f"{asked.name} has no labelled row, so nothing can be scored; use predict instead.")
@@ -129,6 +130,15 @@ class Transfer:
         assert some.labels is not None
         targets = task.encode(some.labels)
         return score(task, [in_user_units(self.task, self.outputs(some))], targets)
+
+    def read(self, spec: str, label: str | None = None) -> Domain:
+        """A labelled Domain, read as the run's own was."""
+        reading = dict(self.record["target"]["reading"])
+        return load_domain(spec, **{**reading, **({"label": label} if label else {})})
+
+    def read_inputs(self, paths: Sequence[Path]) -> Domain:
+        """Inputs without labels, read as the run's own were."""
+        return load_inputs(paths, self.network.preparation.kind, self.record["target"]["reading"])
 
     def save(self, folder: str | Path) -> Path:
         """Copy the run folder; the copy is what :func:`sterna.load_transfer` reads.
@@ -166,12 +176,8 @@ def load_transfer(folder: str | Path) -> Transfer:
 
 
 def as_domain(data: Any) -> Domain:
-    """A Domain from whatever a user has at hand; labels are not looked for in a file."""
-    if isinstance(data, Domain):
-        return data
-    if isinstance(data, (str, Path)):
-        return load_domain(data)
-    return Domain.from_arrays(data)
+    """A Domain from whatever a user has in memory."""
+    return data if isinstance(data, Domain) else Domain.from_arrays(data)
 
 
 def _scores(found: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:

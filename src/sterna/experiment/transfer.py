@@ -122,7 +122,8 @@ def transfer(
     domain = target if isinstance(target, Domain) else load_domain(target)
     known = source if isinstance(source, Source) or source is None else load_source(source)
     request = {
-        "source": known.spec if known else None, "target": domain.name, "target_fingerprint": domain.inputs.fingerprint(),
+        "source": known.spec if known else None, "target": domain.name,
+        "target_fingerprint": domain.inputs.fingerprint(),
         "method": method, "settings": chosen.model_dump(mode="json"), "task": task, "metric": metric,
         "labels_per_class": labels_per_class, "labels": labels, "balance": balance,
         "control": [control] if isinstance(control, str) else list(control), "seeds": seeds, "seed": seed,
@@ -196,7 +197,7 @@ def _run(
         "target": {
             "name": domain.name, "kind": domain.kind, "rows": len(domain), "notes": list(domain.notes),
             "classes": list(getattr(fitted.task, "classes", ())), "splits": split_counts(fitted.splits[0]),
-            "given": list(fitted.splits[0].given),
+            "given": list(fitted.splits[0].given), "reading": dict(domain.reading),
         },
         **found,
         "balance": fitted.balance,
@@ -261,5 +262,3 @@ def _keep(record: dict[str, Any], fitted: _Fitted, method: str, folder: RunFolde
     folder.write_json("history.json", {name: summed_history(some) for name, some in fitted.units.items()})
     folder.write_json("manifest.json", record)
     folder.clear_work()
-
-

@@ -105,4 +105,3 @@ def summed_history(units: list[Unit]) -> list[dict[str, Any]]:
 def mean_validation(units: list[Unit]) -> float:
     """Mean validation score over seeds; NaN where there is none."""
     return float(np.mean([unit.validation for unit in units]))
-

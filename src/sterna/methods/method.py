@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -140,15 +141,43 @@ class Method(BaseModel, ABC):
         return cls.__module__.split(".")[-2]
 
     @classmethod
-    def summary(cls) -> str:
-        """The first line of its docstring."""
-        return (cls.__doc__ or "").strip().splitlines()[0]
+    def about(cls) -> dict[str, Any]:
+        """Id, kind, needs, settings, summary and description, as plain values."""
+        description = inspect.cleandoc(cls.__doc__ or "")
+        return {
+            "id": cls.id(),
+            "kind": cls.kind(),
+            "needs": cls.needs.words(),
+            "settings": [_setting(name, about) for name, about in _properties(cls).items()],
+            "summary": description.splitlines()[0],
+            "description": description,
+        }
 
-    @classmethod
-    def settings(cls) -> list[dict[str, Any]]:
-        """Name, type, default, bounds and meaning of each setting."""
-        properties: Mapping[str, Any] = cls.model_json_schema().get("properties", {})
-        return [{"name": name, **about} for name, about in properties.items()]
+
+def _properties(cls: type[Method]) -> Mapping[str, Any]:
+    return cls.model_json_schema().get("properties", {})
+
+
+def _setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Name, default, permitted values in words, and meaning."""
+    parts = about.get("anyOf", [about])
+    return {
+        "name": name,
+        "default": about.get("default"),
+        "values": " or ".join(_values(part) for part in parts),
+        "description": about.get("description", ""),
+    }
+
+
+def _values(part: Mapping[str, Any]) -> str:
+    if "enum" in part or "const" in part:
+        return ", ".join(str(v) for v in part.get("enum", [part.get("const")]))
+    kind = {"number": "number", "integer": "whole number", "boolean": "true or false", "null": "none", "array": "list"}
+    words = kind.get(part.get("type", ""), "text")
+    for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")):
+        if key in part:
+            words += f" {sign} {part[key]:g}"
+    return words
 
 
 def method_ids() -> dict[str, str]:
@@ -194,9 +223,7 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     for key in settings:
         if key not in cls.model_fields:
             known = ", ".join(cls.model_fields) or "none"
-            raise RequestError(
-                f"{name} has no setting {key!r}.{closest(key, cls.model_fields)} Its settings: {known}."
-            )
+            raise RequestError(f"{name} has no setting {key!r}.{closest(key, cls.model_fields)} Its settings: {known}.")
     try:
         return cls(**settings)
     except ValidationError as error:

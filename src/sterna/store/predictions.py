@@ -60,11 +60,18 @@ def prediction_table(
     return pd.concat(frames, ignore_index=True)
 
 
+def prediction_frame(task: Task, domain: Domain, outputs: Array) -> pd.DataFrame:
+    """One line for each new input: its name, the answer and the probabilities."""
+    return pd.DataFrame({"name": domain.inputs.names(), **answer_columns(task, outputs)})
+
+
 def labels_of(task: Task, domain: Domain) -> Array:
     """The labels as a person would read them, ``(n,)``."""
     assert domain.labels is not None
     if domain.labels.ndim == 2:
-        return np.array(["|".join(c for c, yes in zip(task.classes, r, strict=True) if yes == 1) for r in domain.labels])
+        return np.array(
+            ["|".join(c for c, yes in zip(task.classes, r, strict=True) if yes == 1) for r in domain.labels]
+        )
     return domain.labels if task.id == "regression" else domain.labels.astype(str)
 
 

@@ -70,7 +70,9 @@ class RunFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             ours = folder._file("request.json").exists() or folder._file("manifest.json").exists()
             if not path.is_dir() or not ours:
-                raise RequestError(f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another --out.")
+                raise RequestError(
+                    f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another --out."
+                )
             if resume:
                 folder._check(request)
             elif not overwrite:

@@ -45,7 +45,9 @@ class Batch:
     def parts(self, count: int) -> list[Batch]:
         """The batch cut into `count` nearly equal parts."""
         cuts = [c for c in np.array_split(np.arange(len(self)), count) if len(c)]
-        return [Batch(*(rows_of(part, c) for part in (self.inputs, self.targets, self.weights, self.rows))) for c in cuts]
+        return [
+            Batch(*(rows_of(part, c) for part in (self.inputs, self.targets, self.weights, self.rows))) for c in cuts
+        ]
 
 
 def move(value: Any, device: torch.device) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
-from torch import Tensor, nn
+from torch import nn
 
 from sterna.tasks.task import Task
 from sterna.training.cache import Features
@@ -131,34 +131,52 @@ class Choice:
         λ with the lowest loss.
     losses
         Held-out loss of each row at that λ, ``(n,)``.
-    rows
-        Which rows these are.
+    loss
+        Their weighted mean.
     """
 
     penalty: float
     losses: Array
-    rows: Array
+    loss: float
 
 
 def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Choice:
     """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised)."""
     x, _ = rotated(features)
     losses = np.full((len(PENALTIES), len(x)), np.nan)
-    for train, held in _folds(targets, task, folds, seed):
+    for train, held in folds_of(targets, task, folds, seed):
         mask = np.zeros(len(x))
         mask[train] = weights[train]
         found = None
         for i, penalty in enumerate(PENALTIES):
             found = fit_linear(in_memory(x[train]), targets[train], task, mask[train], penalty, found)
             outputs = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1])
-            each = [task.loss(outputs[j : j + 1], torch.as_tensor(targets[held[j] : held[j] + 1])) for j in range(len(held))]
+            each = [
+                task.loss(outputs[j : j + 1], torch.as_tensor(targets[held[j] : held[j] + 1])) for j in range(len(held))
+            ]
             losses[i, held] = torch.stack(each).numpy()
     mean = np.average(losses, axis=1, weights=weights)
     best = int(mean.argmin())
-    return Choice(PENALTIES[best], losses[best], np.arange(len(x)))
+    return Choice(PENALTIES[best], losses[best], float(mean[best]))
 
 
-def _folds(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
+def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
+    """At most `SAMPLE` of these rows, sorted, every class with its share."""
+    if len(rows) <= SAMPLE:
+        return rows
+    random = np.random.default_rng(seed)
+    if task.id != "classification":
+        return np.sort(random.choice(rows, SAMPLE, replace=False))
+    shuffled = random.permutation(rows)
+    within = np.empty(len(rows))  # place of each row in its class, from 0 to 1
+    for code in np.unique(targets[rows]):
+        here = targets[shuffled] == code
+        within[here] = (np.arange(here.sum()) + random.random()) / here.sum()
+    return np.sort(shuffled[np.argsort(within, kind="stable")[:SAMPLE]])
+
+
+def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
+    """Training and held-out rows of each fold; stratified, with fewer folds where a class has few rows."""
     if task.id == "classification":
         fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
         if fewest >= 2:

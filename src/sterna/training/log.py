@@ -37,7 +37,10 @@ class Log:
         words: dict[tuple[str, int], list[str]] = {}
         for by, labels, what in self.choices:
             words.setdefault((by, labels), []).append(what)
-        return "; ".join(
-            f"{by}: {labels} labelled target examples ({', '.join(dict.fromkeys(what))})"
-            for (by, labels), what in words.items()
-        ) or "nothing was selected: fixed settings"
+        return (
+            "; ".join(
+                f"{by}: {labels} labelled target examples ({', '.join(dict.fromkeys(what))})"
+                for (by, labels), what in words.items()
+            )
+            or "nothing was selected: fixed settings"
+        )

@@ -318,7 +318,9 @@ class _Fit:
                 state.sums[name] = state.sums.get(name, 0.0) + value
             self.trainer.progress.advance(1, f"{self.stage} · loss {loss:.3f}")
             return
-        kept = f"the last good weights are in {str(self.path)!r}" if self.path and self.path.exists() else "none are kept"
+        kept = (
+            f"the last good weights are in {str(self.path)!r}" if self.path and self.path.exists() else "none are kept"
+        )
         raise RunError(
             f"The loss of {self.stage} is {loss} at step {state.step + 1}: try a smaller learning rate "
             f"(--set learning_rate=...), or look for broken inputs; {kept}."

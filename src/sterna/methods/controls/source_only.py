@@ -36,7 +36,9 @@ class SourceOnly(Method):
         head = source.head
         if task.id == "classification":
             head = nn.Sequential(head, Reorder([source.task.classes.index(name) for name in task.classes]))
-        network = Network(source.prepared(problem.inputs), body, head, task=task if task.id == "classification" else source.task)
+        network = Network(
+            source.prepared(problem.inputs), body, head, task=task if task.id == "classification" else source.task
+        )
         freeze(network)
         return network
 

@@ -13,7 +13,7 @@ from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.training.cache import Features
-from sterna.training.linear import SAMPLE, Choice, choose_penalty, fit_head, moments
+from sterna.training.linear import Choice, choose_penalty, fit_head, moments, sample_of
 from sterna.training.trainer import Trainer
 
 LAST = ("last",)
@@ -57,9 +57,7 @@ class FeatureExtraction(Method):
         every = tuple(dict.fromkeys(name for candidate in candidates for name in candidate))
         features = trainer.features(body, preparation, problem.inputs, every)
         blocks, penalty = self._choose(candidates, only(features, every, every), every, problem, trainer)
-        head = fit_head(
-            only(features, every, blocks), problem.targets, problem.task, problem.train_weights(), penalty
-        )
+        head = fit_head(only(features, every, blocks), problem.targets, problem.task, problem.train_weights(), penalty)
         chosen = body.selecting(blocks)
         freeze(chosen)
         return Network(preparation, chosen, head, task=problem.task)
@@ -84,10 +82,7 @@ class FeatureExtraction(Method):
     ) -> tuple[tuple[str, ...], float]:  # fmt: skip
         if len(candidates) == 1 and self.penalty is not None:
             return candidates[0], self.penalty
-        random = np.random.default_rng(problem.seed)
-        rows = problem.train
-        if len(rows) > SAMPLE:
-            rows = np.sort(random.choice(rows, SAMPLE, replace=False))
+        rows = sample_of(problem.train, problem.targets, problem.task, problem.seed)
         targets, weights = problem.targets[rows], problem.weights[rows]
         table = features.array(rows)
         starts = dict(zip(every, np.cumsum((0, *features.widths)), strict=False))
@@ -100,7 +95,7 @@ class FeatureExtraction(Method):
             if mark not in seen:  # a body's deepest block often is its last features under another name
                 seen.append(mark)
                 found[candidate] = choose_penalty(standardised(x), targets, problem.task, weights, problem.seed)
-        best = min(found, key=lambda c: float(np.average(found[c].losses, weights=weights)))
+        best = min(found, key=lambda c: found[c].loss)
         what = "cross-validation"
         if len(candidates) > 1:
             trainer.log.choose(what, len(rows), "blocks", list(best))
@@ -120,9 +115,7 @@ def standardised(features: Array) -> Array:
 def only(features: Features, names: tuple[str, ...], wanted: tuple[str, ...]) -> Features:
     """The features of some of the blocks."""
     index = [names.index(name) for name in wanted]
-    return Features(
-        tuple(features.files[i] for i in index), features.rows, tuple(features.widths[i] for i in index)
-    )
+    return Features(tuple(features.files[i] for i in index), features.rows, tuple(features.widths[i] for i in index))
 
 
 def block_sets(names: list[str]) -> list[tuple[str, ...]]:

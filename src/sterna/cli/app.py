@@ -1,0 +1,110 @@
+"""The application, and what its commands share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from sterna import __version__
+from sterna.errors import RequestError
+
+app = typer.Typer(
+    name="sterna",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Move knowledge from where it was learnt to where labels are few, and say what the move was worth.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"sterna {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None: ...
+
+
+def print_json(value: Any) -> None:
+    """One object on standard output; numbers that are not finite become null."""
+    print(json.dumps(_finite(value), ensure_ascii=False, indent=1))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the defaults of a command from a YAML file with the names of its options."""
+    if path is None:
+        return None
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise RequestError(f"--config: there is no file {str(path)!r}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(f"--config: {str(path)!r} is not readable YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(found, dict):
+        raise RequestError(
+            f"--config: {str(path)!r} must hold names and values, one a line, such as 'method: scratch'."
+        )
+    names = {p.name: p for p in context.command.params if p.name}
+    values: dict[str, Any] = {}
+    for key, value in found.items():
+        name = _parameter(str(key).replace("-", "_"), names)
+        if name is None:
+            from sterna.errors import closest
+
+            raise RequestError(f"--config: {str(path)!r} has the unknown name {key!r}.{closest(str(key), names)}")
+        values[name] = _as_option(name, value)
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+def _parameter(key: str, names: dict[str, Any]) -> str | None:
+    if key in names:
+        return key
+    return next((n for n, p in names.items() if f"--{key.replace('_', '-')}" in getattr(p, "opts", ())), None)
+
+
+def _as_option(name: str, value: Any) -> Any:
+    if name == "set_" and isinstance(value, dict):
+        return [f"{k}={yaml.safe_dump(v, default_flow_style=True).split(chr(10))[0]}" for k, v in value.items()]
+    if name == "curve" and isinstance(value, list):
+        return ",".join(str(v) for v in value)
+    if name in ("source", "drop", "control", "column") and not isinstance(value, list):
+        return [value]
+    return value
+
+
+def settings_of(pairs: list[str]) -> dict[str, Any]:
+    """``["alpha=0.3", "blocks=[a, b]"]`` as a dictionary; values are read as YAML."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise RequestError(f"--set is {pair!r}; expected NAME=VALUE, such as --set blocks=last.")
+        try:
+            found[name.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RequestError(f"--set {name}: {value!r} cannot be read as a value.") from error
+    return found
+
+
+from sterna.cli import demo, doctor, methods, predict, report, score, sources, transfer  # noqa: E402, F401  # register

@@ -1,0 +1,134 @@
+"""``sterna demo``."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sterna.cli.app import Debug, Json, Quiet, app, print_json
+
+if TYPE_CHECKING:
+    from sterna.domains import Domain
+
+
+class Demo(StrEnum):
+    """Demos by name."""
+
+    pneumonia = "pneumonia"
+    digits = "digits"
+    text = "text"
+
+
+PLANS: dict[Demo, dict[str, Any]] = {
+    Demo.pneumonia: {
+        "title": "ImageNet photographs → chest X-rays, 20 labels a class",
+        "source": "packaged/efficientnet-lite0",
+        "labels_per_class": 20,
+        "methods": ("feature-extraction", "fine-tuning"),
+    },
+    Demo.digits: {
+        "title": "ImageNet photographs → handwritten digits of 8 x 8 pixels, 10 labels a class",
+        "source": "packaged/efficientnet-lite0",
+        "labels_per_class": 10,
+        "methods": ("feature-extraction",),
+    },
+    Demo.text: {
+        "title": "English sentences → departments of short product reviews, 10 labels a class",
+        "source": "packaged/minilm-l6",
+        "labels_per_class": 10,
+        "methods": ("feature-extraction", "fine-tuning"),
+    },
+}
+
+
+@app.command()
+def demo(
+    name: Annotated[Demo, typer.Argument(help="Which knowledge moves where.")] = Demo.pneumonia,
+    out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path("runs"),
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run the main job on data that ship with Sterna, and write a report."""
+    from sterna.experiment import transfer
+    from sterna.report import write_report
+    from sterna.sources import load_source
+
+    plan, started = PLANS[name], time.monotonic()
+    loud = not (quiet or json)
+    if loud:
+        print(f"Sterna demo: {plan['title']}")
+    source, target, results = load_source(plan["source"]), demo_domain(name), []
+    for method in plan["methods"]:
+        results.append(
+            transfer(
+                source,
+                target,
+                method=method,
+                labels_per_class=plan["labels_per_class"],
+                out=out / f"demo-{name}" / method,
+                overwrite=True,
+                progress=not quiet,
+            )
+        )
+    page = write_report([result.folder.path for result in results], out / f"demo-{name}" / "report.html")
+    if json:
+        print_json({"runs": [result.record for result in results], "report": str(page)})
+    elif loud:
+        _show([result.record for result in results])
+        print(f"\nreport: {page}   ({time.monotonic() - started:.0f} s)")
+
+
+def demo_domain(name: Demo) -> Domain:
+    """The target of a demo."""
+    from sterna.data import demo_path
+    from sterna.domains import Domain, load_domain
+
+    if name is Demo.pneumonia:
+        return load_domain(demo_path("pneumonia"))
+    if name is Demo.text:
+        return load_domain(demo_path("reviews"), text="text", label="department", drop=["sentiment"])
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return Domain.from_arrays((digits.images * 255 / 16).astype(np.uint8), digits.target, name="digits")
+
+
+def _show(records: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    metric = records[0]["task"]["metric"]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column, justify in (
+        ("method", "left"),
+        (f"{metric} on the test split", "right"),
+        ("gain", "right"),
+        ("", "left"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for control, found in records[0]["controls"].items():
+        table.add_row(f"{control} (control)", _score(found[metric]), "", "")
+    for record in records:
+        gain = record["gain"]
+        colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain["verdict"]]
+        table.add_row(
+            f"[bold]{record['method']}[/]",
+            _score(record["scores"][metric]),
+            f"{gain['value']:+.3f} \\[{gain['low']:+.3f}, {gain['high']:+.3f}] over {gain['control']}",
+            f"[{colour}]{gain['verdict']}[/]",
+        )
+    Console().print(table)
+    splits = records[0]["target"]["splits"]
+    print(
+        f"labels used: {splits['train'] + splits['validation']}; test rows: {splits['test']} (looked at once, to score)"
+    )
+
+
+def _score(found: dict[str, float]) -> str:
+    return f"{found['value']:.3f} \\[{found['low']:.3f}, {found['high']:.3f}]"

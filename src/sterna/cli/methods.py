@@ -1,0 +1,61 @@
+"""``sterna methods``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sterna.cli.app import Debug, Json, app, print_json
+
+
+@app.command()
+def methods(
+    method: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one method and its settings.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the methods by kind, or show one with its settings."""
+    from sterna.methods import list_methods
+    from sterna.methods.method import method_class
+
+    if method is not None:
+        method_class(method)  # an unknown name is refused with close matches
+    found = [about for about in list_methods() if method in (None, about["id"])]
+    if json:
+        print_json(found)
+    elif method is None:
+        _show_all(found)
+    else:
+        _show_one(found[0])
+
+
+def _show_all(found: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("kind", "method", "what it does", "needs"):
+        table.add_column(column)
+    for about in found:
+        table.add_row(
+            about["kind"], f"[bold]{about['id']}[/]", about["summary"], "\n".join(about["needs"]) or "nothing"
+        )
+    Console().print(table)
+
+
+def _show_one(about: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"[bold]{about['id']}[/] ({about['kind']})\n", highlight=False)
+    console.print(about["description"], highlight=False, markup=False)
+    console.print(f"\nneeds: {', '.join(about['needs']) or 'nothing'}\n", highlight=False, markup=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("setting", "default", "values", "meaning"):
+        table.add_column(column)
+    for setting in about["settings"]:
+        table.add_row(setting["name"], str(setting["default"]), setting["values"], setting["description"])
+    if about["settings"]:
+        console.print(table)

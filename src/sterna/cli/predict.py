@@ -1,0 +1,42 @@
+"""``sterna predict``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sterna.cli.app import Debug, Json, Quiet, app
+from sterna.errors import RequestError
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT ...", help="Files, folders, or tables.")],
+    out: Annotated[Path | None, typer.Option(help="FILE.csv or FILE.json; standard output if not given.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Answer new inputs, with probabilities."""
+    from sterna.experiment import load_transfer
+    from sterna.files import atomic
+    from sterna.store.predictions import prediction_frame
+
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .csv or .json.")
+    transfer = load_transfer(run)
+    domain = transfer.read_inputs(inputs)
+    frame = prediction_frame(transfer.task, domain, transfer.outputs(domain))
+    as_json = json if out is None else out.suffix == ".json"
+    written = frame.to_json(orient="records", force_ascii=False, indent=1) if as_json else frame.to_csv(index=False)
+    if out is None:
+        sys.stdout.write(written + ("\n" if as_json else ""))
+        return
+    with atomic(out) as temporary:
+        temporary.write_text(written, encoding="utf-8")
+    if not quiet:
+        print(f"{len(frame)} answers in {out}")

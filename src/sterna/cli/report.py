@@ -1,0 +1,28 @@
+"""``sterna report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sterna.cli.app import Debug, Json, Quiet, app, print_json
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN ...", help="Run folders.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one self-contained HTML page about one or several runs."""
+    from sterna.report import write_report
+
+    path = write_report(runs, out)
+    if json:
+        print_json({"report": str(path)})
+    elif not quiet:
+        print(path)

@@ -1,0 +1,35 @@
+"""``sterna score``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sterna.cli.app import Debug, Json, Quiet, app, print_json
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    domain: Annotated[str, typer.Argument(help="A labelled Domain.")],
+    label: Annotated[str | None, typer.Option(help="Target column; the run's own if not given.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score a run's network on a labelled Domain."""
+    from sterna.experiment import load_transfer
+
+    transfer = load_transfer(run)
+    asked = transfer.read(domain, label=label)
+    found = transfer.score(asked)
+    rows = int(asked.labelled().sum())
+    if json:
+        print_json({"scores": {name: asdict(value) for name, value in found.items()}, "rows": rows})
+    elif not quiet:
+        print(f"{rows} rows")
+        for name, value in found.items():
+            print(f"{name:32} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]")
