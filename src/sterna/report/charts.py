@@ -63,7 +63,7 @@ def gain_bars(gains: Sequence[tuple[str, str, Gain, bool]]) -> tuple[list[Bar], 
         value = gain.value if gain.value is not None and _finite(gain.value) else None
         low, high = (v if v is not None and _finite(v) else value for v in (gain.low, gain.high))
         words = plain(value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
-        title = f"Gain against {name}: {words[0]}, 95 % interval {words[1]}, {gain.verdict}"
+        title = f"Gain against {name}: {words[0]}, 95\u00a0% interval {words[1]}, {gain.verdict}"
         svg = Markup("")
         if value is not None and low is not None and high is not None:
             svg = interval_bar(value, low, high, scale, verdict=gain.verdict, title=title)
@@ -193,7 +193,7 @@ def _history_figure(
         if i == 1 or row.get("stage") != longest[i - 2].get("stage")
     ]
     low, high = min(m.x for line in lines for m in line.marks), max(m.x for line in lines for m in line.marks)
-    breaks = [stage for stage in stages if low <= stage[0] <= high] if len(stages) > 1 else []
+    breaks = _named_apart([stage for stage in stages if low <= stage[0] <= high], low, high) if len(stages) > 1 else []
     values = [t for t in ticks(low, high) if float(t).is_integer()] or [low, high]
     legend = tuple((group[0].style, name) for group, name in groups) if len(groups) > 1 else ()
     several = f", {len(runs)} seeds" if len(runs) > 1 else ""
@@ -205,6 +205,13 @@ def _history_figure(
         height=130,
     )
     return Figure(heading, svg, legend, f"epoch{several}")
+
+
+def _named_apart(stages: Sequence[tuple[float, str]], low: float, high: float) -> list[tuple[float, str]]:
+    """Leave out the names of stages, not their lines, that would run into the next one on a phone."""
+    ends = [*(at for at, _ in stages[1:]), high]
+    room = [(end - at) / max(high - low, 1e-9) for (at, _), end in zip(stages, ends, strict=True)]
+    return [(at, name if 0.025 * len(name) <= r else "") for (at, name), r in zip(stages, room, strict=True)]
 
 
 def _finite(value: Any) -> bool:

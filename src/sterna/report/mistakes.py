@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +44,7 @@ class Mistake:
     label, answer
         What was true and what was answered, in words.
     weight
-        How wrong: the confidence in the wrong answer (0 to 1), or the absolute error of a number; ``None`` if unknown.
+        How wrong: the confidence in the wrong answer in per cent, or the absolute error of a number; empty if unknown.
     wrong, seeds
         In how many of how many seeds the answer was wrong.
     text
@@ -61,7 +59,7 @@ class Mistake:
     name: str
     label: str
     answer: str
-    weight: float | None
+    weight: str
     wrong: int
     seeds: int
     text: str | None = None
@@ -92,7 +90,16 @@ def most_confident(record: Record, limit: int = 12) -> list[Mistake]:
             best[row] = i
     pictures = {path.stem for path in (record.folder / "mistakes").glob("*.png")}
     order = sorted(best, key=lambda row: (str(row) not in pictures, -(weights[best[row]] or 0.0), row))
-    return [_mistake(record, table, best[row], weights, wrong[row], seen[row]) for row in order[:limit]]
+    shown = [best[row] for row in order[:limit]]
+    # One number of decimals for all, so that they stand in line.
+    numbers = [
+        v for i in shown for v in (table.column("label")[i].as_py(), table.column("answer")[i].as_py(), weights[i])
+    ]
+    decimals = places(numbers) if record.manifest.task.id == "regression" else 0
+    return [
+        _mistake(record, table, i, weights[i], (wrong[row], seen[row]), decimals)
+        for i, row in zip(shown, order, strict=False)
+    ]
 
 
 def pairs(record: Record, most: int = 1000) -> list[tuple[float, float]]:
@@ -127,7 +134,7 @@ def _weights(table: pyarrow.Table, record: Record) -> list[float | None]:
 def _confidence(columns: dict[str, list[Any]], i: int, label: Any, answer: Any) -> float:
     if said(answer) in columns:
         return float(columns[said(answer)][i] or 0.0)
-    # Several labels a row: the surest of the labels that are wrongly there or wrongly missing.
+    # Several labels a row, joined by "|": the surest of the labels that are wrongly there or wrongly missing.
     true, given = _names(label), _names(answer)
     wrong = [name for name in columns if (name in true) != (name in given)]
     sure = [columns[name][i] if name in given else 1.0 - columns[name][i] for name in wrong]
@@ -135,30 +142,35 @@ def _confidence(columns: dict[str, list[Any]], i: int, label: Any, answer: Any) 
 
 
 def _names(value: Any) -> set[str]:
-    return set(map(str, value)) if isinstance(value, list) else set(re.split(r"\s*[;|,]\s*", str(value)))
+    return set(str(value).split("|"))
 
 
 def _mistake(
-    record: Record, table: pyarrow.Table, i: int, weights: Sequence[float | None], wrong: int, seeds: int
+    record: Record, table: pyarrow.Table, i: int, weight: float | None, seeds: tuple[int, int], decimals: int
 ) -> Mistake:
     values = {name: table.column(name)[i].as_py() for name in table.column_names if not name.startswith("p_")}
     gain = record.manifest.gain
-    numbers = record.manifest.task.id == "regression"
-    decimals = places([values["label"], values["answer"]]) if numbers else 0
+    task = record.manifest.task.id
 
     def words(value: Any) -> str:
-        return plain(value, decimals) if numbers and _is_number(value) else said(value)
+        if task == "regression" and _is_number(value):
+            return plain(value, decimals)
+        return ", ".join(sorted(_names(value) - {""})) or "none" if task == "multilabel" else said(value)
 
     control = values.get(f"control_{gain.control}") if gain is not None else None
-    has_probability = numbers or any(name.startswith("p_") for name in table.column_names)
+    if task == "regression":
+        weighed = plain(weight, decimals)
+    else:
+        known = weight is not None and any(name.startswith("p_") for name in table.column_names)
+        weighed = f"{100 * weight:.0f}\u00a0%" if known and weight is not None else ""
     return Mistake(
         row=values["row"],
         name=str(values.get("name") if values.get("name") is not None else values["row"]),
         label=words(values["label"]),
         answer=words(values["answer"]),
-        weight=weights[i] if has_probability else None,
-        wrong=wrong,
-        seeds=seeds,
+        weight=weighed,
+        wrong=seeds[0],
+        seeds=seeds[1],
         text=values.get("text"),
         picture=_picture(record, values["row"]),
         control=None if control is None else words(control),

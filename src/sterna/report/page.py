@@ -69,7 +69,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["day"] = words.day
-    environment.filters["number"] = lambda value: words.plain(value, words.places([value]))
     return environment
 
 

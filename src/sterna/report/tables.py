@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from sterna.report.record import Manifest, Score
-from sterna.report.words import aligned, count, interval, is_error, metric_meaning, metric_name, places
+from sterna.report.words import count, exact, interval, is_error, metric_meaning, metric_name, places
 
-_PER_CLASS = re.compile(r"^(precision|recall|f1)[\s_\[(/:.-]+(.+?)[\])]?$")
+_KINDS = ("precision", "recall", "f1")
 _MOST_CLASSES = 20
 
 
@@ -47,14 +46,11 @@ class Table:
 def scores_table(manifest: Manifest) -> Table:
     """Each metric of the transfer beside every control's, the primary metric first."""
     sides = [manifest.scores, *_controls(manifest).values()]
-    classes = set(manifest.task.classes or ())
-    names = [
-        metric for metric in dict.fromkeys(name for side in sides for name in side) if not _class_of(metric, classes)
-    ]
+    apart = {f"{kind}[{name}]" for name in manifest.task.classes or () for kind in _KINDS}
+    names = [metric for metric in dict.fromkeys(name for side in sides for name in side) if metric not in apart]
     primary = manifest.gain.metric if manifest.gain is not None else manifest.task.metric
     names.sort(key=lambda metric: metric != primary)
     decimals = {metric: places(_value(side.get(metric)) for side in sides) for metric in names}
-    most = max(decimals.values(), default=0)
     rows = []
     for metric in names:
         smaller = is_error(metric) or (
@@ -64,7 +60,7 @@ def scores_table(manifest: Manifest) -> Table:
         known = [value for value in values if value is not None]
         best = (min if smaller else max)(known) if len(known) > 1 else None
         cells = tuple(
-            _cell(side.get(metric), decimals[metric], most, best is not None and value == best)
+            _cell(side.get(metric), decimals[metric], best is not None and value == best)
             for side, value in zip(sides, values, strict=True)
         )
         rows.append(Row(metric_name(metric), metric_meaning(metric), cells, smaller, metric == primary))
@@ -73,19 +69,12 @@ def scores_table(manifest: Manifest) -> Table:
 
 def class_table(manifest: Manifest) -> Table | None:
     """Precision, recall and F1 of each class, where the run has them."""
-    classes = manifest.task.classes or ()
-    found: dict[str, dict[str, Score]] = {}
-    for metric, score in manifest.scores.items():
-        match = _class_of(metric, set(classes))
-        if match:
-            found.setdefault(match[1], {})[match[0]] = score
-    if not found:
-        return None
-    kinds = [kind for kind in ("precision", "recall", "f1") if any(kind in scores for scores in found.values())]
-    rows = [
-        Row(name, "", tuple(_cell(found[name].get(kind), 3, 3) for kind in kinds)) for name in classes if name in found
-    ]
-    return Table(tuple(metric_name(kind) for kind in kinds), tuple(rows))
+    rows = []
+    for name in manifest.task.classes or ():
+        found = [manifest.scores.get(f"{kind}[{name}]") for kind in _KINDS]
+        if any(found):
+            rows.append(Row(name, "", tuple(_cell(score, 3) for score in found)))
+    return Table(tuple(metric_name(kind) for kind in _KINDS), tuple(rows)) if rows else None
 
 
 @dataclass(frozen=True)
@@ -134,16 +123,11 @@ def _controls(manifest: Manifest) -> Mapping[str, Mapping[str, Score]]:
     return dict(sorted(manifest.controls.items(), key=lambda item: item[0] != headline))
 
 
-def _class_of(metric: str, classes: set[str]) -> tuple[str, str] | None:
-    match = _PER_CLASS.match(metric)
-    return (match[1], match[2]) if match and match[2] in classes else None
-
-
 def _value(score: Score | None) -> float | None:
     return score.value if score is not None and score.value is not None and math.isfinite(score.value) else None
 
 
-def _cell(score: Score | None, decimals: int, most: int, best: bool = False) -> Cell | None:
+def _cell(score: Score | None, decimals: int, best: bool = False) -> Cell | None:
     if score is None:
         return None
-    return Cell(aligned(score.value, decimals, most), interval(score.low, score.high, decimals), best)
+    return Cell(exact(score.value, decimals), interval(score.low, score.high, decimals), best)

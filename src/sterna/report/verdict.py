@@ -23,6 +23,7 @@ _ADVICE = {
     "unclear": "The interval includes zero: these test rows cannot tell whether the transfer helps or hurts.",
     "hurts": "The whole interval lies below zero: use the control instead.",
 }
+_TOO_FEW = "There are too few test rows to tell whether the transfer helps or hurts."
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def judge(manifest: Manifest) -> Verdict:
         _WORDS[gain.verdict],
         value,
         _sentence(manifest, gain, value, decimals),
-        _ADVICE[gain.verdict],
+        _advice(gain),
         _plainly(manifest, gain),
     )
 
@@ -95,12 +96,18 @@ def _sentence(manifest: Manifest, gain: Gain, value: str, decimals: int) -> str:
     control = f"{gain.control} ({meaning})" if meaning else gain.control
     name = _capital(metric_name(gain.metric))
     smaller = not gain.higher_is_better or is_error(gain.metric)
-    against = f"{name} is {plain(mine, score_places)} with {manifest.method}, and {plain(other, score_places)} with "
-    note = ", counted so that plus is better" if smaller else ""
+    between = interval(gain.low, gain.high, decimals, signed=True).replace(" ", "\u00a0")
+    note = " (smaller is better)" if smaller else ""
     return (
-        f"{against}the control to beat, {control}: a gain of {value}{note} "
-        f"(95 % interval {interval(gain.low, gain.high, decimals, signed=True)})."
+        f"{name}{note} is {plain(mine, score_places)} with {manifest.method} and {plain(other, score_places)} with "
+        f"the control to beat, {control}: a {'loss' if gain.verdict == 'hurts' else 'gain'} of {value} "
+        f"(95\u00a0% interval {between})."
     )
+
+
+def _advice(gain: Gain) -> str:
+    crosses = gain.low is not None and gain.high is not None and gain.low <= 0 <= gain.high
+    return _TOO_FEW if gain.verdict == "unclear" and not crosses else _ADVICE[gain.verdict]
 
 
 def _plainly(manifest: Manifest, gain: Gain) -> str:

@@ -46,6 +46,7 @@ class View:
     chosen: Pairs
     settings: Pairs
     cost: Pairs
+    selection: str
     notes: tuple[str, ...]
     environment: Pairs
     folder: str
@@ -82,6 +83,7 @@ def view(record: Record) -> View:
         ),
         settings=_pairs(manifest.settings),
         cost=_cost(manifest),
+        selection=selection(manifest),
         notes=tuple(dict.fromkeys((*manifest.target.notes, *manifest.messages))),
         environment=_pairs({"sterna": manifest.sterna, **manifest.environment}),
         folder=record.folder.name or str(record.folder),
@@ -98,10 +100,16 @@ def _facts(manifest: Manifest) -> tuple[str, ...]:
     if rows is not None:
         facts.append(f"Scored once on {words.count(rows)} test {words.rows_name(manifest.target.kind)} kept aside")
     if manifest.selected_by:
-        facts.append(f"Selected by {manifest.selected_by}")
+        facts.append(selection(manifest))
     if len(manifest.seeds) > 1:
         facts.append(f"{len(manifest.seeds)} seeds")
     return tuple(facts)
+
+
+def selection(manifest: Manifest) -> str:
+    """Which labels chose the model, as a sentence without its full stop."""
+    chose = manifest.selected_by
+    return chose[:1].upper() + chose[1:] if chose.startswith("nothing") or not chose else f"Selected by {chose}"
 
 
 def _share(manifest: Manifest) -> float | None:
@@ -119,7 +127,7 @@ def _parameters(manifest: Manifest) -> str:
     percent = f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.2g}"
     return (
         f"{words.count(manifest.trained_parameters)} of {words.count(manifest.total_parameters)} parameters "
-        f"were trained ({percent} %); the others came from the source and stayed as they were."
+        f"were trained ({percent}\u00a0%); the others came from the source and stayed as they were."
         if share < 1
         else f"All {words.count(manifest.total_parameters)} parameters were trained."
     )

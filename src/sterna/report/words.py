@@ -97,17 +97,10 @@ def plain(value: float | None, decimals: int, *, signed: bool = False) -> str:
     return ("+" + text if signed and value > 0 else text).replace("-", "−")
 
 
-def aligned(value: float | None, decimals: int, most: int, *, signed: bool = False) -> Markup:
-    """A number for a right-aligned column whose longest has `most` decimals, so that decimal points stand in line.
-
-    The exact value goes into the ``value`` attribute.
-    """
-    text = plain(value, decimals, signed=signed)
-    # A character of a tabular font is 1ch wide; the decimal point, where none is shown, about half of that.
-    pad = 0.0 if text == NOTHING else (most - decimals) + (0.5 if decimals == 0 and most > 0 else 0.0)
-    style = Markup(' style="padding-right:{}ch"').format(f"{pad:g}") if pad else Markup("")
-    exact = "" if value is None or not math.isfinite(value) else repr(float(value))
-    return Markup('<data value="{}"{}>{}</data>').format(exact, style, text)
+def exact(value: float | None, decimals: int) -> Markup:
+    """A number as it is read, with the exact one in its ``value`` attribute."""
+    known = "" if value is None or not math.isfinite(value) else repr(float(value))
+    return Markup('<data value="{}">{}</data>').format(known, plain(value, decimals))
 
 
 def interval(low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
