@@ -243,7 +243,7 @@ def _without_corrupt(inputs: ImageFiles, strict: bool) -> tuple[list[int], list[
     if len(bad) > MOST_CORRUPT * len(inputs):
         raise RequestError(f"{what}; up to {MOST_CORRUPT:.0%} would be skipped, so replace or remove them.")
     note = f"{what}; skipped."
-    warnings.warn(note, UserWarning, stacklevel=4)
+    warnings.warn(note, UserWarning, stacklevel=5)  # where load_domain was called
     return [row for row in range(len(inputs)) if row not in bad], [note]
 
 

@@ -97,7 +97,13 @@ def load_domain(
     main = _load(Path(spec).expanduser(), options)
     if test is not None:
         main = _with_test(main, _load(Path(test).expanduser(), options))
-    named = {"label": label, "text": text, "drop": list(drop), "columns": dict(columns) if columns else None, "task": task}
+    named = {
+        "label": label,
+        "text": text,
+        "drop": list(drop),
+        "columns": dict(columns) if columns else None,
+        "task": task,
+    }
     return replace(main, reading={name: value for name, value in named.items() if value})
 
 

@@ -122,6 +122,10 @@ def make_splits(
         # A given validation split brings its labels too: "k labels" counts all that training and choosing may see.
         pool = pool if validation is None else np.union1d(pool, validation)
         if labels_per_class is not None:
+            if not len(pool):
+                raise RequestError(
+                    f"labels_per_class={labels_per_class} needs labelled rows beside those of the test split."
+                )
             _check_classes(
                 domain, targets[pool], pool, least=labels_per_class, what=f"labels_per_class={labels_per_class}"
             )
