@@ -111,7 +111,7 @@ class TablePreparation(Preparation):
             If the inputs are no table, or no column gives a feature.
         """
         table = _table(inputs)
-        kinds = {c.name: c.kind for c in table.schema if not c.identifier and c.kind != "text"}
+        kinds = {name: kind for name, kind in table.kinds.items() if kind != "text"}
         fitted = TablePreparation([_FIT[kind](name, table.frame[name]) for name, kind in kinds.items()])
         if not fitted.width:
             held = ", ".join(f"{c.name} ({'identifier' if c.identifier else c.kind})" for c in table.schema)
@@ -168,9 +168,9 @@ class TablePreparation(Preparation):
     def _check_columns(self, table: TableInputs) -> None:
         """A column without features may be missing, and a further column is ignored: neither changes an answer."""
         needed = [c.name for c in self._fitted() if c.width]
-        missing = [name for name in needed if name not in table.schema.names]
+        missing = [name for name in needed if name not in table.frame.columns]
         if missing:
-            other = [name for name in table.schema.used if name not in needed]
+            other = [name for name in table.kinds if name not in needed]
             raise RequestError(
                 f"The table has other columns than the one that was learnt from: it lacks {_list(missing)}"
                 f"{f' and has {_list(other)} instead' if other else ''}.{closest(missing[0], other)}"

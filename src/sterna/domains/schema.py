@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -80,6 +80,17 @@ class Schema:
         """The columns a learner may see: all but identifiers."""
         return [c.name for c in self.columns if not c.identifier]
 
+    def bare(self) -> Schema:
+        """The kinds alone: no count and no value of any row."""
+        return Schema(tuple(replace(c, missing=0, summary="") for c in self.columns), rows=-1)
+
+    def of(self, frame: pd.DataFrame) -> Schema:
+        """The same kinds, with the counts and values of other typed rows ``(n, d)``."""
+        found = [
+            replace(c, missing=int(frame[c.name].isna().sum()), summary=_summary(frame[c.name], c.kind)) for c in self
+        ]
+        return Schema(tuple(found), len(frame))
+
     def describe(self, limit: int = 60) -> str:
         """The schema as a plain text table, of at most `limit` columns."""
         lines = [("column", "kind", "missing", "values")]
@@ -139,6 +150,8 @@ def infer_schema(
             kind = given[str(column)]
             values = as_kind(plain, kind, where, notes.add)
             identifier = False
+        elif isinstance(frame[column].dtype, pd.CategoricalDtype):
+            values, kind, identifier = cells_of.words(plain), "category", False
         else:
             values, kind, identifier = _inferred(str(column), plain, notes)
         missing = int(values.isna().sum())
@@ -257,11 +270,13 @@ def _reads_like_text(distinct: pa.Array, count: int) -> bool:
     if len(distinct) * 2 < count:
         return False
     lengths = pc.utf8_length(distinct)
-    several = pc.match_substring_regex(distinct, r"\S\s+\S+\s+\S|[\x{2E80}-\x{9FFF}\x{AC00}-\x{D7AF}]{8}")
+    several = pc.match_substring_regex(distinct, r"\S\s+\S+\s+\S|([\x{2E80}-\x{9FFF}\x{AC00}-\x{D7AF}].*){8}")
     return bool(pc.mean(lengths).as_py() >= 12 and pc.mean(pc.cast(several, pa.int8())).as_py() > 0.5)
 
 
 def _summary(values: pd.Series[Any], kind: ColumnKind) -> str:
+    if values.isna().all():
+        return ""
     if kind == "number":
         return f"{values.min():.6g} to {values.max():.6g}"
     if kind == "date":

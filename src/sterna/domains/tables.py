@@ -14,7 +14,7 @@ from sterna.domains import table_cells as cells_of
 from sterna.domains import table_labels as labels_of
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs, Kind, Rows
-from sterna.domains.schema import Schema, infer_schema
+from sterna.domains.schema import ColumnKind, Schema, infer_schema
 from sterna.domains.table_files import read_table
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
@@ -43,29 +43,41 @@ class TableInputs(Inputs):
     def __init__(self, frame: pd.DataFrame, schema: Schema) -> None:
         if list(frame.columns) != schema.names:
             raise RequestError(f"The schema describes {schema.names}, but the table has {list(frame.columns)}.")
-        self.frame, self.schema = frame, schema
+        self.frame, self._schema = frame, schema
+
+    @property
+    def schema(self) -> Schema:
+        """What each column holds, with the counts and values of these rows."""
+        if self._schema.rows != len(self.frame):
+            self._schema = self._schema.of(self.frame)
+        return self._schema
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """What each column that a learner may see holds; dearer facts are in `schema`."""
+        return {c.name: c.kind for c in self._schema if not c.identifier}
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         """The cells of a row that a learner may see; ``None`` where missing."""
-        cells = {name: self.frame[name].iloc[row] for name in self.schema.used}
+        cells = {name: self.frame[name].iloc[row] for name in self._schema.used}
         return {k: None if pd.isna(c) else float(c) if isinstance(c, float) else c for k, c in cells.items()}
 
     def __repr__(self) -> str:
-        return f"TableInputs({len(self)} rows, {len(self.schema.used)} columns)"
+        return f"TableInputs({len(self)} rows, {len(self._schema.used)} columns)"
 
     def take(self, rows: Rows) -> TableInputs:
-        return TableInputs(self.frame.take(np.asarray(rows, dtype=np.int64)), self.schema)
+        return TableInputs(self.frame.take(np.asarray(rows, dtype=np.int64)), self._schema.bare())
 
     def keys(self) -> list[str]:
         """A hash of each row's cells, identifiers left aside: two patients with equal values have the same key."""
-        return [f"{key:016x}" for key in self._hashes(self.schema.used).tolist()]
+        return [f"{key:016x}" for key in self._hashes(self._schema.used).tolist()]
 
     def fingerprint(self) -> str:
-        digest = hashlib.blake2b(repr([(c.name, c.kind) for c in self.schema]).encode(), digest_size=16)
-        digest.update(self._hashes(self.schema.names).tobytes())
+        digest = hashlib.blake2b(repr([(c.name, c.kind) for c in self._schema]).encode(), digest_size=16)
+        digest.update(self._hashes(self._schema.names).tobytes())
         return digest.hexdigest()
 
     def names(self) -> list[str]:
