@@ -183,7 +183,7 @@ def test_misuse_is_one_sentence() -> None:
 def test_only_training_rows_are_learnt_from() -> None:
     inputs = table({"x": [0.0, 2.0, 1e9], "w": ["a", "b", "c"]})
     preparation = TablePreparation().fit(inputs.take(np.array([0, 1])))
-    assert preparation.features == ["x", "w = a", "w = b"] or "w = (rare)" in preparation.features
+    assert preparation.features == ["x", "w = a", "w = b"]
     assert preparation.columns is not None
     assert preparation.columns[0].means == (1.0,)
     assert "1000000000" not in json.dumps(preparation.state())
@@ -218,3 +218,13 @@ def test_heart_disease_as_scikit_learn_prepares_it(hospital: str) -> None:
     np.testing.assert_allclose(made, by_sklearn(numbers["cleveland"], numbers[hospital]), rtol=1e-5, atol=1e-5)
     own = TablePreparation().fit(target).items(target)
     np.testing.assert_allclose(own, by_sklearn(numbers[hospital], numbers[hospital]), rtol=1e-5, atol=1e-5)
+
+
+def test_words_are_rare_below_one_in_a_hundred_rows_or_ten_rows() -> None:
+    def own(n: int, often: int) -> bool:
+        words = ["b" if i < often else "a" for i in range(n)]
+        return "w = b" in TablePreparation().fit(table({"w": words})).features
+
+    assert own(4, 1) and own(100, 1)
+    assert not own(101, 1) and own(101, 2)
+    assert not own(5000, 9) and own(5000, 10)

@@ -70,8 +70,8 @@ class TablePreparation(Preparation):
     """Tables as float32 features, by statistics of the training rows alone.
 
     - A number: missing cells take the training median, then (x − mean) / standard deviation (of the filled column).
-    - A category: one feature a word. Words rarer than max(2, 1 % of the rows), 10 at most, share one feature, and so do
-      all but the 50 most frequent; a word never seen in training is zero everywhere.
+    - A category: one feature a word. Words in fewer than 1 % of the rows (from 1000 rows on: fewer than 10 rows) share one
+      feature, and so do all but the 50 most frequent; a word never seen in training is zero everywhere.
     - A date: year, month, day of week (Monday is 0), days since 1970-01-01; each as a number.
     - Any column with missing training cells: one feature more, 1 where missing.
     - Texts, identifiers and columns without any training value give no feature.
@@ -228,7 +228,7 @@ def _fit_words(name: str, values: pd.Series[Any]) -> FittedColumn:
     counts = values.value_counts()
     if not len(counts):
         return FittedColumn(name, "empty")
-    enough = min(10, max(2, int(np.ceil(0.01 * len(values)))))
+    enough = min(10, int(np.ceil(0.01 * len(values))))
     ordered = sorted(((str(word), int(n)) for word, n in counts.items()), key=lambda pair: (-pair[1], pair[0]))
     words = [word for word, n in ordered[:_MOST_CATEGORIES] if n >= enough]
     rare = {word for word, _ in ordered} - set(words)

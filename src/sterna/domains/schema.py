@@ -220,7 +220,9 @@ def _asked_numbers(column: pd.Series[Any], where: str, note: Any) -> pd.Series[A
 
 
 def _finite(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.where(np.isfinite(column))
+    values = column.to_numpy(np.float64)
+    finite = np.isfinite(values)
+    return column if finite.all() else pd.Series(np.where(finite, values, np.nan), column.index, name=column.name)
 
 
 def _inferred(name: str, plain: pd.Series[Any], notes: _Notes) -> tuple[pd.Series[Any], ColumnKind, bool]:
@@ -256,13 +258,14 @@ def _inferred(name: str, plain: pd.Series[Any], notes: _Notes) -> tuple[pd.Serie
 
 
 def _numbers_found(name: str, values: pd.Series[Any], notes: _Notes) -> tuple[pd.Series[Any], ColumnKind, bool]:
-    infinite = int(np.isinf(values).sum())
+    infinite = int(np.isinf(values.to_numpy()).sum())
     if infinite:
         notes.add(f"column {name!r}: {infinite} infinite values are taken as missing")
     values = _finite(values)
+    if not _IDENTIFIER_NAME.match(name):
+        return values, "number", False
     present = values.dropna()
-    named = bool(_IDENTIFIER_NAME.match(name)) and len(present) >= _ENOUGH_ROWS
-    return values, "number", named and bool((present % 1 == 0).all()) and present.is_unique
+    return values, "number", len(present) >= _ENOUGH_ROWS and bool((present % 1 == 0).all()) and present.is_unique
 
 
 def _reads_like_text(distinct: pa.Array, count: int) -> bool:
@@ -278,7 +281,8 @@ def _summary(values: pd.Series[Any], kind: ColumnKind) -> str:
     if values.isna().all():
         return ""
     if kind == "number":
-        return f"{values.min():.6g} to {values.max():.6g}"
+        numbers = values.to_numpy(np.float64)
+        return f"{np.nanmin(numbers):.6g} to {np.nanmax(numbers):.6g}"
     if kind == "date":
         return f"{values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}"
     if kind == "category":
