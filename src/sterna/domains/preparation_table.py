@@ -70,8 +70,8 @@ class TablePreparation(Preparation):
     """Tables as float32 features, by statistics of the training rows alone.
 
     - A number: missing cells take the training median, then (x − mean) / standard deviation (of the filled column).
-    - A category: one feature a word. Words in fewer than 1 % of the rows (from 1000 rows on: fewer than 10 rows) share one
-      feature, and so do all but the 50 most frequent; a word never seen in training is zero everywhere.
+    - A category: one feature a word. Words in fewer than 1 % of the rows (from 1000 rows on: fewer than 10 rows) share
+      one feature, and so do all but the 50 most frequent; a word never seen in training is zero everywhere.
     - A date: year, month, day of week (Monday is 0), days since 1970-01-01; each as a number.
     - Any column with missing training cells: one feature more, 1 where missing.
     - Texts, identifiers and columns without any training value give no feature.
