@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from sterna.report.draw import Line, Mark, Scale, interval_axis, interval_bar, line_chart, span, ticks
 from sterna.report.record import Gain, Manifest, Point
-from sterna.report.words import control_meaning, count, interval, metric_name, places, plain
+from sterna.report.verdict import gain_places
+from sterna.report.words import control_meaning, count, interval, metric_name, plain
 
 _STYLES = "abcdef"
 _MOST_POINTS = 150
@@ -41,13 +42,15 @@ class Bar:
     headline: bool = False
 
 
-def gain_bars(gains: Sequence[tuple[str, str, Gain, bool]]) -> tuple[list[Bar], Markup]:
+def gain_bars(gains: Sequence[tuple[str, str, Gain, int]], headline: str | None = None) -> tuple[list[Bar], Markup]:
     """Gains drawn on one axis around zero.
 
     Parameters
     ----------
     gains
-        For each: name, meaning, the gain, and whether it is the headline.
+        For each: name, meaning, the gain, and how many decimals it is printed with.
+    headline
+        The name of the one that the verdict speaks of.
 
     Returns
     -------
@@ -57,9 +60,8 @@ def gain_bars(gains: Sequence[tuple[str, str, Gain, bool]]) -> tuple[list[Bar], 
     shown = [v for _, _, gain, _ in gains for v in (gain.value, gain.low, gain.high) if _finite(v)]
     values = [float(v) for v in shown if v is not None]
     scale = Scale(*span([0.0, *values]))
-    decimals = places(values)
     bars = []
-    for name, meaning, gain, headline in gains:
+    for name, meaning, gain, decimals in gains:
         value = gain.value if gain.value is not None and _finite(gain.value) else None
         low, high = (v if v is not None and _finite(v) else value for v in (gain.low, gain.high))
         words = plain(value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
@@ -67,7 +69,7 @@ def gain_bars(gains: Sequence[tuple[str, str, Gain, bool]]) -> tuple[list[Bar], 
         svg = Markup("")
         if value is not None and low is not None and high is not None:
             svg = interval_bar(value, low, high, scale, verdict=gain.verdict, title=title)
-        bars.append(Bar(name, meaning, gain, svg, *words, headline))
+        bars.append(Bar(name, meaning, gain, svg, *words, name == headline))
     return bars, interval_axis(scale)
 
 
@@ -79,7 +81,10 @@ def control_bars(manifest: Manifest) -> tuple[list[Bar], Markup] | None:
     if not gains:
         return None
     headline = manifest.gain.control if manifest.gain is not None else None
-    return gain_bars([(name, control_meaning(name), gain, name == headline) for name, gain in gains.items()])
+    return gain_bars(
+        [(name, control_meaning(name), gain, gain_places(manifest, gain.metric)) for name, gain in gains.items()],
+        headline,
+    )
 
 
 def learning_curve(manifest: Manifest) -> Figure | None:
@@ -211,7 +216,7 @@ def _named_apart(stages: Sequence[tuple[float, str]], low: float, high: float) -
     """Leave out the names of stages, not their lines, that would run into the next one on a phone."""
     ends = [*(at for at, _ in stages[1:]), high]
     room = [(end - at) / max(high - low, 1e-9) for (at, _), end in zip(stages, ends, strict=True)]
-    return [(at, name if 0.025 * len(name) <= r else "") for (at, name), r in zip(stages, room, strict=True)]
+    return [(at, name if 0.02 * len(name) <= r else "") for (at, name), r in zip(stages, room, strict=True)]
 
 
 def _finite(value: Any) -> bool:

@@ -12,7 +12,7 @@ from sterna.files import atomic
 from sterna.report import words
 from sterna.report.charts import gain_bars
 from sterna.report.record import Manifest, read_record
-from sterna.report.verdict import both_values
+from sterna.report.verdict import both_values, gain_places
 from sterna.report.view import View, view
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ def _comparison(views: Sequence[View]) -> dict[str, object] | None:
     compared = [(v, v.manifest.gain) for v in views]
     metrics = {gain.metric for _, gain in compared if gain is not None}
     targets = {v.manifest.target.name for v in views}
-    gains = [(f"{gain.control} ({v.manifest.method})", "", gain, False) for v, gain in compared if gain is not None]
+    gains = [
+        (f"{gain.control} ({v.manifest.method})", "", gain, gain_places(v.manifest, gain.metric))
+        for v, gain in compared
+        if gain is not None
+    ]
     bars, axis = gain_bars(gains) if gains else ([], None)
     drawn = iter(bars)
     rows = [(v, next(drawn) if gain is not None else None, _score(v.manifest)) for v, gain in compared]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from sterna.errors import RequestError
 
@@ -24,6 +24,12 @@ Number = float | None
 class _Part(BaseModel):
     # What a later version adds does not stop this one from showing the rest.
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nothing(cls, values: Any) -> Any:
+        """An optional part that was not filled in is as good as missing."""
+        return {k: v for k, v in values.items() if v is not None} if isinstance(values, dict) else values
 
 
 class Score(_Part):
@@ -160,8 +166,6 @@ def _manifest(path: Path) -> Manifest:
             f"{str(path)!r} is not the record of a run: expected a JSON object, found {type(content).__name__}; "
             "give a folder that a transfer has written."
         )
-    # An optional part that was not filled in is as good as missing.
-    content = {name: value for name, value in content.items() if value is not None}
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:

@@ -65,7 +65,7 @@ def judge(manifest: Manifest) -> Verdict:
             "no control was run beside it.",
             "Without a control nothing can be said about what the transfer was worth.",
         )  # fmt: skip
-    decimals = gain_places(gain)
+    decimals = gain_places(manifest, gain.metric)
     value = plain(gain.value, decimals, signed=True)
     return Verdict(
         gain.verdict,
@@ -77,9 +77,14 @@ def judge(manifest: Manifest) -> Verdict:
     )
 
 
-def gain_places(gain: Gain) -> int:
-    """Decimals that suit a gain and its interval."""
-    return places([gain.value, gain.low, gain.high])
+def gain_places(manifest: Manifest, metric: str) -> int:
+    """Decimals of the scores that a gain is made of; more where the gains are too small for those."""
+    sides = [manifest.scores, *manifest.controls.values()]
+    scores = [side[metric].value for side in sides if metric in side]
+    gains = [v for gain in (manifest.gain, *manifest.gains.values()) if gain for v in (gain.value, gain.low, gain.high)]
+    decimals = places(scores)
+    largest = max((abs(v) for v in gains if v is not None and math.isfinite(v)), default=0.0)
+    return decimals if largest == 0.0 or largest >= 10.0 ** (1 - decimals) else places(gains)
 
 
 def both_values(manifest: Manifest, gain: Gain) -> tuple[float | None, float | None]:
