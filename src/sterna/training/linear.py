@@ -95,9 +95,8 @@ def fit_linear(
                 outputs = torch.as_tensor(part, dtype=torch.float64) @ both[:, :-1].T + both[:, -1]
                 losses.append(task.loss(outputs, every[here], share[here]) * (share[here].sum() / total))
                 losses[-1].backward()  # type: ignore[no-untyped-call]  # at once: only one chunk's graph is held
-                losses[-1] = losses[-1].detach()
         assert both.grad is not None
-        return float(sum(losses)), both.grad.numpy().ravel()
+        return sum(loss.item() for loss in losses), both.grad.numpy().ravel()
 
     found = minimize(
         value,

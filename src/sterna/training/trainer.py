@@ -108,23 +108,28 @@ class Trainer:
         A frozen body's features come from the cache.
         """
         wanted = np.arange(len(inputs)) if rows is None else np.asarray(rows)
-        found = np.zeros((len(wanted), 0))
         if network.body_is_frozen() and any(True for _ in network.body.parameters()):
-            features = self.features(network.body, network.preparation, inputs, network.body.outputs)
-            parts = []
-            with torch.inference_mode():
-                head = nn.Sequential(network.map, network.head).eval().cpu()
-                for start, part in features.chunks():
-                    here = wanted[(wanted >= start) & (wanted < start + len(part))] - start
-                    parts.append((here + start, head(torch.from_numpy(part[here])).double().numpy()))
-            order = np.concatenate([p[0] for p in parts])
-            found = np.concatenate([p[1] for p in parts])
-            return found[np.argsort(order)][np.argsort(np.argsort(wanted, kind="stable"), kind="stable")]
+            return self._head_outputs(network, inputs, wanted)
         some = inputs if rows is None else inputs.take(wanted)
+        parts: dict[int, Array] = {}
         for batch in self._sweep(network.preparation, some, f"answers for {len(some)} rows", network):
             part = network(batch.inputs).double().cpu().numpy()
-            found = np.zeros((len(wanted), part.shape[1])) if found.shape[1] == 0 else found
-            found[batch.rows.numpy()] = part
+            parts |= dict(zip(batch.rows.tolist(), part, strict=True))
+        return np.stack([parts[i] for i in range(len(wanted))])
+
+    def _head_outputs(self, network: Network, inputs: Inputs, rows: Array) -> Array:
+        """Outputs of a network whose body is frozen, from cached features."""
+        features = self.features(network.body, network.preparation, inputs, network.body.outputs)
+        head = nn.Sequential(network.map, network.head).eval().cpu()
+        found: Array | None = None
+        for start, part in features.chunks():
+            here = (rows >= start) & (rows < start + len(part))
+            with torch.inference_mode():
+                outputs = head(torch.from_numpy(part[rows[here] - start])).double().numpy()
+            if found is None:
+                found = np.empty((len(rows), outputs.shape[1]))
+            found[here] = outputs
+        assert found is not None
         return found
 
     def _sweep(self, preparation: Preparation, inputs: Inputs, what: str, module: nn.Module) -> Iterator[Batch]:

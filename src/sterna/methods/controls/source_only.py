@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs, Problem
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
+from sterna.networks.saved_parts import Columns
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
 from sterna.training.trainer import Trainer
@@ -35,23 +35,12 @@ class SourceOnly(Method):
         body = source.body.copied()
         head = source.head
         if task.id == "classification":
-            head = nn.Sequential(head, Reorder([source.task.classes.index(name) for name in task.classes]))
+            head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
         network = Network(
             source.prepared(problem.inputs), body, head, task=task if task.id == "classification" else source.task
         )
         freeze(network)
         return network
-
-
-class Reorder(nn.Module):
-    """Columns in another order."""
-
-    def __init__(self, order: list[int]) -> None:
-        super().__init__()
-        self.register_buffer("order", torch.tensor(order))
-
-    def forward(self, outputs: torch.Tensor) -> torch.Tensor:
-        return outputs[:, self.order]
 
 
 def answers(source: Source | None, task: Task) -> bool:

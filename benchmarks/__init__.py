@@ -1,0 +1,1 @@
+"""Measurements on real data; each writes one JSON file into ``benchmarks/results``."""

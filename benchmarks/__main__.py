@@ -1,0 +1,20 @@
+"""``python -m benchmarks [NAME ...]``: run the measurements, all by default."""
+
+import importlib
+import sys
+
+NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory")
+
+
+def main() -> None:
+    """Run those named on the command line."""
+    names = sys.argv[1:] or NAMES
+    for name in names:
+        if name not in NAMES:
+            sys.exit(f"There is no benchmark {name!r}; there are {', '.join(NAMES)}.")
+    for name in names:
+        importlib.import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

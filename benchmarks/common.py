@@ -1,0 +1,106 @@
+"""What the measurements share: where the data are, and how a result is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("STERNA_DATA", ROOT.parent / "shared" / "data"))
+RESULTS = Path(__file__).parent / "results"
+SEEDS = int(os.environ.get("STERNA_SEEDS", "5"))
+
+
+def data(name: str) -> Path:
+    """A data file, or an exit that says where it was looked for."""
+    path = DATA / name
+    if not path.exists():
+        sys.exit(f"{path} is not there; set STERNA_DATA to the folder of the data sets.")
+    return path
+
+
+def write(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a result, and print it."""
+    packages = ("torch", "timm", "transformers", "scikit-learn", "numpy")
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; " + ", ".join(
+        f"{package} {version(package)}" for package in packages
+    )
+    result = {
+        "title": title,
+        "command": f"make bench ONLY={name}",
+        "machine": machine,
+        "created": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "rows": list(rows),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\n{title}")
+    for row in rows:
+        print("  " + ", ".join(f"{key} {_short(value)}" for key, value in row.items()), flush=True)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def row(record: Mapping[str, Any], *metrics: str, **more: Any) -> dict[str, Any]:
+    """One line of a table from the record of a run: scores, best control, gain, verdict, time."""
+    gain = record["gain"]
+    interval = ("value", "low", "high")
+    return {
+        **more,
+        "method": record["method"],
+        **{metric: {k: record["scores"][metric][k] for k in interval} for metric in metrics},
+        **{
+            f"{control} {metrics[0]}": {k: scores[metrics[0]][k] for k in interval}
+            for control, scores in record["controls"].items()
+        },
+        "gain": {k: gain[k] for k in interval} if gain else "no control",
+        "over": gain["control"] if gain else "",
+        "verdict": gain["verdict"] if gain else "",
+        "selected by": record["selected_by"],
+        "seeds": len(record["seeds"]),
+        "seconds": round(record["seconds"]["total"], 1),
+    }
+
+
+def timed(*command: str, **environment: str) -> float:
+    """Wall-clock seconds of a whole command."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment}, cwd=ROOT)
+    return time.perf_counter() - started
+
+
+def peak_of(*command: str, **environment: str) -> tuple[float, float, str]:
+    """Peak resident memory in GiB, seconds and standard output of a whole command."""
+    code = (
+        "import resource,subprocess,sys;"
+        "p=subprocess.run(sys.argv[1:],stdout=subprocess.PIPE,text=True);"
+        "print(p.stdout,end='');"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,file=sys.stderr);"
+        "sys.exit(p.returncode)"
+    )
+    started = time.perf_counter()
+    done = subprocess.run(
+        (sys.executable, "-c", code, *command), text=True, capture_output=True, env={**os.environ, **environment}, cwd=ROOT
+    )
+    if done.returncode:
+        sys.exit(done.stderr)
+    return int(done.stderr.splitlines()[-1]) / 2**20, time.perf_counter() - started, done.stdout
+
+
+def peak_here() -> float:
+    """Peak resident memory of this process in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
