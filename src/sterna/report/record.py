@@ -73,6 +73,7 @@ class Target(_Part):
     classes: Any = None
     notes: tuple[str, ...] = ()
     splits: dict[str, int] = {}
+    given: tuple[str, ...] = ()
 
 
 class Point(_Part):
@@ -99,6 +100,8 @@ class Manifest(_Part):
     gain: Gain | None = None
     gains: dict[str, Gain] = {}
     selected_by: str = ""
+    control_selected_by: str = ""
+    chosen: tuple[dict[str, Any], ...] = ()
     validation: dict[str, Number] = {}
     balance: str | None = None
     seeds: tuple[int, ...] = ()

@@ -43,10 +43,10 @@ class View:
     share_trained: float | None
     target: Pairs
     splits: Pairs
-    chosen: Pairs
+    validation: Pairs
+    picked: Pairs
     settings: Pairs
     cost: Pairs
-    selection: str
     notes: tuple[str, ...]
     environment: Pairs
     folder: str
@@ -76,14 +76,14 @@ def view(record: Record) -> View:
         parameters=_parameters(manifest),
         share_trained=_share(manifest),
         target=_target(manifest),
-        splits=tuple((name, words.count(rows)) for name, rows in manifest.target.splits.items()),
-        chosen=tuple(
+        splits=_splits(manifest),
+        picked=_picked(manifest),
+        validation=tuple(
             (name, words.plain(value, words.places(manifest.validation.values())))
             for name, value in manifest.validation.items()
         ),
         settings=_pairs(manifest.settings),
         cost=_cost(manifest),
-        selection=selection(manifest),
         notes=tuple(dict.fromkeys((*manifest.target.notes, *manifest.messages))),
         environment=_pairs({"sterna": manifest.sterna, **manifest.environment}),
         folder=record.folder.name or str(record.folder),
@@ -100,16 +100,35 @@ def _facts(manifest: Manifest) -> tuple[str, ...]:
     if rows is not None:
         facts.append(f"Scored once on {words.count(rows)} test {words.rows_name(manifest.target.kind)} kept aside")
     if manifest.selected_by:
-        facts.append(selection(manifest))
+        facts.append(_selection(manifest))
     if len(manifest.seeds) > 1:
         facts.append(f"{len(manifest.seeds)} seeds")
     return tuple(facts)
 
 
-def selection(manifest: Manifest) -> str:
+def _selection(manifest: Manifest) -> str:
     """Which labels chose the model, as a sentence without its full stop."""
     chose = manifest.selected_by
     return chose[:1].upper() + chose[1:] if chose.startswith("nothing") or not chose else f"Selected by {chose}"
+
+
+def _splits(manifest: Manifest) -> Pairs:
+    target = manifest.target
+    return tuple(
+        (f"{name} (came with the data)" if name in target.given else name, words.count(rows))
+        for name, rows in target.splits.items()
+    )
+
+
+def _picked(manifest: Manifest) -> Pairs:
+    """Which labels chose what, and what was chosen, for each seed where seeds differ."""
+    found = [("Model selected by", manifest.selected_by)]
+    if manifest.gain is not None:
+        found.append(("Control to beat selected by", manifest.control_selected_by))
+    for name in dict.fromkeys(name for each in manifest.chosen for name in each):
+        values = dict.fromkeys(words.said(each[name]) for each in manifest.chosen if name in each)
+        found.append((f"Chosen: {name.replace('_', ' ')}", "; ".join(values)))
+    return tuple((name, said) for name, said in found if said)
 
 
 def _share(manifest: Manifest) -> float | None:
@@ -124,10 +143,11 @@ def _parameters(manifest: Manifest) -> str:
     share = _share(manifest)
     if share is None:
         return f"{words.count(manifest.trained_parameters)} numbers were trained."
+    kept = "; the others came from the source and stayed as they were" if manifest.source is not None else ""
     percent = f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.2g}"
     return (
         f"{words.count(manifest.trained_parameters)} of {words.count(manifest.total_parameters)} parameters "
-        f"were trained ({percent}\u00a0%); the others came from the source and stayed as they were."
+        f"were trained ({percent}\u00a0%){kept}."
         if share < 1
         else f"All {words.count(manifest.total_parameters)} parameters were trained."
     )
