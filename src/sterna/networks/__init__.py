@@ -1,0 +1,61 @@
+"""What is learnt: a network of body, map and head; its blocks in depth order; small bodies for small data."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sterna.networks.blocks import Block as Block
+    from sterna.networks.body import Body as Body
+    from sterna.networks.build import build_body as build_body
+    from sterna.networks.build import preparation_from_state as preparation_from_state
+    from sterna.networks.estimator import EstimatorHead as EstimatorHead
+    from sterna.networks.freezing import freeze as freeze
+    from sterna.networks.freezing import frozen_names as frozen_names
+    from sterna.networks.freezing import is_frozen as is_frozen
+    from sterna.networks.freezing import thaw as thaw
+    from sterna.networks.network import Network as Network
+    from sterna.networks.preparation_image import ImagePreparation as ImagePreparation
+    from sterna.networks.preparation_text import HashedTextPreparation as HashedTextPreparation
+    from sterna.networks.preparation_text import RawText as RawText
+    from sterna.networks.preparation_text import TextPreparation as TextPreparation
+    from sterna.networks.saved import load_network as load_network
+    from sterna.networks.saved import save_network as save_network
+    from sterna.networks.small import identity_body as identity_body
+    from sterna.networks.small import small_body as small_body
+
+_HOMES = {
+    "Block": "blocks",
+    "Body": "body",
+    "Network": "network",
+    "build_body": "build",
+    "preparation_from_state": "build",
+    "freeze": "freezing",
+    "thaw": "freezing",
+    "is_frozen": "freezing",
+    "frozen_names": "freezing",
+    "ImagePreparation": "preparation_image",
+    "TextPreparation": "preparation_text",
+    "HashedTextPreparation": "preparation_text",
+    "RawText": "preparation_text",
+    "EstimatorHead": "estimator",
+    "small_body": "small",
+    "identity_body": "small",
+    "save_network": "saved",
+    "load_network": "saved",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sterna.networks' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"sterna.networks.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

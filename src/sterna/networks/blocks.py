@@ -1,0 +1,307 @@
+"""The blocks of any module in depth order: what can be frozen, cut and looked at, by a name a person can type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FEW = 4
+"""With fewer blocks than this, the heaviest container is opened."""
+
+NEARLY_ALL = 0.95
+"""A unit with this share of all weights is a wrapper, and is opened."""
+
+_PLAIN_NAMES = {"conv_stem": "stem", "conv_head": "head"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a body.
+
+    Attributes
+    ----------
+    name
+        What a user types, such as ``blocks.4``.
+    modules
+        Paths of its modules; none lies inside another.
+    parameters
+        Names of parameters that hang directly on a module around the blocks (class token, positions).
+    output
+        Path of the module whose output is the block's.
+    width
+        Width of its pooled output.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...]
+    output: str
+    width: int
+
+
+class View(nn.Module):
+    """The modules and loose parameters of one block as one module, sharing them; made when asked for."""
+
+    def __init__(self, root: nn.Module, block: Block) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([root.get_submodule(path) for path in block.modules])
+        for i, name in enumerate(block.parameters):
+            self.register_parameter(f"loose{i}", root.get_parameter(name))
+
+
+@dataclass
+class Trace:
+    """What ran when a module was tried on an example.
+
+    Attributes
+    ----------
+    first, count
+        For each unit: place of its first call, and number of calls.
+    last
+        Place of its last call.
+    outputs
+        Its last output.
+    used
+        Ids of the parameters that the features depend on; empty where that cannot be seen.
+    """
+
+    first: dict[str, int] = field(default_factory=dict)
+    last: dict[str, int] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
+
+
+def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[str, Any], int]) -> tuple[Block, ...]:
+    """The blocks of a module in the order they run.
+
+    Parameters
+    ----------
+    module
+        Any module.
+    run
+        Runs it on an example and gives its features.
+    width
+        From a module's path and its output to the width of the pooled output.
+
+    Returns
+    -------
+    tuple of Block
+        Every parameter that the features depend on is in exactly one. What never runs, or lies behind the
+        features (a classifier, an unused pooler), is in none.
+    """
+    units, loose = open_units(module)
+    trace = traced(module, units, run)
+    used = [u for u in units if u in trace.count or _holds(module.get_submodule(u), trace.used)]
+    used = [u for u in used if not _size(module.get_submodule(u)) or _is_used(module.get_submodule(u), trace)]
+    order = _by_execution(used, trace)
+    groups = _grouped(module, order)
+    names = {id(p): n for n, p in reversed(list(module.named_parameters()))}
+    own = tuple(names[id(p)] for p in loose if not trace.used or id(p) in trace.used)
+    if not groups:
+        with_root = traced(module, [""], run)
+        return (Block("body", ("",), (), "", width("", with_root.outputs[""])),)
+    found = []
+    for i, group in enumerate(groups):
+        output = _output_of(module, group, trace)
+        found.append(
+            Block(_name(module, group), tuple(group), own if i == 0 else (), output, width(output, trace.outputs[output]))
+        )
+    return tuple(found)
+
+
+def open_units(module: nn.Module) -> tuple[list[str], list[nn.Parameter]]:
+    """Paths of the units a module falls into, in the order of its definition, and the parameters around them."""
+    units = [name for name, _ in module.named_children()]
+    opened: list[nn.Module] = [module]
+    total = max(1, _size(module))
+    while True:
+        path = _next_to_open(module, units, total)
+        if path is None:
+            break
+        inner = module.get_submodule(path)
+        opened.append(inner)
+        at = units.index(path)
+        units[at : at + 1] = [f"{path}.{name}" for name, _ in inner.named_children()]
+    seen: set[int] = set()
+    loose = []
+    for each in opened:
+        for parameter in each._parameters.values():
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                loose.append(parameter)
+    return units, loose
+
+
+def _next_to_open(module: nn.Module, units: Sequence[str], total: int) -> str | None:
+    parts = [(path, module.get_submodule(path)) for path in units]
+    for path, part in parts:
+        if not _runs(part) and list(part.children()):
+            return path
+    heavy = [(path, part) for path, part in parts if _weights(part)]
+    for path, part in heavy:
+        if _size(part) >= NEARLY_ALL * total and _opens(part):
+            return path
+    if len(heavy) >= FEW:
+        return None
+    candidates = [(path, part) for path, part in heavy if _opens(part) and _holds_a_row(part)]
+    return max(candidates, key=lambda pair: _size(pair[1]))[0] if candidates else None
+
+
+def _runs(module: nn.Module) -> bool:
+    """Whether a module has a forward of its own (a ModuleList has none)."""
+    return type(module).forward is not nn.Module.forward
+
+
+def _opens(module: nn.Module) -> bool:
+    """Whether its children say more than the module does: not where one plain layer has most of the weights."""
+    heavy = [child for child in module.children() if _weights(child)]
+    if not heavy or any(p.ndim > 1 for p in module._parameters.values() if p is not None and _size(module) < 2 * p.numel()):
+        return False
+    heaviest = max(heavy, key=_size)
+    if isinstance(module, nn.Sequential):
+        return len(heavy) > 1 or bool(list(heaviest.children()))
+    return bool(list(heaviest.children()))
+
+
+def _holds_a_row(module: nn.Module) -> bool:
+    """Whether most of its weights lie in a row of parts, one after the other."""
+    while True:
+        if isinstance(module, nn.Sequential) or not _runs(module):
+            return True
+        children = sorted(module.children(), key=_size)
+        if not children or 2 * _size(children[-1]) < _size(module):
+            return False
+        module = children[-1]
+
+
+def traced(module: nn.Module, units: Sequence[str], run: Callable[[], Tensor]) -> Trace:
+    """Run a module on an example in evaluation mode, and note what its units do; nothing of it is changed."""
+    trace = Trace()
+    clock = iter(range(10**9))
+
+    def note(path: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(part: nn.Module, inputs: Any, output: Any) -> None:
+            now = next(clock)
+            trace.first.setdefault(path, now)
+            trace.last[path] = now
+            trace.count[path] = trace.count.get(path, 0) + 1
+            trace.outputs[path] = output
+
+        return hook
+
+    handles = [module.get_submodule(path).register_forward_hook(note(path)) for path in units]
+    try:
+        with as_for_inference(module), torch.inference_mode(False), torch.enable_grad(), _with_gradients(module):
+            trace.used = _leaves(run())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return trace
+
+
+@contextmanager
+def as_for_inference(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode, every part's mode put back afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    for part in modes:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+@contextmanager
+def _with_gradients(module: nn.Module) -> Iterator[None]:
+    before = [(p, p.requires_grad) for p in module.parameters() if p.is_floating_point()]
+    for parameter, _ in before:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter, required in before:
+            parameter.requires_grad_(required)
+
+
+def _leaves(features: Tensor) -> set[int]:
+    """Ids of the parameters that a result was computed from."""
+    found: set[int] = set()
+    seen: set[Any] = set()
+    todo: list[Any] = [features.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        todo.extend(parent for parent, _ in node.next_functions)
+    return found
+
+
+def _by_execution(units: Sequence[str], trace: Trace) -> list[str]:
+    """Units by their first call; one whose weights are used without a call stays behind its neighbour."""
+    keys: dict[str, tuple[int, int]] = {}
+    before = -1
+    for place, unit in enumerate(units):
+        before = trace.first.get(unit, before)
+        keys[unit] = (before, place)
+    return sorted(units, key=lambda unit: keys[unit])
+
+
+def _grouped(module: nn.Module, order: Sequence[str]) -> list[list[str]]:
+    """A block starts at each unit with weights; norms, activations and pooling belong to the block before them."""
+    groups: list[list[str]] = []
+    waiting: list[str] = []
+    for path in order:
+        if _weights(module.get_submodule(path)):
+            groups.append([*waiting, path])
+            waiting = []
+        elif groups:
+            groups[-1].append(path)
+        else:
+            waiting.append(path)
+    if not groups and waiting and any(_size(module.get_submodule(path)) for path in waiting):
+        groups.append(waiting)
+    return groups
+
+
+def _output_of(module: nn.Module, group: Sequence[str], trace: Trace) -> str:
+    """The last of its modules to run.
+
+    One that is called in several places says nothing of this block. Rows of tokens are taken before a pooling step, so
+    that they are pooled like those of every other block.
+    """
+    called = [path for path in group if path in trace.count]
+    once = [path for path in called if trace.count[path] == 1 or _weights(module.get_submodule(path))] or called
+    tokens = [path for path in once if isinstance(trace.outputs[path], Tensor) and trace.outputs[path].ndim == 3]
+    return max(tokens or once, key=lambda path: trace.last[path])
+
+
+def _name(module: nn.Module, group: Sequence[str]) -> str:
+    path = next((path for path in group if _weights(module.get_submodule(path))), group[0])
+    return _PLAIN_NAMES.get(path, path)
+
+
+def _is_used(part: nn.Module, trace: Trace) -> bool:
+    return not trace.used or _holds(part, trace.used)
+
+
+def _holds(part: nn.Module, ids: set[int]) -> bool:
+    return any(id(p) in ids for p in part.parameters())
+
+
+def _weights(part: nn.Module) -> bool:
+    """Whether it has weights proper (matrices, filters), not only scales and shifts."""
+    return any(p.ndim > 1 for p in part.parameters())
+
+
+def _size(part: nn.Module) -> int:
+    return sum(p.numel() for p in part.parameters())

@@ -1,0 +1,234 @@
+"""Images for a body: resize, crop, normalise, as timm's own evaluation transform does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sterna.domains.inputs import Inputs, Kind, Preparation
+from sterna.errors import RequestError, require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+INTERPOLATIONS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
+"""Pillow's number of each way to resample."""
+
+SMALL = 64
+"""Pixels: images up to this side are changed gently in training."""
+
+
+class ImagePreparation(Preparation):
+    """Resize, cut out the centre, normalise.
+
+    ``crop="center"`` brings the shorter side to ``floor(size / crop_fraction)`` and cuts out the centre;
+    ``"squash"`` brings both sides there, whatever the shape of the image. Values are
+    ``(pixel / 255 − mean) / std``. Equal to timm's evaluation transform.
+
+    Parameters
+    ----------
+    size
+        Side of the square the body takes, in pixels.
+    mean, std
+        Of each channel, on a scale from 0 to 1.
+    interpolation
+        One of nearest, bilinear, bicubic, lanczos, box, hamming.
+    crop
+        Part of the resized image that the centre keeps, in (0, 1] (timm's ``crop_pct``).
+    channels
+        3, or 1 for bodies that take grey images.
+    mode
+        ``"center"`` or ``"squash"`` (timm's ``crop_mode``).
+
+    Raises
+    ------
+    RequestError
+        If an argument is out of its range.
+    """
+
+    kind: ClassVar[Kind] = "images"
+
+    def __init__(
+        self,
+        size: int,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        interpolation: str = "bicubic",
+        crop: float = 0.875,
+        channels: int = 3,
+        mode: Literal["center", "squash"] = "center",
+    ) -> None:
+        require("PIL", "image")
+        if interpolation not in INTERPOLATIONS:
+            raise RequestError(f"interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATIONS)}.")
+        if size < 1 or not 0 < crop <= 1 or channels not in (1, 3) or mode not in ("center", "squash"):
+            raise RequestError(
+                f"ImagePreparation(size={size}, crop={crop}, channels={channels}, mode={mode!r}): expected a size from "
+                "1 on, a crop in (0, 1], 1 or 3 channels and the mode 'center' or 'squash'."
+            )
+        self.size, self.interpolation, self.crop = int(size), interpolation, float(crop)
+        self.channels, self.mode = channels, mode
+        self.mean, self.std = _each(mean, channels, "mean"), _each(std, channels, "std")
+        # (pixel / 255 - mean) / std = pixel * factor + shift
+        deviation = np.array(self.std, dtype=np.float64)
+        self._factor = (1 / (255 * deviation)).astype(np.float32)
+        self._shift = (-np.array(self.mean, dtype=np.float64) / deviation).astype(np.float32)
+
+    @classmethod
+    def from_timm(cls, config: Mapping[str, Any], size: int | None = None) -> ImagePreparation:
+        """From what ``timm.data.resolve_model_data_config(model)`` gives.
+
+        Parameters
+        ----------
+        config
+            ``input_size``, ``mean``, ``std``, ``interpolation``, ``crop_pct``, ``crop_mode``.
+        size
+            Another input size than the model's own.
+        """
+        channels, height, _ = config["input_size"]
+        interpolation = str(config.get("interpolation", "bicubic"))
+        return cls(
+            size=size or int(height),
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            interpolation=interpolation if interpolation in INTERPOLATIONS else "bicubic",
+            crop=float(config.get("crop_pct") or 0.875),
+            channels=1 if channels == 1 else 3,
+            mode="squash" if config.get("crop_mode") == "squash" else "center",
+        )
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ImagePreparation:
+        """Rebuild from `state`."""
+        return cls(**{name: value for name, value in state.items() if name != "type"})
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "type": "image",
+            "size": self.size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "interpolation": self.interpolation,
+            "crop": self.crop,
+            "channels": self.channels,
+            "mode": self.mode,
+        }
+
+    def __repr__(self) -> str:
+        return f"ImagePreparation({self.size} px, {self.channels} channels)"
+
+    def items(self, inputs: Inputs) -> ImageItems:
+        """Rows as float32 arrays ``(channels, size, size)``, decoded when asked for."""
+        return ImageItems(inputs, self)
+
+    def prepared(self, image: Image) -> Array:
+        """One image as the body sees it, ``(channels, size, size)`` float32."""
+        image = self._moded(image)
+        scale = math.floor(self.size / self.crop)
+        width, height = image.size
+        if self.mode == "squash":
+            goal = (scale, scale)
+        elif width <= height:
+            goal = (scale, int(scale * height / width))
+        else:
+            goal = (int(scale * width / height), scale)
+        if image.size != goal:
+            image = image.resize(goal, INTERPOLATIONS[self.interpolation])  # type: ignore[arg-type]
+        left, top = round((goal[0] - self.size) / 2), round((goal[1] - self.size) / 2)
+        if goal != (self.size, self.size):
+            image = image.crop((left, top, left + self.size, top + self.size))
+        return self._normalised(image)
+
+    def augmented(self, items: Any, row: int, random: np.random.Generator) -> Any:
+        """One image cut out, stretched and mirrored at random.
+
+        A part of 35 to 100 % of the area, of an aspect from 3/4 to 4/3 (Szegedy et al., 2015), mirrored in half of the
+        cases. Small images (up to 64 px) keep at least 75 % and nearly their shape; grey ones are never mirrored: digits
+        and X-rays have a left and a right.
+        """
+        if not isinstance(items, ImageItems):
+            return items[row]
+        image = self._moded(items.inputs[row])
+        grey = image.mode == "L"
+        gentle = grey or max(image.size) <= SMALL
+        box = _random_box(image.size, (0.75, 1.0) if gentle else (0.35, 1.0), 1.1 if gentle else 4 / 3, random)
+        mirrored = random.random() < 0.5 and not grey
+        square = (self.size, self.size)
+        image = image.resize(square, INTERPOLATIONS[self.interpolation], box=box)  # type: ignore[arg-type]
+        return self._normalised(image.transpose(0) if mirrored else image)  # type: ignore[arg-type]  # FLIP_LEFT_RIGHT
+
+    def collate(self, items: Sequence[Any]) -> Tensor:
+        """Rows ``(channels, size, size)`` to a tensor ``(n, channels, size, size)`` that lies channels last."""
+        batch = np.stack([np.asarray(item).transpose(1, 2, 0) for item in items])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2)
+
+    def example(self, rows: int = 2) -> Tensor:
+        """Noise of the shape the body takes."""
+        return torch.randn(rows, self.channels, self.size, self.size, generator=torch.Generator().manual_seed(0))
+
+    def _moded(self, image: Image) -> Image:
+        if image.mode not in ("L", "RGB"):
+            image = image.convert("RGB")
+        return image.convert("L") if self.channels == 1 and image.mode == "RGB" else image
+
+    def _normalised(self, image: Image) -> Array:
+        pixels = np.asarray(image, dtype=np.float32)
+        if pixels.ndim == 2:
+            pixels = np.broadcast_to(pixels[:, :, None], (*pixels.shape, self.channels))
+        values: Array = pixels * self._factor
+        values += self._shift
+        return values.transpose(2, 0, 1)
+
+
+class ImageItems:
+    """Prepared images, one when asked for.
+
+    Parameters
+    ----------
+    inputs
+        Raw images.
+    preparation
+        Makes them what the body takes.
+    """
+
+    def __init__(self, inputs: Inputs, preparation: ImagePreparation) -> None:
+        if inputs.kind != "images":
+            raise RequestError(f"An image preparation takes images, but came upon {inputs.kind}.")
+        self.inputs, self.preparation = inputs, preparation
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, row: int) -> Array:
+        return self.preparation.prepared(self.inputs[row])
+
+
+def _each(values: Sequence[float], channels: int, name: str) -> tuple[float, ...]:
+    """One number a channel; grey images take the mean over the three channels."""
+    numbers = tuple(float(v) for v in values)
+    if len(numbers) == 1:
+        return numbers * channels
+    if channels == 1 and len(numbers) == 3:
+        return (sum(numbers) / 3,)
+    if len(numbers) != channels:
+        raise RequestError(f"{name} has {len(numbers)} numbers for {channels} channels; give one a channel.")
+    return numbers
+
+
+def _random_box(
+    size: tuple[int, int], areas: tuple[float, float], aspect: float, random: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a part of an image, in pixels."""
+    width, height = size
+    area = random.uniform(*areas) * width * height
+    ratio = math.exp(random.uniform(-math.log(aspect), math.log(aspect))) * width / height
+    w, h = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
+    left, top = random.uniform(0, width - w), random.uniform(0, height - h)
+    return left, top, left + w, top + h
