@@ -233,6 +233,16 @@ def test_the_surest_mistakes_come_first_with_their_pictures(make_run: MakeRun, t
     assert page.all("img")[0]["alt"] == f"{first['name']}, truly {first['label']}, answered {first['answer']}"
 
 
+def test_a_row_without_a_name_has_its_number_in_the_whole_data(make_run: MakeRun, tmp_path: Path) -> None:
+    def numbered(manifest: dict[str, Any], history: Any, frame: pd.DataFrame) -> None:
+        frame["name"] = [str(i) for i in range(len(frame))]  # positions in the test split
+
+    run = make_run("medical", change=numbered)
+    _, page = page_of(run, tmp=tmp_path)
+    shown = [int(row) for row in re.findall(r"row (\d+)", page.text)]
+    assert sorted(shown) == sorted(int(path.stem) for path in (run / "mistakes").glob("*.png"))
+
+
 def test_chinese_texts_and_names_are_shown_as_they_are(make_run: MakeRun, tmp_path: Path) -> None:
     source, page = page_of(make_run("chinese"), tmp=tmp_path)
     order = [

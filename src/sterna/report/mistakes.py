@@ -165,7 +165,7 @@ def _mistake(
         weighed = f"{100 * weight:.0f}\u00a0%" if known and weight is not None else ""
     return Mistake(
         row=values["row"],
-        name=str(values.get("name") if values.get("name") is not None else values["row"]),
+        name=_name(values),
         label=words(values["label"]),
         answer=words(values["answer"]),
         weight=weighed,
@@ -175,6 +175,12 @@ def _mistake(
         picture=_picture(record, values["row"]),
         control=None if control is None else words(control),
     )
+
+
+def _name(values: dict[str, Any]) -> str:
+    """The file's name; where rows have none, their number in the whole data rather than in the test split."""
+    name = str(values.get("name") or "")
+    return name if name and not name.isdecimal() else str(values["row"])
 
 
 def _picture(record: Record, row: int) -> Picture | None:
