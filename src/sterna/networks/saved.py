@@ -1,0 +1,244 @@
+"""A network on disk: ``network.json`` says how it is built, ``model.safetensors`` holds its weights; no code."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sterna.errors import RequestError
+from sterna.files import explained
+from sterna.networks.body import Body
+from sterna.networks.network import Network
+from sterna.networks.saved_parts import build_part, describe_part, without
+
+FORMAT = 1
+"""Version of the folder's layout; raised when an older Sterna could no longer read it."""
+
+_SHAPES: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {}
+"""Modules from Python that this program saved, without their weights: it can load them again, another cannot."""
+
+_JSON, _WEIGHTS, _ASSETS = "network.json", "model.safetensors", "preparation"
+
+
+def save_network(network: Network, folder: str | Path) -> None:
+    """Write a network into a folder, whole or not at all; a network that was there is replaced.
+
+    Parameters
+    ----------
+    network
+        Its head and map may be linear layers and activations, alone or in sequence, or a fitted scikit-learn
+        estimator. A body that was a module from Python can be loaded again only while this program runs.
+    folder
+        Where to.
+
+    Raises
+    ------
+    RequestError
+        If a part of the network cannot be described without code, or `folder` holds something else.
+    RunError
+        If the disk is full or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and ((folder / _JSON).exists() or not any(folder.iterdir()))):
+        raise RequestError(f"{str(folder)!r} exists and holds no network, so it is left alone; name another folder.")
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # A folder of its own beside the place: a rename takes no time, and a reader never sees half a network.
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            _write(network, temporary / "new")
+            if folder.exists():
+                folder.rename(temporary / "old")
+            (temporary / "new").rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(network: Network, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    from sterna import __version__
+
+    folder.mkdir()
+    weights, aliases = _distinct(network.state_dict())
+    about = {
+        "format": FORMAT,
+        "sterna": __version__,
+        "recipe": _recipe(network),
+        "outputs": list(network.body.outputs),
+        "map": describe_part(network.map, "map", folder),
+        "head": describe_part(network.head, "head", folder),
+        "task": None if network.task is None else network.task.state(),
+        "preparation": _keep_preparation(network, folder / _ASSETS),
+        "aliases": aliases,
+    }
+    (folder / _JSON).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+    save_file(weights, folder / _WEIGHTS, metadata={"format": "pt"})
+
+
+def _keep_preparation(network: Network, folder: Path) -> dict[str, Any]:
+    """The preparation's state; the files it needs (a tokenizer's) are written into `folder`."""
+    save_assets = getattr(network.preparation, "save_assets", None)
+    if save_assets is not None:
+        folder.mkdir()
+        save_assets(folder)
+    return network.preparation.state()
+
+
+def _recipe(network: Network) -> dict[str, Any]:
+    """How the body is built; the code of a module from Python is not kept, but its shape is, while the program runs."""
+    recipe = dict(network.body.recipe)
+    if recipe.get("loader") == "module":
+        shape = _shape_only(network.body.module)
+        if shape is not None:
+            recipe["kept"] = uuid.uuid4().hex
+            _SHAPES[recipe["kept"]] = shape
+    return recipe
+
+
+def _shape_only(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]] | None:
+    """A copy without weights (no memory is taken for them), and the buffers that a state dict leaves out."""
+    saved = module.state_dict().keys()
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers() if name not in saved}
+    memo = {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in module.parameters()}
+    try:
+        return copy.deepcopy(module, memo), buffers
+    except Exception:  # modules may hold anything, also what cannot be copied
+        return None
+
+
+def _body(recipe: dict[str, Any]) -> Body:
+    from sterna.networks.build import build_body, build_module
+    from sterna.networks.small import identity_body
+
+    if recipe.get("name") == "identity" and recipe.get("loader") == "small":
+        return identity_body(recipe["width"])
+    if recipe.get("kept") in _SHAPES:
+        shape, buffers = _SHAPES[recipe["kept"]]
+        module = copy.deepcopy(shape).to_empty(device="cpu")
+        for name, buffer in buffers.items():
+            owner, _, last = name.rpartition(".")
+            setattr(module.get_submodule(owner), last, buffer.clone())
+        with torch.no_grad():
+            for tensor in module.state_dict().values():
+                tensor.zero_()  # not what lay in memory: the body is tried on an example before its weights are there
+        return Body(module, recipe)
+    if "without" in recipe:
+        module = build_module(recipe)
+        without(module, recipe["without"])
+        return Body(module, recipe)
+    return build_body(recipe)
+
+
+def _distinct(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each tensor once: shared ones (tied weights) are written under their first name, the other names refer to it."""
+    weights: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, tensor in state.items():
+        key = (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
+        if tensor.numel() and key in first:
+            aliases[name] = first[key]
+        else:
+            first[key] = name
+            weights[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return weights, aliases
+
+
+def load_network(folder: str | Path) -> Network:
+    """Read a network back, in evaluation mode, with exactly the weights it was saved with.
+
+    Raises
+    ------
+    RequestError
+        If the folder, or a file in it, is missing, damaged, or from a newer Sterna.
+    """
+    folder = Path(folder)
+    about = _read_json(folder)
+    try:
+        network = _built(folder, about)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RequestError(
+            f"{str(folder / _JSON)!r} is damaged ({type(error).__name__}: {error}); run the transfer again."
+        ) from error
+    _fill(network, _read_weights(folder / _WEIGHTS), about.get("aliases", {}), folder / _WEIGHTS)
+    return network.eval()
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
+    path = folder / _JSON
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"{str(folder)!r} holds no saved network: there is no {_JSON} to read in it.") from error
+    except ValueError as error:
+        raise RequestError(f"{str(path)!r} is damaged ({error}); run the transfer again.") from error
+    if not isinstance(about, dict) or not isinstance(about.get("format"), int):
+        raise RequestError(f"{str(path)!r} does not describe a network; run the transfer again.")
+    if about["format"] > FORMAT:
+        raise RequestError(
+            f"{str(path)!r} was written by Sterna {about.get('sterna')} (format {about['format']}), this one reads up "
+            f"to format {FORMAT}: pip install --upgrade sterna."
+        )
+    return about
+
+
+def _built(folder: Path, about: dict[str, Any]) -> Network:
+    from sterna.networks.build import preparation_from_state
+    from sterna.tasks import task_from_state
+
+    body = _body(about["recipe"])
+    if list(body.outputs) != about["outputs"]:
+        body = body.selecting(about["outputs"])
+    preparation = preparation_from_state(about["preparation"], folder / _ASSETS)
+    task = None if about["task"] is None else task_from_state(about["task"])
+    head, mapped = build_part(about["head"], folder), build_part(about["map"], folder)
+    return Network(preparation, body, head, map=mapped, task=task)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError, ValueError) as error:
+        why = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise RequestError(f"{str(path)!r} is missing or damaged ({why}); run the transfer again.") from error
+
+
+def _fill(network: nn.Module, weights: dict[str, Tensor], aliases: Mapping[str, str], path: Path) -> None:
+    """Put saved weights into a network built anew, in the number type they were saved in."""
+    weights |= {name: weights[other] for name, other in aliases.items() if other in weights}
+    goal = network.state_dict()
+    missing, extra = sorted(goal.keys() - weights.keys()), sorted(weights.keys() - goal.keys())
+    shapes = [name for name in goal.keys() & weights.keys() if goal[name].shape != weights[name].shape]
+    if missing or extra or shapes:
+        first = (missing + extra + sorted(shapes))[0]
+        raise RequestError(
+            f"{str(path)!r} does not fit the network that its {_JSON} describes: {len(missing)} weights are missing, "
+            f"{len(extra)} are too many, {len(shapes)} have another shape (first: {first}); the file was changed, or "
+            "the library that builds the body has: install the versions in the run's manifest."
+        )
+    _retype(network, weights)
+    network.load_state_dict(weights)
+
+
+def _retype(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give parameters and buffers the number types that they were saved in."""
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        if name in weights and parameter.dtype != weights[name].dtype:
+            parameter.data = parameter.data.to(weights[name].dtype)
+    for name, buffer in list(network.named_buffers(remove_duplicate=False)):
+        if name in weights and buffer.dtype != weights[name].dtype:
+            owner, _, last = name.rpartition(".")
+            setattr(network.get_submodule(owner), last, buffer.to(weights[name].dtype))

@@ -1,0 +1,123 @@
+"""Heads and maps as JSON: linear layers, activations and fitted estimators, alone or in sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sterna.errors import RequestError
+from sterna.networks.estimator import EstimatorHead
+
+Description = dict[str, Any]
+
+
+class Columns(nn.Module):
+    """Pick columns of outputs ``(n, o)``, in a given order: ``outputs[:, order]``."""
+
+    order: Tensor
+
+    def __init__(self, order: list[int]) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.tensor(order, dtype=torch.int64))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Outputs ``(n, o)`` to ``(n, len(order))``."""
+        return outputs[:, self.order]
+
+
+_PLAIN: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "flatten": nn.Flatten,
+}
+_BUILDERS: dict[str, Callable[[Description], nn.Module]] = {
+    "linear": lambda part: nn.Linear(part["in"], part["out"], bias=part["bias"]),
+    "dropout": lambda part: nn.Dropout(part["p"]),
+    "layer-norm": lambda part: nn.LayerNorm(part["shape"], part["eps"], part["affine"]),
+    "batch-norm": lambda part: nn.BatchNorm1d(part["width"], part["eps"], part["momentum"], part["affine"]),
+    "columns": lambda part: Columns([0] * part["count"]),
+}
+
+
+def describe_part(part: nn.Module, name: str, folder: Path) -> Description:
+    """Say how a head or map is built; a fitted estimator is written into `folder`.
+
+    Raises
+    ------
+    RequestError
+        If it is of a type whose code would have to be kept.
+    """
+    for plain, cls in _PLAIN.items():
+        if type(part) is cls:
+            return {"type": plain}
+    if type(part) is nn.Linear:
+        return {"type": "linear", "in": part.in_features, "out": part.out_features, "bias": part.bias is not None}
+    if type(part) is nn.Dropout:
+        return {"type": "dropout", "p": part.p}
+    if type(part) is nn.LayerNorm:
+        shape = list(part.normalized_shape)
+        return {"type": "layer-norm", "shape": shape, "eps": part.eps, "affine": part.elementwise_affine}
+    if type(part) is nn.BatchNorm1d:
+        known = {"width": part.num_features, "eps": part.eps, "momentum": part.momentum, "affine": part.affine}
+        return {"type": "batch-norm", **known}
+    if isinstance(part, Columns):
+        return {"type": "columns", "count": len(part.order)}
+    if type(part) is nn.Sequential:
+        modules = list(part._modules.items())  # named_children would leave out a module that comes twice
+        parts = [describe_part(each, f"{name}-{key}", folder) for key, each in modules]
+        return {"type": "sequential", "names": [key for key, _ in modules], "parts": parts}
+    if isinstance(part, EstimatorHead):
+        part.save(folder / name)
+        return {"type": "estimator", "folder": name}
+    raise RequestError(
+        f"The {name} is a {type(part).__name__}, which cannot be saved without its code; use nn.Linear, activations, "
+        "an nn.Sequential of them, or an EstimatorHead."
+    )
+
+
+def build_part(about: Description, folder: Path) -> nn.Module:
+    """Build a head or map from its description, with random weights; an estimator is read from `folder`.
+
+    Raises
+    ------
+    RequestError
+        If the description names a type that this version does not know.
+    """
+    kind = about["type"]
+    if kind in _PLAIN:
+        return _PLAIN[kind]()
+    if kind in _BUILDERS:
+        return _BUILDERS[kind](about)
+    if kind == "sequential":
+        parts = nn.Sequential()
+        for name, part in zip(about["names"], about["parts"], strict=True):
+            parts.add_module(name, build_part(part, folder))
+        return parts
+    if kind == "estimator":
+        return EstimatorHead.load(folder / Path(about["folder"]).name)
+    raise RequestError(f"{str(folder)!r} has a part of the type {kind!r}, which this Sterna does not know; upgrade it.")
+
+
+def classifier_of(module: nn.Module) -> str | None:
+    """Path of a module's last linear layer, where it is named as classifiers are; in a row of layers the last one."""
+    for name in ("fc", "classifier", "head", "heads"):
+        part = getattr(module, name, None)
+        if isinstance(part, nn.Linear):
+            return name
+        if isinstance(part, nn.Sequential):
+            linear = [key for key, each in part.named_children() if isinstance(each, nn.Linear)]
+            if linear:
+                return f"{name}.{linear[-1]}"
+    return None
+
+
+def without(module: nn.Module, path: str) -> None:
+    """Put an identity in the place of a part, in place."""
+    owner, _, last = path.rpartition(".")
+    setattr(module.get_submodule(owner), last, nn.Identity())

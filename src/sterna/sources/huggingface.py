@@ -1,0 +1,315 @@
+"""`hf/<id or folder>`: encoders of texts and images in the Hugging Face format, and classifiers with their heads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sterna.errors import RequestError, closest, require
+from sterna.sources import hub
+from sterna.sources.source import Source
+from sterna.sources.weights import first_line
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sterna.networks.preparation_image import ImagePreparation
+    from sterna.networks.preparation_text import TextPreparation
+
+_RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+_LONGEST = 512
+
+
+def load(name: str, spec: str) -> Source:
+    """Load an encoder, or a classifier of texts or images with its head and classes.
+
+    Parameters
+    ----------
+    name
+        A folder here, or an id of the Hugging Face Hub.
+    spec
+        What the user typed.
+
+    Raises
+    ------
+    RequestError
+        If it is neither, cannot be reached, is damaged, needs code of its own, or is no encoder.
+    """
+    return load_folder(locate(name, spec), spec)
+
+
+def locate(name: str, spec: str) -> Path:
+    """The folder that a name means: one here, or one from the Hub.
+
+    Raises
+    ------
+    RequestError
+        If there is none; close matches are named.
+    """
+    from sterna.sources.timm import hint
+
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise RequestError(f"{str(folder)!r} is no folder of a Hugging Face model: it has no config.json.")
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        near = closest(folder.name, [p.name for p in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
+        raise RequestError(f"There is no folder {name!r} ({spec!r}).{near}")
+    return hub.fetch(name, spec, f"{closest(name, cached(hub))} {hint()}")
+
+
+def cached(library: Any = None) -> list[str]:
+    """Ids of the models that were downloaded before."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE)
+    found = folder.glob("models--*") if folder.is_dir() else []
+    return sorted(path.name.removeprefix("models--").replace("--", "/") for path in found)
+
+
+def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normalize: bool = False) -> Source:
+    """Load a folder in the Hugging Face format; `pooling` and `normalize` as in the recipe of a `Body`."""
+    from sterna.networks.body import Body
+    from sterna.sources.module import parameters
+
+    transformers = _library()
+    config = _config(transformers, folder, spec)
+    texts = _reads_texts(folder, config)
+    preparation = text_preparation(folder, config) if texts else image_preparation(folder, config)
+    classifier = _classifier(transformers, folder, config, texts, spec) if pooling is None else None
+    if classifier is not None:
+        found = _with_head(classifier, preparation, spec)
+        if found is not None:
+            return found.carded(licence=_licence(folder), origin=f"{folder.name} ({config.model_type})")
+    module, options, missing = _encoder(transformers, folder, config, spec, pooler=not texts)
+    how = pooling or ("mean" if texts else _image_pooling(module, missing))
+    recipe = _recipe(module, options, how, normalize)
+    body = Body(module.eval(), recipe, example=preparation.example())
+    card = {
+        "licence": _licence(folder),
+        "origin": f"{folder.name} ({config.model_type})",
+        "parameters": parameters(module),
+    }
+    if classifier is not None:
+        card["head"] = "left out: it reads more than the pooled features"
+    return Source(spec, body, preparation, card=card)
+
+
+def _library() -> Any:
+    with hub.quiet():
+        return require("transformers", "text")
+
+
+def _config(transformers: Any, folder: Path, spec: str) -> Any:
+    try:
+        with hub.quiet():
+            config = transformers.AutoConfig.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if "trust_remote_code" in str(error):
+            raise RequestError(
+                f"{spec!r} brings code of its own, which is not run; choose a model of transformers itself."
+            ) from error
+        raise RequestError(
+            f"The config.json of {spec!r} cannot be read ({first_line(error)}); get the model again."
+        ) from error
+    if config.is_encoder_decoder or hasattr(config, "vision_config"):
+        what = "an encoder with a decoder" if config.is_encoder_decoder else "two encoders in one"
+        raise RequestError(f"{spec!r} ({config.model_type}) is {what}; an encoder of texts or of images was expected.")
+    return config
+
+
+def _reads_texts(folder: Path, config: Any) -> bool:
+    return hasattr(config, "vocab_size") and not (folder / "preprocessor_config.json").is_file()
+
+
+# -- the model -----------------------------------------------------------------------------------------
+
+
+def _encoder(
+    transformers: Any, folder: Path, config: Any, spec: str, *, pooler: bool
+) -> tuple[nn.Module, dict[str, Any], list[str]]:
+    """The bare encoder, the options it was built with, and names of weights the folder lacks (only of a pooler)."""
+    options: dict[str, Any] = {} if pooler else {"add_pooling_layer": False}
+    try:
+        module, missing = _pretrained(transformers.AutoModel, folder, config, spec, options)
+    except TypeError:  # not every encoder has a pooler to leave out
+        options = {}
+        module, missing = _pretrained(transformers.AutoModel, folder, config, spec, options)
+    lacking = [name for name in missing if "pooler" not in name]
+    if lacking:
+        raise RequestError(
+            f"The weights of {spec!r} lack {len(lacking)} that a {type(module).__name__} needs "
+            f"({', '.join(lacking[:3])}{', ...' * (len(lacking) > 3)}); get the model again."
+        )
+    if missing and "add_pooling_layer" not in options:
+        # A pooler that nobody trained would differ from load to load, and features with it.
+        try:
+            return *_pretrained(transformers.AutoModel, folder, config, spec, {"add_pooling_layer": False}), {}  # type: ignore[return-value]
+        except TypeError:
+            pass
+    return module, options, missing
+
+
+def _pretrained(
+    auto: Any, folder: Path, config: Any, spec: str, options: Mapping[str, Any]
+) -> tuple[nn.Module, list[str]]:
+    """A model and the names of its weights that the folder does not have."""
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        with hub.quiet():
+            module, info = auto.from_pretrained(
+                str(folder), config=config, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
+                output_loading_info=True, **options,
+            )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise RequestError(f"The model of {spec!r} cannot be loaded ({first_line(error)}).") from error
+    return module, sorted(info["missing_keys"])
+
+
+def _image_pooling(module: nn.Module, missing: list[str]) -> str:
+    """How an image encoder's places become one vector: class token, its own pooler, or the mean."""
+    if any(name.endswith("cls_token") for name, _ in module.named_parameters()):
+        return "cls"
+    return "pooler" if getattr(module, "pooler", None) is not None and not missing else "mean"
+
+
+def _recipe(module: Any, options: Mapping[str, Any], pooling: str, normalize: bool) -> dict[str, Any]:
+    about = module.config.to_dict()
+    # Where the folder lay, and who wrote it, is not part of the architecture.
+    config = {
+        k: v for k, v in about.items() if k not in ("_name_or_path", "transformers_version", "dtype", "architectures")
+    }
+    config = json.loads(json.dumps({**config, "model_type": module.config.model_type}, default=str))
+    recipe: dict[str, Any] = {"loader": "hf", "config": config, "pooling": pooling}
+    if options:
+        recipe["options"] = dict(options)
+    if normalize:
+        recipe["normalize"] = True
+    return recipe
+
+
+# -- classifiers ---------------------------------------------------------------------------------------
+
+
+def _classifier(transformers: Any, folder: Path, config: Any, texts: bool, spec: str) -> nn.Module | None:
+    """The whole classifier, where the folder holds one whose head was trained."""
+    endings = "ForSequenceClassification" if texts else "ForImageClassification"
+    if not any(str(name).endswith(endings) for name in config.architectures or []):
+        return None
+    auto = transformers.AutoModelForSequenceClassification if texts else transformers.AutoModelForImageClassification
+    module, missing = _pretrained(auto, folder, config, spec, {})
+    return None if missing else module.eval()
+
+
+def _with_head(classifier: Any, preparation: TextPreparation | ImagePreparation, spec: str) -> Source | None:
+    """A classifier as body, head and task, if pooled features and plain layers give exactly its answers."""
+    import torch
+
+    from sterna.networks.blocks import as_for_inference
+    from sterna.networks.body import Body
+    from sterna.sources.heads import candidates, task_of
+    from sterna.sources.module import parameters
+
+    task = task_of(classifier.config)
+    if task is None:
+        return None
+    base, example = classifier.base_model, preparation.example()
+    with torch.inference_mode(), as_for_inference(classifier):
+        inputs = example if isinstance(example, Mapping) else {"pixel_values": example}
+        expected = classifier(**inputs).logits
+    for pooling, head in candidates(classifier):
+        options = {} if getattr(base, "pooler", None) is not None else {"add_pooling_layer": False}
+        if "add_pooling_layer" in options and not _takes(type(base), "add_pooling_layer"):
+            options = {}
+        body = Body(base.eval(), _recipe(base, options, pooling, False), example=example)
+        with torch.inference_mode(), as_for_inference(body):
+            try:
+                outputs = head.eval()(body(example))
+            except RuntimeError:  # features of another width
+                continue
+        if outputs.shape == expected.shape and torch.allclose(outputs, expected, rtol=1e-4, atol=1e-4):
+            return Source(spec, body, preparation, head, task, card={"parameters": parameters(base)})
+    return None
+
+
+def _takes(cls: Any, name: str) -> bool:
+    import inspect
+
+    return name in inspect.signature(cls.__init__).parameters
+
+
+# -- preparations --------------------------------------------------------------------------------------
+
+
+def text_preparation(folder: Path, config: Any, max_length: int | None = None) -> TextPreparation:
+    """The folder's tokenizer; texts are cut where tokenizer or positions end, at 512 tokens at most."""
+    from sterna.networks.preparation_text import TextPreparation
+
+    with hub.quiet():
+        preparation = TextPreparation(folder)
+        positions = getattr(config, "max_position_embeddings", None)
+        known = int(preparation.tokenizer.model_max_length)
+        if max_length is None and known > 10**6 and isinstance(positions, int) and positions > 2:
+            max_length = min(_LONGEST, positions - 2)  # RoBERTa and its kin start counting at 2
+        return preparation if max_length is None else TextPreparation(preparation.tokenizer, max_length)
+
+
+def image_preparation(folder: Path, config: Any) -> ImagePreparation:
+    """What the folder's image processor does, read from its preprocessor_config.json."""
+    from sterna.networks.preparation_image import ImagePreparation
+
+    path = folder / "preprocessor_config.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise RequestError(f"{str(path)!r} is damaged ({error}); get the model again.") from error
+    channels = int(getattr(config, "num_channels", 3) or 3)
+    own = getattr(config, "image_size", None) or 224
+    own = own if isinstance(own, int) else own[0]
+    size = about.get("size", own)
+    squash = not isinstance(size, Mapping) or "height" in size
+    resized = _side(size, own)
+    cropped = about.get("do_center_crop", "crop_pct" in about)
+    final = _side(about.get("crop_size", resized), resized) if cropped else resized
+    part = about.get("crop_pct") if not squash and about.get("crop_pct") and resized < 384 else final / resized
+    zero = not about.get("do_normalize", True)
+    return ImagePreparation(
+        size=final,
+        mean=(0.0,) if zero else about.get("image_mean", (0.485, 0.456, 0.406)),
+        std=(1.0,) if zero else about.get("image_std", (0.229, 0.224, 0.225)),
+        interpolation=_RESAMPLING.get(about.get("resample", 3), "bicubic"),
+        crop=min(1.0, float(part or 1.0)),
+        channels=1 if channels == 1 else 3,
+        mode="squash" if squash else "center",
+    )
+
+
+def _side(size: Any, usual: int) -> int:
+    if isinstance(size, Mapping):
+        return int(size.get("height") or size.get("shortest_edge") or usual)
+    return int(size[0] if isinstance(size, (list, tuple)) else size)
+
+
+def _licence(folder: Path) -> str:
+    """The licence that the folder's model card names."""
+    try:
+        lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()[:60]
+    except (OSError, ValueError):
+        return "not stated"
+    for line in lines:
+        if line.startswith("license:"):
+            return line.removeprefix("license:").strip(" \"'") or "not stated"
+    return "not stated"
+
+
+def resized(source: Source, preparation: TextPreparation) -> Source:
+    """The same source with another text preparation."""
+    return replace(source, preparation=preparation)

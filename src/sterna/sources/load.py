@@ -1,0 +1,138 @@
+"""load_source(): from what a user types to a Source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sterna.errors import RequestError, closest
+from sterna.sources.source import Source, resized, works_at
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sterna.domains import Preparation
+
+FORMS = (
+    "timm/<name>",
+    "hf/<id or folder>",
+    "sentence-transformers/<id or folder>",
+    "packaged/<name>",
+    "file:<path>",
+    "run:<folder>",
+)
+
+
+def load_source(
+    spec: str | Path | nn.Module,
+    *,
+    image_size: int | None = None,
+    architecture: str | None = None,
+    preparation: Preparation | None = None,
+) -> Source:
+    """Load what is already known.
+
+    Parameters
+    ----------
+    spec
+        ``timm/<name>`` (pretrained weights), ``hf/<id or folder>``, ``sentence-transformers/<id or folder>``,
+        ``packaged/<name>`` (weights in an installed package), ``file:<path>`` (with `architecture`), ``run:<folder>``
+        (an earlier run), or any ``nn.Module`` that maps a batch to features.
+    image_size
+        Side of the square that images are prepared at, in pixels, instead of the model's own.
+    architecture
+        For ``file:``: ``timm:<name>`` or ``module:function``.
+    preparation
+        How raw inputs become what a module or file takes; the model's own where it is known.
+
+    Returns
+    -------
+    Source
+        The model without its head, unless the head answers a task (a classifier of texts, a run).
+
+    Raises
+    ------
+    RequestError
+        If the spec is not understood, the weights are not on this machine and cannot be fetched, or do not fit.
+    """
+    source = _load(spec, image_size, architecture, preparation)
+    if image_size is None:
+        return source
+    return _sized(source, image_size)
+
+
+def _load(
+    spec: str | Path | nn.Module, image_size: int | None, architecture: str | None, preparation: Preparation | None
+) -> Source:
+    if not isinstance(spec, (str, Path)):
+        from sterna.sources import module
+
+        return module.load(spec, preparation)
+    text = str(spec)
+    if architecture is not None and not text.startswith("file:"):
+        raise RequestError(f"architecture= says what the weights of a file belong to, but the source is {text!r}.")
+    if preparation is not None and not text.startswith("file:"):
+        raise RequestError(f"preparation= is for modules and files; {text!r} brings its own.")
+    form, _, rest = text.partition(":" if text.startswith(("file:", "run:")) else "/")
+    if not rest:
+        raise _unknown(text)
+    if form == "timm":
+        from sterna.sources import timm
+
+        return timm.load(rest, text, image_size)
+    if form == "hf":
+        from sterna.sources import huggingface
+
+        return huggingface.load(rest, text)
+    if form == "sentence-transformers":
+        from sterna.sources import sentence_transformers
+
+        return sentence_transformers.load(rest, text)
+    if form == "packaged":
+        from sterna.sources import packaged
+
+        return packaged.load(rest)
+    if form == "file":
+        from sterna.sources import file
+
+        return file.load(rest, text, architecture, preparation)
+    if form == "run":
+        from sterna.sources import run
+
+        return run.load(rest, text)
+    raise _unknown(text)
+
+
+def _unknown(text: str) -> RequestError:
+    """One sentence that names the forms, and what was probably meant."""
+    from sterna.sources.listing import packaged_names
+
+    short = text.rpartition("/")[2]
+    named = [f"packaged/{name}" for name in packaged_names() if len(short) > 2 and short in name]
+    path = Path(text).expanduser()
+    if (path / "manifest.json").exists():
+        guess = f" Did you mean 'run:{text}'?"
+    elif path.suffix in (".safetensors", ".pt", ".pth"):
+        guess = f" Did you mean 'file:{text}' with architecture=?"
+    elif (path / "config.json").exists():
+        guess = f" Did you mean 'hf/{text}'?"
+    elif named:
+        guess = f" Did you mean {' or '.join(map(repr, named))}?"
+    else:
+        guess = closest(short, packaged_names()) or closest(text, FORMS)
+    return RequestError(f"The source {text!r} is not understood; give one of {', '.join(FORMS)}.{guess}")
+
+
+def _sized(source: Source, image_size: int) -> Source:
+    if source.preparation is None or source.preparation.kind != "images":
+        raise RequestError(f"image_size is {image_size}, but {source.spec!r} takes {source.kind or 'no images'}.")
+    if not 8 <= image_size <= 4096:
+        raise RequestError(f"image_size is {image_size}; a side of 8 to 4096 pixels was expected.")
+    chosen = replace(source, preparation=resized(source.preparation, image_size))
+    if source.body is not None and not works_at(source.body, resized(source.preparation, image_size), image_size):
+        raise RequestError(
+            f"{source.spec!r} does not work on images of {image_size} × {image_size} px; leave image_size out to use "
+            "its own size."
+        )
+    return chosen.carded(size=f"{image_size} px, as asked")

@@ -1,0 +1,129 @@
+"""Any ``nn.Module`` from Python as a source."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sterna.errors import RequestError
+from sterna.sources.source import Source
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sterna.domains import Preparation
+    from sterna.networks import Body
+
+
+def load(module: Any, preparation: Preparation | None = None) -> Source:
+    """Take a module that maps a batch to features as a source; the module itself is never changed.
+
+    Parameters
+    ----------
+    module
+        Any ``nn.Module``; a last linear layer named as classifiers are (``fc``, ``classifier``, ``head``, ``heads``) is
+        left out. A `Body` or a `Network` is taken as it is.
+    preparation
+        How raw inputs become what it takes. By default: timm's configuration where the module carries one, else, for
+        a module that starts with a convolution, images of 224 px normalised as for ImageNet.
+
+    Raises
+    ------
+    RequestError
+        If it is no module, how it takes inputs cannot be known, or it does not run on an example.
+    """
+    from torch import nn
+
+    from sterna.networks.body import Body
+    from sterna.networks.network import Network
+
+    spec = f"module {type(module).__name__}"
+    if isinstance(module, Network):
+        kept = module.preparation if preparation is None else preparation
+        mapped = not isinstance(module.map, nn.Identity)
+        head = nn.Sequential(module.map, module.head) if mapped else module.head
+        return Source(spec, module.body, kept, head, module.task, card={"parameters": parameters(module.body)})
+    if isinstance(module, Body):
+        return Source(spec, module, preparation, card={"parameters": parameters(module)})
+    if not isinstance(module, nn.Module):
+        raise RequestError(
+            f"The source is a {type(module).__name__}; a spec such as 'timm/resnet50' or an nn.Module was expected."
+        )
+    return wrap(copy.deepcopy(module), spec, preparation=preparation)
+
+
+def wrap(
+    module: nn.Module, spec: str, *, preparation: Preparation | None = None, recipe: Mapping[str, Any] | None = None
+) -> Source:
+    """A source around a module of its own, which is changed: its classifier is taken off."""
+    from sterna.networks.body import Body
+    from sterna.networks.saved_parts import classifier_of, without
+
+    prepared = usual_preparation(module, spec) if preparation is None else preparation
+    left_out = classifier_of(module)
+    if left_out:
+        without(module, left_out)
+    full = {"loader": "module", "class": type(module).__name__, **(recipe or {})}
+    if left_out:
+        full["without"] = left_out
+    module.eval()
+    card = {"parameters": parameters(module)}
+    if left_out:
+        card["classifier"] = f"{left_out} left out"
+    if preparation is None and not hasattr(module, "pretrained_cfg"):
+        card["preparation"] = "assumed: 224 px, normalised as for ImageNet"
+    return Source(spec, Body(module, full, example=example(prepared, spec)), prepared, card=card)
+
+
+def usual_preparation(module: nn.Module, spec: str) -> Preparation:
+    """What a module says of its inputs, or what a convolutional one most probably takes.
+
+    Raises
+    ------
+    RequestError
+        If nothing can be said.
+    """
+    from torch import nn
+
+    from sterna.networks.preparation_image import ImagePreparation
+
+    if hasattr(module, "pretrained_cfg"):
+        from sterna.sources.timm import preparation_of
+
+        return preparation_of(module)
+    weighty = [part for part in module.modules() if any(p.ndim > 1 for p in part.parameters(recurse=False))]
+    first = weighty[0] if weighty else None
+    if isinstance(first, nn.Conv2d) and first.in_channels in (1, 3):
+        return ImagePreparation(size=224, channels=first.in_channels)
+    begins = f" (it begins with {first})" if first is not None else ""
+    raise RequestError(
+        f"How {spec!r} takes raw inputs cannot be told{begins}; give load_source(..., preparation=...), such as "
+        "sterna.networks.ImagePreparation(size=224) or a fitted sterna.domains.TablePreparation."
+    )
+
+
+def example(preparation: Preparation, spec: str) -> Any:
+    """A small batch of what a preparation gives, to try the body on.
+
+    Raises
+    ------
+    RequestError
+        If the preparation can give none.
+    """
+    import torch
+
+    if hasattr(preparation, "example"):
+        return preparation.example()
+    width = getattr(preparation, "width", None)
+    if isinstance(width, int) and width > 0:
+        return torch.randn(2, width, generator=torch.Generator().manual_seed(0))
+    raise RequestError(
+        f"The preparation of {spec!r} gives no example batch; fit it first, or give it an example() method."
+    )
+
+
+def parameters(module: nn.Module | Body) -> str:
+    """The number of parameters, for people: ``3.4 million``."""
+    count = sum(p.numel() for p in module.parameters())
+    return f"{count / 1e6:.1f} million" if count >= 100_000 else f"{count:,}"

@@ -1,0 +1,47 @@
+"""`run:<folder>`: the network of an earlier run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sterna.errors import RequestError, closest
+from sterna.sources.source import Source
+
+
+def load(folder: str, spec: str) -> Source:
+    """Load the network of a run folder: its body with what it learnt, and its head with the task it answers.
+
+    Raises
+    ------
+    RequestError
+        If there is no such folder, or it holds no whole network.
+    """
+    from torch import nn
+
+    from sterna.networks.saved import load_network
+    from sterna.sources.module import parameters
+
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        near = closest(path.name, [p.name for p in path.parent.iterdir() if p.is_dir()]) if path.parent.is_dir() else ""
+        raise RequestError(f"There is no run folder {str(path)!r}.{near}")
+    inner = path / "network"
+    network = load_network(inner if inner.is_dir() else path)
+    mapped = not isinstance(network.map, nn.Identity)
+    head = nn.Sequential(network.map, network.head) if mapped else network.head
+    card = {"origin": f"run {path.name}", "parameters": parameters(network.body), **_of_manifest(path)}
+    return Source(spec, network.body, network.preparation, head, network.task, card=card)
+
+
+def _of_manifest(path: Path) -> dict[str, str]:
+    """What the run's record says of where the knowledge came from; a bare network folder has none."""
+    try:
+        record = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        card = {"method": str(record["method"]), "target": str(record["target"]["name"])}
+        if record.get("source"):
+            card["source"] = str(record["source"]["spec"])
+            card |= {k: v for k, v in record["source"].get("card", {}).items() if k == "licence"}
+        return card
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
