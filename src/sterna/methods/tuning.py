@@ -114,7 +114,7 @@ def tune(
                 (thaw if position >= first else freeze)(module)
 
     few = few_validation_rows(problem)
-    trainer.fit(
+    kept = trainer.fit(
         Supervised(network, problem.task, label_smoothing),
         stream,
         groups,
@@ -126,7 +126,7 @@ def tune(
         average=average,
     )
     if not few:
-        trainer.log.choose("validation", len(problem.validation), "epoch", trainer.best_epoch)
+        trainer.log.choose("validation", len(problem.validation), "epoch", kept)
     return network
 
 

@@ -41,6 +41,8 @@ class State:
         Epochs since the best one.
     done
         The fit has ended, its final weights are in `objective`.
+    kept
+        Whose weights these are, in words.
     """
 
     step: int = 0
@@ -53,6 +55,7 @@ class State:
     stale: int = 0
     seconds: float = 0.0
     done: bool = False
+    kept: str = ""
     frozen: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)

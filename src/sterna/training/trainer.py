@@ -199,7 +199,7 @@ class Trainer:
         validate: Callable[[], Score] | None = None,
         patience: int | None = None,
         average: bool = False,
-    ) -> None:
+    ) -> str:
         """Train in place.
 
         Parameters
@@ -224,6 +224,11 @@ class Trainer:
             Also try the mean of the weights over the last third of the epochs, and keep it unless validation
             found a better epoch.
 
+        Returns
+        -------
+        str
+            Whose weights were kept: ``"epoch 7"``, or ``"mean of the last 3 epochs"``.
+
         Raises
         ------
         RunError
@@ -232,6 +237,7 @@ class Trainer:
         fit = _Fit(self, objective, stream, groups, stage, epochs, before_epoch, validate, patience, average)
         with torch.random.fork_rng(), checkpoint.interruptible() as interruption:
             fit.run(interruption)
+        return fit.state.kept
 
 
 @dataclass
@@ -391,6 +397,7 @@ class _Fit:
     def _finish(self) -> None:
         """Keep the best epoch's weights, or the mean of the last ones where that is no worse."""
         state = self.state
+        state.kept = f"epoch {len(state.history) if state.best is None else state.best_epoch + 1}"
         if state.average is not None and state.averaged > 1:
             last = checkpoint.copied(self.objective.state_dict())
             self.objective.load_state_dict(state.average)
@@ -398,7 +405,7 @@ class _Fit:
             if score is not None and state.best_score is not None and score < state.best_score:
                 self.objective.load_state_dict(last)
             else:
-                state.best, state.best_score = None, score
+                state.best, state.kept = None, f"mean of the last {state.averaged} epochs"
         if state.best is not None:
             self.objective.load_state_dict(state.best)
         state.done, state.best, state.average = True, None, None
