@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sterna.networks.pooling import is_one_d
+
 FEW = 4
 """With fewer blocks than this, the heaviest container is opened."""
 
 NEARLY_ALL = 0.95
 """A unit with this share of all weights is a wrapper, and is opened."""
 
-_PLAIN_NAMES = {"conv_stem": "stem", "conv_head": "head"}
+_PLAIN_NAMES = {"conv_stem": "stem", "conv_head": "head", "last": "last-block"}  # "last" is the body's own features
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Block:
         Path of the module whose output is the block's.
     width
         Width of its pooled output.
+    one_d
+        Whether its output is ``(n, c, t)``, as one-dimensional convolutions give, not ``(n, t, c)``.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Block:
     parameters: tuple[str, ...]
     output: str
     width: int
+    one_d: bool = False
 
 
 class View(nn.Module):
@@ -77,7 +82,7 @@ class Trace:
     used: set[int] = field(default_factory=set)
 
 
-def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[str, Any], int]) -> tuple[Block, ...]:
+def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[Any, bool], int]) -> tuple[Block, ...]:
     """The blocks of a module in the order they run.
 
     Parameters
@@ -87,7 +92,7 @@ def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[s
     run
         Runs it on an example and gives its features.
     width
-        From a module's path and its output to the width of the pooled output.
+        From a module's output, and whether it is one-dimensional, to the width of the pooled output.
 
     Returns
     -------
@@ -100,18 +105,19 @@ def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[s
     used = [u for u in units if u in trace.count or _holds(module.get_submodule(u), trace.used)]
     used = [u for u in used if not _size(module.get_submodule(u)) or _is_used(module.get_submodule(u), trace)]
     order = _by_execution(used, trace)
-    groups = _grouped(module, order)
+    groups = _grouped(module, order, trace)
     names = {id(p): n for n, p in reversed(list(module.named_parameters()))}
     own = tuple(names[id(p)] for p in loose if not trace.used or id(p) in trace.used)
     if not groups:
         with_root = traced(module, [""], run)
-        return (Block("body", ("",), (), "", width("", with_root.outputs[""])),)
+        one_d = is_one_d([module])
+        return (Block("body", ("",), (), "", width(with_root.outputs[""], one_d), one_d),)
     found = []
     for i, group in enumerate(groups):
         output = _output_of(module, group, trace)
-        found.append(
-            Block(_name(module, group), tuple(group), own if i == 0 else (), output, width(output, trace.outputs[output]))
-        )
+        one_d = is_one_d([module.get_submodule(path) for path in group])
+        size = width(trace.outputs[output], one_d)
+        found.append(Block(_name(module, group), tuple(group), own if i == 0 else (), output, size, one_d))
     return tuple(found)
 
 
@@ -161,7 +167,8 @@ def _runs(module: nn.Module) -> bool:
 def _opens(module: nn.Module) -> bool:
     """Whether its children say more than the module does: not where one plain layer has most of the weights."""
     heavy = [child for child in module.children() if _weights(child)]
-    if not heavy or any(p.ndim > 1 for p in module._parameters.values() if p is not None and _size(module) < 2 * p.numel()):
+    own = [p for p in module._parameters.values() if p is not None]
+    if not heavy or 2 * sum(p.numel() for p in own) > _size(module):
         return False
     heaviest = max(heavy, key=_size)
     if isinstance(module, nn.Sequential):
@@ -256,19 +263,19 @@ def _by_execution(units: Sequence[str], trace: Trace) -> list[str]:
     return sorted(units, key=lambda unit: keys[unit])
 
 
-def _grouped(module: nn.Module, order: Sequence[str]) -> list[list[str]]:
-    """A block starts at each unit with weights; norms, activations and pooling belong to the block before them."""
+def _grouped(module: nn.Module, order: Sequence[str], trace: Trace) -> list[list[str]]:
+    """A block starts at each unit with weights that is called; norms and the like belong to the block before them."""
     groups: list[list[str]] = []
     waiting: list[str] = []
     for path in order:
-        if _weights(module.get_submodule(path)):
+        if path in trace.count and _weights(module.get_submodule(path)):
             groups.append([*waiting, path])
             waiting = []
         elif groups:
             groups[-1].append(path)
         else:
             waiting.append(path)
-    if not groups and waiting and any(_size(module.get_submodule(path)) for path in waiting):
+    if not groups and any(path in trace.count and _size(module.get_submodule(path)) for path in waiting):
         groups.append(waiting)
     return groups
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sterna.errors import RequestError, closest
 from sterna.networks import pooling
-from sterna.networks.blocks import Block, View, as_for_inference, find_blocks
+from sterna.networks.blocks import Block, View, find_blocks
 from sterna.networks.freezing import settle, thaw
 
 LAST = "last"
@@ -74,13 +74,14 @@ class Body(nn.Module):
             example = example_of(self.recipe["input"])
         self._two_d = any(isinstance(part, nn.Conv2d) for part in module.modules())
         if self._two_d:
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)
+        self._one_d = pooling.is_one_d([module])
         self._accepted = _accepted(module)
         self.blocks, self.widths = self._explored(_on(example, module))
         inside = {id(p) for block in self.blocks for p in View(module, block).parameters()}
         self.unused = tuple(name for name, p in module.named_parameters() if id(p) not in inside)
         self._rest()
-        self.outputs = (LAST,)
+        self.outputs: tuple[str, ...] = (LAST,)
         self.outputs = self._known(outputs)
 
     def _rest(self) -> None:
@@ -94,7 +95,8 @@ class Body(nn.Module):
         return sum(self.widths[name] for name in self.outputs)
 
     def __repr__(self) -> str:
-        return f"Body({self.recipe.get('loader')}, {len(self.blocks)} blocks, outputs {self.outputs}, width {self.width})"
+        about = f"{len(self.blocks)} blocks, outputs {', '.join(self.outputs)}, width {self.width}"
+        return f"Body({self.recipe.get('loader')}, {about})"
 
     # -- running ---------------------------------------------------------------------------------------
 
@@ -145,14 +147,15 @@ class Body(nn.Module):
 
             return hook
 
-        paths = {name: self.block(name).output for name in wanted if name != LAST}
-        handles = [self.module.get_submodule(p).register_forward_hook(catch(p)) for p in dict.fromkeys(paths.values())]
+        blocks = [self.block(name) for name in dict.fromkeys(wanted) if name != LAST]
+        handles = [self.module.get_submodule(b.output).register_forward_hook(catch(b.output)) for b in blocks]
         try:
             result = self._run(inputs)
         finally:
             for handle in handles:
                 handle.remove()
-        found = {name: self._pooled(path, caught[path], inputs) for name, path in paths.items()}
+        mask, at_end = pooling.mask_of(inputs), self._channels_at_end()
+        found = {b.name: pooling.pooled(caught[b.output], mask, at_end, b.one_d) for b in blocks}
         if LAST in wanted:
             found[LAST] = self._last(result, inputs)
         return {str(asked): found[name] for asked, name in zip(names, wanted, strict=True)}
@@ -167,14 +170,10 @@ class Body(nn.Module):
 
     def _last(self, result: Any, inputs: Any) -> Tensor:
         how = str(self.recipe.get("pooling", "mean"))
-        features = pooling.last(result, pooling.mask_of(inputs), how, self._channels_last_dim())
+        features = pooling.last(result, pooling.mask_of(inputs), how, self._channels_at_end(), self._one_d)
         return nn.functional.normalize(features, dim=1) if self.recipe.get("normalize") else features
 
-    def _pooled(self, path: str, output: Any, inputs: Any) -> Tensor:
-        part = self.module.get_submodule(path) if path else self.module
-        return pooling.pooled(output, pooling.mask_of(inputs), self._channels_last_dim(), pooling.is_one_d(part))
-
-    def _channels_last_dim(self) -> bool:
+    def _channels_at_end(self) -> bool:
         return getattr(self.module, "output_fmt", "NCHW") == "NHWC"
 
     # -- blocks ----------------------------------------------------------------------------------------
@@ -196,7 +195,8 @@ class Body(nn.Module):
             if name in block.modules:
                 return block
         raise RequestError(
-            f"The body has no block {name!r}.{closest(str(name), names)} Its blocks, in depth order: {', '.join(names)}."
+            f"The body has no block {name!r}.{closest(str(name), names)} "
+            f"Its blocks, in depth order: {', '.join(names)}."
         )
 
     def view(self, block: Block) -> nn.Module:
@@ -207,23 +207,25 @@ class Body(nn.Module):
         return tuple(LAST if name == LAST else self.block(name).name for name in names)
 
     def _explored(self, example: Any) -> tuple[tuple[Block, ...], dict[str, int]]:
+        widths: dict[str, int] = {}
+
         def run() -> Tensor:
-            return self._last(self._run(example), example)
+            try:
+                last = self._last(self._run(example), example)
+            except Exception as error:  # a module raises anything on an input it was not made for
+                what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+                raise RequestError(
+                    f"The {type(self.module).__name__} does not run on an example of the shape "
+                    f"{_shapes(shape_of(example))} ({what}); give an input size, or a preparation, that fits it."
+                ) from error
+            widths[LAST] = int(last.shape[1])
+            return last
 
-        def width(path: str, output: Any) -> int:
-            return int(self._pooled(path, output, example).shape[1])
+        def width(output: Any, one_d: bool) -> int:
+            return int(pooling.pooled(output, pooling.mask_of(example), self._channels_at_end(), one_d).shape[1])
 
-        try:
-            with as_for_inference(self.module), torch.inference_mode():
-                last = run()
-            blocks = find_blocks(self.module, run, width)
-        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError, AttributeError) as error:
-            what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise RequestError(
-                f"The {type(self.module).__name__} does not run on an example of the shape "
-                f"{_shapes(shape_of(example))} ({what}); give an input size, or a preparation, that fits it."
-            ) from error
-        return blocks, {**{block.name: block.width for block in blocks}, LAST: int(last.shape[1])}
+        blocks = find_blocks(self.module, run, width)
+        return blocks, {**{block.name: block.width for block in blocks}, **widths}
 
     def cut(self, block: str | int) -> tuple[nn.Module, Body] | None:
         """The body up to the output of `block`, and from there on; both share its weights.

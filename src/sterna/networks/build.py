@@ -60,12 +60,13 @@ def restarted(body: Body, seed: int) -> Body:
     """See :meth:`sterna.networks.Body.scratch`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if body.recipe["loader"] in ("timm", "hf", "small"):
+        module = build_module(body.recipe) if body.recipe["loader"] in ("timm", "hf", "small") else None
+        if module is not None and _sizes(module) == _sizes(body.module):
             other = body._alias()
-            other.module = build_module(body.recipe)
+            other.module = module.to(_device(body.module))
             if body._two_d:
-                other.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        else:
+                other.module.to(memory_format=torch.channels_last)
+        else:  # nobody says how to build it, or it was changed since
             other = copy.deepcopy(body)
             reset(other.module)
     thaw(other)
@@ -89,6 +90,15 @@ def reset(module: nn.Module) -> None:
                 mean = float(parameter.mean())
                 if math.isfinite(mean) and math.isfinite(deviation):
                     parameter.copy_(torch.randn(parameter.shape) * deviation + mean)
+
+
+def _sizes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
+
+
+def _device(module: nn.Module) -> torch.device:
+    parameter = next(module.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def preparation_from_state(state: Mapping[str, Any], folder: str | Path | None = None) -> Preparation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -73,7 +73,9 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     return (tokens * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
 
 
-def last(result: Any, mask: Tensor | None, how: str, channels_at_end: bool = False) -> Tensor:
+def last(
+    result: Any, mask: Tensor | None, how: str, channels_at_end: bool = False, one_d: bool = False
+) -> Tensor:
     """A module's own features ``(n, c)``.
 
     Parameters
@@ -88,11 +90,11 @@ def last(result: Any, mask: Tensor | None, how: str, channels_at_end: bool = Fal
     features = tensor_of(result)
     if how == "cls" and features.ndim == 3:
         return features[:, 0]
-    return pooled(features, mask, channels_at_end)
+    return pooled(features, mask, channels_at_end, one_d)
 
 
-def is_one_d(part: nn.Module) -> bool:
-    """Whether a part gives ``(n, c, t)``: its last layer with weights is a one-dimensional convolution or its norm."""
-    weighty = [m for m in part.modules() if any(p is not None for p in m._parameters.values())]
+def is_one_d(parts: Sequence[nn.Module]) -> bool:
+    """Whether parts give ``(n, c, t)``: their last layer with weights is a one-dimensional convolution or its norm."""
+    weighty = [m for part in parts for m in part.modules() if any(p is not None for p in m._parameters.values())]
     kinds = (nn.Conv1d, nn.BatchNorm1d, torch.nn.InstanceNorm1d)
     return bool(weighty) and isinstance(weighty[-1], kinds)

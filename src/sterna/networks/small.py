@@ -107,7 +107,7 @@ class _Identity(Body):
         nn.Module.__init__(self)
         self.module = Flat()
         self.recipe = {"loader": "small", "name": "identity", "width": width}
-        self._two_d, self._accepted = False, None
+        self._two_d, self._one_d, self._accepted = False, False, None
         self.blocks, self.unused, self.outputs = (), (), ("last",)
         self.widths = {"last": width or 0}
 
