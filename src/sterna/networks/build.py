@@ -40,7 +40,12 @@ def build_body(recipe: Recipe) -> Body:
     RequestError
         If the recipe cannot be followed here.
     """
-    return Body(build_module(recipe), {"input": _usual_input(recipe), **recipe})
+    if recipe.get("loader") == "small" and recipe.get("name") == "identity":
+        from sterna.networks.small import identity_body
+
+        return identity_body(recipe["width"])
+    module = build_module(recipe)
+    return Body(module, {"input": _usual_input(recipe), **recipe} if "input" not in recipe else recipe)
 
 
 def build_module(recipe: Recipe) -> nn.Module:

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from sterna.errors import RequestError
+from sterna.networks import EstimatorHead
+from sterna.tasks import Classification, MultiLabel, Regression
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(90, 4)).astype(np.float32)
+CODES = np.digitize(X[:, 0], [-0.5, 0.5])
+LABELS = (X[:, :2] > 0).astype(int)
+TEXTS = [f"{('bad', 'fair', 'good')[c]} bird {i % 7}" for i, c in enumerate(CODES)]
+CLASSES = ("a", "b", "c")
+
+
+def vectors() -> FeatureUnion:
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, max_features=500)
+    return FeatureUnion([("words", words), ("characters", characters)])
+
+
+CASES: dict[str, tuple[Any, Any, Any, Any]] = {
+    "boosting": (HistGradientBoostingClassifier(max_iter=10, min_samples_leaf=2), X, CODES, Classification(CLASSES)),
+    "boosting of two": (HistGradientBoostingClassifier(max_iter=5), X, CODES > 0, Classification(("no", "yes"))),
+    "boosting a number": (HistGradientBoostingRegressor(max_iter=10), X, X[:, 0], Regression()),
+    "logistic": (LogisticRegression(), X, CODES, Classification(CLASSES)),
+    "ridge": (Ridge(), X, X[:, 1], Regression()),
+    "labels": (OneVsRestClassifier(LogisticRegression()), X, LABELS, MultiLabel(("u", "v"))),
+    "text": (Pipeline([("v", vectors()), ("m", LogisticRegression())]), TEXTS, CODES, Classification(CLASSES)),
+}
+
+
+def head_of(name: str) -> tuple[EstimatorHead, Any]:
+    estimator, x, y, task = CASES[name]
+    estimator.fit(x, np.asarray(y).astype(int) if task.id == "classification" else y)
+    return EstimatorHead(estimator, task), x if isinstance(x, list) else torch.from_numpy(x)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_are_the_estimators_own(name: str) -> None:
+    head, x = head_of(name)
+    estimator, raw, _, task = CASES[name]
+    outputs = head(x).numpy()
+    assert outputs.shape == (90, task.outputs) and np.isfinite(outputs).all()
+    if task.id == "regression":
+        np.testing.assert_allclose(outputs[:, 0], estimator.predict(raw))
+    else:
+        np.testing.assert_allclose(task.probabilities(outputs), estimator.predict_proba(raw), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_saved_and_loaded_it_answers_the_same(name: str, tmp_path: Path) -> None:
+    head, x = head_of(name)
+    head.save(tmp_path / "head")
+    again = EstimatorHead.load(tmp_path / "head")
+    assert torch.equal(again(x), head(x)) and again.task.state() == head.task.state()
+
+
+def test_a_class_without_training_rows_gets_the_smallest_probability() -> None:
+    rows = CODES != 1
+    head = EstimatorHead(LogisticRegression().fit(X[rows], CODES[rows]), Classification(CLASSES))
+    outputs = head(torch.from_numpy(X)).numpy()
+    assert np.isfinite(outputs).all() and (outputs[:, 1] < -15).all()
+    np.testing.assert_allclose(np.exp(outputs).sum(1), 1)
+    np.testing.assert_allclose(np.exp(outputs[:, [0, 2]]), head.estimator.predict_proba(X), atol=1e-6)
+
+
+class Foreign(BaseEstimator):
+    pass
+
+
+def test_a_file_with_a_foreign_type_is_refused(tmp_path: Path) -> None:
+    EstimatorHead(Foreign(), Regression()).save(tmp_path)
+    with pytest.raises(RequestError, match=r"holds types that Sterna does not load \(.*Foreign\), so it was refused"):
+        EstimatorHead.load(tmp_path)
+
+
+def test_a_file_that_names_a_system_function_is_refused(tmp_path: Path) -> None:
+    head, _ = head_of("ridge")
+    head.save(tmp_path)
+    path = tmp_path / "estimator.skops"
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(content["schema.json"])
+    schema.update(__class__="system", __module__="os", __loader__="FunctionNode", content="system")
+    content["schema.json"] = json.dumps(schema).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    with pytest.raises(RequestError, match="so it was refused|damaged"):
+        EstimatorHead.load(tmp_path)
+
+
+def test_a_damaged_or_missing_file_is_named(tmp_path: Path) -> None:
+    head, _ = head_of("ridge")
+    head.save(tmp_path)
+    (tmp_path / "estimator.skops").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(RequestError, match="missing or damaged"):
+        EstimatorHead.load(tmp_path)
+    with pytest.raises(RequestError, match="missing or damaged"):
+        EstimatorHead.load(tmp_path / "nowhere")
