@@ -125,7 +125,6 @@ def wanted(names: list[str]) -> list[str]:
     whole = [name for name in top if name.endswith(".safetensors") and name.startswith("model")]
     weights = whole or [n for n in top if n.endswith(".safetensors")] or [n for n in top if n.endswith(".bin")]
     texts = (".json", ".txt", ".model", ".jinja", ".vocab")
-    others = [n for n in names if n.endswith(texts) and (n in top or n.endswith("/config.json"))]
-    # Layers that sentence-transformers puts after the encoder have their weights in folders such as 2_Dense.
-    layers = [n for n in names if n.count("/") == 1 and n[0].isdigit() and n.endswith((".safetensors", ".bin"))]
-    return sorted({*weights, *others, *layers})
+    # sentence-transformers describes what comes after the encoder in folders such as 1_Pooling.
+    layers = [n for n in names if n[0].isdigit() and n.endswith("/config.json")]
+    return sorted({*weights, *(n for n in top if n.endswith(texts) or n == "README.md"), *layers})

@@ -100,10 +100,10 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
     preparation = preparation_of(network)
     recipe = {"loader": "timm", "name": name, **({"options": dict(options)} if options else {})}
     example = preparation.example()
+    fixed = getattr(network, "pretrained_cfg", {}).get("fixed_input_size", False)
     try:
         # The body is run once, to find its blocks: small images show them as well, five times as fast.
-        small = _TRIAL if not network.pretrained_cfg.get("fixed_input_size") else preparation.size  # type: ignore[union-attr]
-        body = Body(network, recipe, example=example[:, :, :small, :small])
+        body = Body(network, recipe, example=example if fixed else example[:, :, :_TRIAL, :_TRIAL])
     except RequestError:
         body = Body(network, recipe, example=example)
     return Source(spec, body, preparation, card={"parameters": parameters(network)})
