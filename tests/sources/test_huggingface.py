@@ -319,3 +319,35 @@ def test_which_files_are_fetched():
     assert "pytorch_model.bin" in hub.wanted(["config.json", "pytorch_model.bin"])
     sharded = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
     assert set(hub.wanted(sharded)) == set(sharded)
+
+
+def test_a_pooler_that_nobody_trained_is_left_out(tmp_path):
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(**VIT, image_size=48, patch_size=16)
+    model = transformers.ViTModel(config, add_pooling_layer=False).eval()
+    model.save_pretrained(tmp_path)
+    source = load_source(f"hf/{tmp_path}")
+    x = torch.randn(2, 3, 48, 48)
+    with torch.inference_mode():
+        expected = model(x).last_hidden_state[:, 0]
+        torch.testing.assert_close(source.body.eval()(x), expected, rtol=1e-4, atol=1e-5)
+    assert source.body.fingerprint() == load_source(f"hf/{tmp_path}").body.fingerprint()
+    assert source.body.scratch(0).module.state_dict().keys() == source.body.module.state_dict().keys()
+
+
+def test_what_is_cached_is_used_without_a_connection(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    snapshot = tmp_path / "snapshot"
+    torch.manual_seed(0)
+    transformers.BertModel(transformers.BertConfig(**SMALL)).save_pretrained(snapshot)
+    tokenizer_into(snapshot)
+
+    def cached(repository, *, local_files_only=False, **kwargs):
+        assert local_files_only and repository == "own/model"
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Unreachable)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", cached)
+    source = load_source("hf/own/model")
+    assert source.spec == "hf/own/model" and source.body.width == 32

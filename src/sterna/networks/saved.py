@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,11 @@ def save_network(network: Network, folder: str | Path) -> None:
 def _write(network: Network, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    from sterna import __version__
-
     folder.mkdir()
     weights, aliases = _distinct(network.state_dict())
     about = {
         "format": FORMAT,
-        "sterna": __version__,
+        "sterna": version("sterna"),
         "recipe": _recipe(network),
         "outputs": list(network.body.outputs),
         "map": describe_part(network.map, "map", folder),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest, require
 from sterna.sources import hub
+from sterna.sources.preparations import image_preparation, text_preparation
 from sterna.sources.source import Source
 from sterna.sources.weights import first_line
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from sterna.networks.preparation_image import ImagePreparation
     from sterna.networks.preparation_text import TextPreparation
-
-_RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-_LONGEST = 512
 
 
 def load(name: str, spec: str) -> Source:
@@ -59,10 +57,10 @@ def locate(name: str, spec: str) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         near = closest(folder.name, [p.name for p in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
         raise RequestError(f"There is no folder {name!r} ({spec!r}).{near}")
-    return hub.fetch(name, spec, f"{closest(name, cached(hub))} {hint()}")
+    return hub.fetch(name, spec, f"{closest(name, cached())} {hint()}")
 
 
-def cached(library: Any = None) -> list[str]:
+def cached() -> list[str]:
     """Ids of the models that were downloaded before."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -149,10 +147,9 @@ def _encoder(
         )
     if missing and "add_pooling_layer" not in options:
         # A pooler that nobody trained would differ from load to load, and features with it.
-        try:
-            return *_pretrained(transformers.AutoModel, folder, config, spec, {"add_pooling_layer": False}), {}  # type: ignore[return-value]
-        except TypeError:
-            pass
+        with contextlib.suppress(TypeError):
+            options = {"add_pooling_layer": False}
+            module, missing = _pretrained(transformers.AutoModel, folder, config, spec, options)
     return module, options, missing
 
 
@@ -246,58 +243,6 @@ def _takes(cls: Any, name: str) -> bool:
     return name in inspect.signature(cls.__init__).parameters
 
 
-# -- preparations --------------------------------------------------------------------------------------
-
-
-def text_preparation(folder: Path, config: Any, max_length: int | None = None) -> TextPreparation:
-    """The folder's tokenizer; texts are cut where tokenizer or positions end, at 512 tokens at most."""
-    from sterna.networks.preparation_text import TextPreparation
-
-    with hub.quiet():
-        preparation = TextPreparation(folder)
-        positions = getattr(config, "max_position_embeddings", None)
-        known = int(preparation.tokenizer.model_max_length)
-        if max_length is None and known > 10**6 and isinstance(positions, int) and positions > 2:
-            max_length = min(_LONGEST, positions - 2)  # RoBERTa and its kin start counting at 2
-        return preparation if max_length is None else TextPreparation(preparation.tokenizer, max_length)
-
-
-def image_preparation(folder: Path, config: Any) -> ImagePreparation:
-    """What the folder's image processor does, read from its preprocessor_config.json."""
-    from sterna.networks.preparation_image import ImagePreparation
-
-    path = folder / "preprocessor_config.json"
-    try:
-        about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise RequestError(f"{str(path)!r} is damaged ({error}); get the model again.") from error
-    channels = int(getattr(config, "num_channels", 3) or 3)
-    own = getattr(config, "image_size", None) or 224
-    own = own if isinstance(own, int) else own[0]
-    size = about.get("size", own)
-    squash = not isinstance(size, Mapping) or "height" in size
-    resized = _side(size, own)
-    cropped = about.get("do_center_crop", "crop_pct" in about)
-    final = _side(about.get("crop_size", resized), resized) if cropped else resized
-    part = about.get("crop_pct") if not squash and about.get("crop_pct") and resized < 384 else final / resized
-    zero = not about.get("do_normalize", True)
-    return ImagePreparation(
-        size=final,
-        mean=(0.0,) if zero else about.get("image_mean", (0.485, 0.456, 0.406)),
-        std=(1.0,) if zero else about.get("image_std", (0.229, 0.224, 0.225)),
-        interpolation=_RESAMPLING.get(about.get("resample", 3), "bicubic"),
-        crop=min(1.0, float(part or 1.0)),
-        channels=1 if channels == 1 else 3,
-        mode="squash" if squash else "center",
-    )
-
-
-def _side(size: Any, usual: int) -> int:
-    if isinstance(size, Mapping):
-        return int(size.get("height") or size.get("shortest_edge") or usual)
-    return int(size[0] if isinstance(size, (list, tuple)) else size)
-
-
 def _licence(folder: Path) -> str:
     """The licence that the folder's model card names."""
     try:
@@ -308,8 +253,3 @@ def _licence(folder: Path) -> str:
         if line.startswith("license:"):
             return line.removeprefix("license:").strip(" \"'") or "not stated"
     return "not stated"
-
-
-def resized(source: Source, preparation: TextPreparation) -> Source:
-    """The same source with another text preparation."""
-    return replace(source, preparation=preparation)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sterna.errors import RequestError
 from sterna.sources import hub, huggingface
+from sterna.sources.preparations import text_preparation
 from sterna.sources.source import Source
 
 _LEGACY = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
@@ -33,17 +35,15 @@ def load_folder(folder: Path, spec: str) -> Source:
     source = huggingface.load_folder(folder, spec, pooling=pooling, normalize=normalize)
     settings = _json(folder / "sentence_bert_config.json", {})
     longest = settings.get("max_seq_length")
-    preparation = source.preparation
-    if longest is not None or settings.get("do_lower_case"):
-        assert source.body is not None
-        preparation = huggingface.text_preparation(folder, None, None if longest is None else int(longest))
-        if settings.get("do_lower_case"):
-            _lower(preparation.tokenizer)
+    if longest is not None:
+        source = replace(source, preparation=text_preparation(folder, None, int(longest)))
+    if settings.get("do_lower_case"):
+        _lower(source.preparation.tokenizer)  # type: ignore[union-attr]
     card = {"pooling": pooling + (", length 1" if normalize else "")}
     prompt = _prompt(folder)
     if prompt:
         card["prompt"] = f"left out: {prompt!r}"
-    return huggingface.resized(source, preparation).carded(**card)  # type: ignore[arg-type]
+    return source.carded(**card)
 
 
 def _after_the_encoder(folder: Path, spec: str) -> tuple[str, bool]:
