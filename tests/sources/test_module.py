@@ -190,3 +190,23 @@ def test_timm_weights_are_read_without_unpickling(tmp_path, monkeypatch):
         expected = trained.forward_head(trained.forward_features(x), pre_logits=True)
         torch.testing.assert_close(source.body(x), expected, rtol=1e-4, atol=1e-5)
     assert source.body.recipe["name"] == "resnet18.a1_in1k" and "state_dict" not in source.body.module.pretrained_cfg
+
+
+def test_a_transformer_of_timm_is_resampled_to_another_image_size(tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from sterna.networks.build import build_body
+    from sterna.sources import hub
+
+    torch.manual_seed(0)
+    trained = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+    save_file(trained.state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr(hub, "fetch", lambda repository, spec, hint: tmp_path)
+    source = load_source("timm/vit_tiny_patch16_224", image_size=96)
+    assert source.preparation.size == 96
+    x = torch.randn(2, 3, 96, 96)
+    with torch.inference_mode():
+        timm_own = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=96)
+        timm.models.load_checkpoint(timm_own, str(tmp_path / "model.safetensors"))
+        torch.testing.assert_close(source.body(x), timm_own.eval()(x), rtol=1e-4, atol=1e-5)
+    assert build_body(source.body.recipe).width == 192

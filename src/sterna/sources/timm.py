@@ -97,7 +97,7 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
     if getattr(network, "num_classes", 0):
         network.reset_classifier(0)  # type: ignore[operator]
     network.eval()
-    preparation = preparation_of(network)
+    preparation = preparation_of(network, (options or {}).get("img_size"))
     recipe = {"loader": "timm", "name": name, **({"options": dict(options)} if options else {})}
     example = preparation.example()
     fixed = getattr(network, "pretrained_cfg", {}).get("fixed_input_size", False)
@@ -109,12 +109,12 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
     return Source(spec, body, preparation, card={"parameters": parameters(network)})
 
 
-def preparation_of(network: nn.Module) -> ImagePreparation:
-    """What timm itself does with an image at evaluation."""
+def preparation_of(network: nn.Module, size: int | None = None) -> ImagePreparation:
+    """What timm itself does with an image at evaluation, at another input size where one is given."""
     timm_data = require("timm.data", "image")
     from sterna.networks.preparation_image import ImagePreparation
 
-    return ImagePreparation.from_timm(timm_data.resolve_model_data_config(network))
+    return ImagePreparation.from_timm(timm_data.resolve_model_data_config(network), size)
 
 
 def _library() -> Any:
