@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sterna.errors import RequestError, closest
 from sterna.networks import pooling
 from sterna.networks.blocks import Block, View, find_blocks
+from sterna.networks.examples import example_of, on, shape_of, shapes_in_words
 from sterna.networks.freezing import settle, thaw
 
 LAST = "last"
@@ -77,7 +78,7 @@ class Body(nn.Module):
             module.to(memory_format=torch.channels_last)
         self._one_d = pooling.is_one_d([module])
         self._accepted = _accepted(module)
-        self.blocks, self.widths = self._explored(_on(example, module))
+        self.blocks, self.widths = self._explored(on(example, module))
         inside = {id(p) for block in self.blocks for p in View(module, block).parameters()}
         self.unused = tuple(name for name, p in module.named_parameters() if id(p) not in inside)
         self._rest()
@@ -216,7 +217,7 @@ class Body(nn.Module):
                 what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
                 raise RequestError(
                     f"The {type(self.module).__name__} does not run on an example of the shape "
-                    f"{_shapes(shape_of(example))} ({what}); give an input size, or a preparation, that fits it."
+                    f"{shapes_in_words(shape_of(example))} ({what}); give an input size, or a preparation, that fits it."
                 ) from error
             widths[LAST] = int(last.shape[1])
             return last
@@ -300,45 +301,6 @@ class Body(nn.Module):
         super().train(mode)
         settle(self)
         return self
-
-
-def shape_of(example: Any) -> Any:
-    """The shapes and kinds of a batch, without its first dimension, as JSON; see :func:`example_of`."""
-    if isinstance(example, Tensor):
-        return {"shape": list(example.shape[1:]), "whole": not example.is_floating_point()}
-    if isinstance(example, Mapping):
-        return {name: shape_of(value) for name, value in example.items()}
-    return "texts"
-
-
-def example_of(shapes: Any, rows: int = 2) -> Any:
-    """A batch of these shapes: noise where numbers are floating-point, ones where they are whole."""
-    if shapes == "texts":
-        return ["a tern", "an arctic tern"][:rows]
-    if "shape" in shapes:
-        size = (rows, *shapes["shape"])
-        if shapes["whole"]:
-            return torch.ones(size, dtype=torch.int64)
-        return torch.randn(size, generator=torch.Generator().manual_seed(0))
-    return {name: example_of(value, rows) for name, value in shapes.items()}
-
-
-def _shapes(shapes: Any) -> str:
-    if isinstance(shapes, Mapping) and "shape" not in shapes:
-        return ", ".join(f"{name} {_shapes(value)}" for name, value in shapes.items())
-    return str(shapes) if isinstance(shapes, str) else f"(n, {', '.join(map(str, shapes['shape']))})"
-
-
-def _on(example: Any, module: nn.Module) -> Any:
-    parameter = next(module.parameters(), None)
-    if parameter is None:
-        return example
-    if isinstance(example, Mapping):
-        return {name: _on(value, module) for name, value in example.items()}
-    if not isinstance(example, Tensor):
-        return example
-    # Half-precision weights take half-precision inputs.
-    return example.to(parameter.device, parameter.dtype if example.is_floating_point() else None)
 
 
 def _accepted(module: nn.Module) -> frozenset[str] | None:

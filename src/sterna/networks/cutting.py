@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sterna.networks.blocks import Block, as_for_inference
+from sterna.networks.examples import example_of, on
 from sterna.networks.pooling import tensor_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class _Pass(nn.Module):
 
 def cut(body: Body, block: Block) -> tuple[nn.Module, Body] | None:
     """See :meth:`sterna.networks.Body.cut`."""
-    from sterna.networks.body import LAST, _on, example_of
+    from sterna.networks.body import LAST
 
     place = [b.name for b in body.blocks].index(block.name) + 1
     below, above = body.blocks[:place], body.blocks[place:]
@@ -67,7 +68,7 @@ def cut(body: Body, block: Block) -> tuple[nn.Module, Body] | None:
     upper.blocks = above
     upper.widths = {n: w for n, w in body.widths.items() if n == LAST or n in [b.name for b in above]}
     lower = Lower(body, block)
-    example = _on(example_of(body.recipe["input"]), body.module)
+    example = on(example_of(body.recipe["input"]), body.module)
     try:
         with as_for_inference(body), as_for_inference(upper), torch.no_grad():
             whole, halves = body(example), upper(lower(example))

@@ -70,4 +70,3 @@ def _settle(module: nn.Module, marked: set[int]) -> tuple[bool, bool]:
 
 def _marked(module: nn.Module) -> bool:
     return bool(module.__dict__.get(_MARK, False))
-

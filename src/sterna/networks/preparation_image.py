@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 INTERPOLATIONS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 """Pillow's number of each way to resample."""
 
+_LEFT_RIGHT: Any = 0  # Pillow's Transpose.FLIP_LEFT_RIGHT
+
 SMALL = 64
 """Pixels: images up to this side are changed gently in training."""
 
@@ -140,7 +142,7 @@ class ImagePreparation(Preparation):
         else:
             goal = (int(scale * width / height), scale)
         if image.size != goal:
-            image = image.resize(goal, INTERPOLATIONS[self.interpolation])  # type: ignore[arg-type]
+            image = image.resize(goal, INTERPOLATIONS[self.interpolation])
         left, top = round((goal[0] - self.size) / 2), round((goal[1] - self.size) / 2)
         if goal != (self.size, self.size):
             image = image.crop((left, top, left + self.size, top + self.size))
@@ -150,8 +152,8 @@ class ImagePreparation(Preparation):
         """One image cut out, stretched and mirrored at random.
 
         A part of 35 to 100 % of the area, of an aspect from 3/4 to 4/3 (Szegedy et al., 2015), mirrored in half of the
-        cases. Small images (up to 64 px) keep at least 75 % and nearly their shape; grey ones are never mirrored: digits
-        and X-rays have a left and a right.
+        cases. Small images (up to 64 px) and grey ones keep at least 75 % and nearly their shape; grey ones are never
+        mirrored: digits and X-rays have a left and a right.
         """
         if not isinstance(items, ImageItems):
             return items[row]
@@ -161,8 +163,8 @@ class ImagePreparation(Preparation):
         box = _random_box(image.size, (0.75, 1.0) if gentle else (0.35, 1.0), 1.1 if gentle else 4 / 3, random)
         mirrored = random.random() < 0.5 and not grey
         square = (self.size, self.size)
-        image = image.resize(square, INTERPOLATIONS[self.interpolation], box=box)  # type: ignore[arg-type]
-        return self._normalised(image.transpose(0) if mirrored else image)  # type: ignore[arg-type]  # FLIP_LEFT_RIGHT
+        image = image.resize(square, INTERPOLATIONS[self.interpolation], box=box)
+        return self._normalised(image.transpose(_LEFT_RIGHT) if mirrored else image)
 
     def collate(self, items: Sequence[Any]) -> Tensor:
         """Rows ``(channels, size, size)`` to a tensor ``(n, channels, size, size)`` that lies channels last."""

@@ -52,7 +52,8 @@ class TokenItems(Sequence[list[int]]):
         """One sentence on the texts that were cut, if any."""
         if not self.truncated:
             return None
-        return f"{self.truncated} of {len(self)} texts are longer than the {self.max_length} tokens read; the rest was cut."
+        few = f"{self.truncated} of {len(self)} texts"
+        return f"{few} are longer than the {self.max_length} tokens that are read; what came after was cut off."
 
 
 class TextPreparation(Preparation):
@@ -269,7 +270,8 @@ def _read(folder: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            read = transformers.AutoTokenizer.from_pretrained
+            return read(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise RequestError(f"{str(folder)!r} holds no tokenizer that can be read ({first}).") from error
