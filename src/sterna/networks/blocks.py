@@ -209,6 +209,10 @@ def traced(module: nn.Module, units: Sequence[str], run: Callable[[], Tensor]) -
     finally:
         for handle in handles:
             handle.remove()
+        for part in module.modules():  # a module that holds on to the graph of a pass could not be copied
+            for name, value in part.__dict__.items():
+                if isinstance(value, Tensor) and value.grad_fn is not None:
+                    part.__dict__[name] = value.detach()
     return trace
 
 
