@@ -265,4 +265,4 @@ def _joined_tables(main: Domain, other: Domain) -> Inputs:
         for where in [f"column {c.name!r} of {other.name}"]
     }
     frame = pd.concat([ours.frame, pd.DataFrame(read)], ignore_index=True)
-    return TableInputs(frame, replace(ours.schema, rows=len(frame)))
+    return TableInputs(frame, ours.schema)

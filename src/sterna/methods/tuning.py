@@ -84,6 +84,7 @@ def tune(
     patience: int | None,
     frozen_blocks: int = 0,
     gradual: bool = False,
+    hold_statistics: bool = False,
 ) -> Network:
     """Minimise the task's loss over the network's parameters, in place.
 
@@ -93,6 +94,8 @@ def tune(
         How many of the first blocks never train.
     gradual
         Thaw the others from the deepest up, over the first third of the epochs.
+    hold_statistics
+        Keep batch normalisation as it is: statistics of small batches of a few images are worse than the source's.
     """
     blocks = network.depth_modules()
     rates = layer_rates(len(blocks), learning_rate, layer_decay)
@@ -112,6 +115,10 @@ def tune(
         for position, (_, modules) in enumerate(blocks):
             for module in modules:
                 (thaw if position >= first else freeze)(module)
+        if hold_statistics:
+            for part in network.body.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    freeze(part)
 
     few = few_validation_rows(problem)
     kept = trainer.fit(

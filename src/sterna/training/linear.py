@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from sklearn.model_selection import KFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from sterna.tasks.task import Task
@@ -19,11 +21,14 @@ Array = np.ndarray[Any, Any]
 Chunks = Callable[[], Iterator[tuple[int, Array]]]
 """Gives ``(first row, features (b, width))`` in order, as often as it is called."""
 
-PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """Candidates for the L2 penalty λ of a standardised linear head, strongest first."""
 
 IN_MEMORY = 16_000_000
 """Numbers of a feature table that are held at once (128 MB as float64)."""
+
+SMALL = 2_000_000
+"""Numbers of a feature table below which one thread is faster than several."""
 
 SAMPLE = 4000
 """Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
@@ -52,8 +57,9 @@ def moments(chunks: Chunks, weights: Array) -> tuple[Array, Array]:
 
 
 def fit_linear(
-    chunks: Chunks, targets: Array, task: Task, weights: Array, penalty: float, start: Array | None = None
-) -> Array:
+    chunks: Chunks, targets: Array, task: Task, weights: Array, penalty: float, start: Array | None = None,
+    tolerance: float = 1e-6,
+) -> Array:  # fmt: skip
     """Minimise the task's weighted mean loss + λ/2 ‖W‖² by L-BFGS; the bias is not penalised.
 
     For classification this is multinomial logistic regression with C = 1/(nλ) in scikit-learn's terms, for
@@ -74,6 +80,8 @@ def fit_linear(
         λ.
     start
         Where to begin, ``(o, width + 1)``; zeros by default.
+    tolerance
+        Largest component of the gradient that counts as zero.
 
     Returns
     -------
@@ -98,14 +106,26 @@ def fit_linear(
         assert both.grad is not None
         return sum(loss.item() for loss in losses), both.grad.numpy().ravel()
 
-    found = minimize(
-        value,
-        np.zeros(shape).ravel() if start is None else start.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-6},
-    )
+    begin = np.zeros(shape).ravel() if start is None else start.ravel()
+    options = {"maxiter": 1000, "maxcor": 20, "ftol": tolerance * 1e-4, "gtol": tolerance}
+    with _threads_for(total_numbers=len(targets) * width):
+        found = minimize(value, begin, jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x).reshape(shape)
+
+
+@contextmanager
+def _threads_for(total_numbers: int) -> Iterator[None]:
+    """One thread for small products: with several, waiting for each other takes longer than the work."""
+    threads = torch.get_num_threads()
+    if total_numbers > SMALL:
+        yield
+        return
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def rotated(features: Array) -> tuple[Array, Array | None]:
@@ -148,7 +168,7 @@ def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, 
         mask[train] = weights[train]
         found = None
         for i, penalty in enumerate(PENALTIES):
-            found = fit_linear(in_memory(x[train]), targets[train], task, mask[train], penalty, found)
+            found = fit_linear(in_memory(x[train]), targets[train], task, mask[train], penalty, found, tolerance=1e-4)
             outputs = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1])
             each = [
                 task.loss(outputs[j : j + 1], torch.as_tensor(targets[held[j] : held[j] + 1])) for j in range(len(held))

@@ -78,6 +78,7 @@ class FineTuning(Method):
             patience=self.patience,
             frozen_blocks=frozen,
             gradual=self.gradual,
+            hold_statistics=True,
         )
 
     def _frozen_blocks(self, names: list[str]) -> int:
