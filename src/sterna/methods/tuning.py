@@ -16,13 +16,13 @@ from sterna.training.objective import Supervised
 from sterna.training.trainer import Score, Trainer
 
 BATCH = 16
-FEW = 20
+FEW = 100
 STEPS = 150  # small data sets get as many epochs as it takes to make about so many steps
 
 
 def default_epochs(rows: int, batch_size: int = BATCH) -> int:
     """Epochs that suit this many rows: 10 for many, up to 30 for few."""
-    return int(np.clip(math.ceil(STEPS / math.ceil(rows / batch_size)), 10, 30))
+    return int(np.clip(math.ceil(STEPS / math.ceil(rows / batch_size)), 8, 30))
 
 
 def few_validation_rows(problem: Problem) -> bool:

@@ -72,7 +72,7 @@ def labels_of(task: Task, domain: Domain) -> Array:
         return np.array(
             ["|".join(c for c, yes in zip(task.classes, r, strict=True) if yes == 1) for r in domain.labels]
         )
-    return domain.labels if task.id == "regression" else domain.labels.astype(str)
+    return domain.labels if task.id == "regression" else np.array(task.classes)[task.encode(domain.labels)]
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
