@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 from sterna.methods.method import Array, Problem
 from sterna.networks.freezing import freeze, thaw
 from sterna.networks.network import Network
+from sterna.training.activations import from_the_cut
 from sterna.training.objective import Supervised
 from sterna.training.trainer import Score, Trainer
 
@@ -97,6 +99,14 @@ def tune(
     hold_statistics
         Keep batch normalisation as it is: statistics of small batches of a few images are worse than the source's.
     """
+    whole = network
+    for _, modules in network.depth_modules()[:frozen_blocks]:
+        for module in modules:
+            freeze(module)
+    shorter = from_the_cut(network, problem.inputs, frozen_blocks, trainer) if frozen_blocks and not augment else None
+    if shorter is not None:
+        network, problem = shorter[0], replace(problem, target=replace(problem.target, inputs=shorter[1]))
+        frozen_blocks = 0
     blocks = network.depth_modules()
     rates = layer_rates(len(blocks), learning_rate, layer_decay)
     groups: list[dict[str, Any]] = []
@@ -134,7 +144,7 @@ def tune(
     )
     if not few:
         trainer.log.choose("validation", len(problem.validation), "epoch", kept)
-    return network
+    return whole
 
 
 def parameter_groups(modules: Sequence[nn.Module], rate: float, weight_decay: float) -> list[dict[str, Any]]:

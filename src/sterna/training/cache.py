@@ -167,6 +167,14 @@ def _width(path: Path, rows: int) -> int | None:
     return width if fits else None
 
 
+def _write_at(handle: BinaryIO, values: Array, place: int) -> None:
+    """Write all of it: a disk that is nearly full takes a part without a word, and refuses only the rest."""
+    left = values.data.cast("B")
+    while len(left):
+        done = os.pwrite(handle.fileno(), left, place)
+        left, place = left[done:], place + done
+
+
 class _writers:
     """One file a block, filled in any order, in their places only when all rows are there."""
 
@@ -190,10 +198,10 @@ class _writers:
                 head = json.dumps({"block": block, "rows": self.rows, "width": values.shape[1]}).encode()
                 handle.write(head.ljust(HEADER))
             if sequential:
-                os.pwrite(handle.fileno(), values.data, HEADER + int(rows[0]) * step)
+                _write_at(handle, values, HEADER + int(rows[0]) * step)
                 continue
             for row, value in zip(rows, values, strict=True):
-                os.pwrite(handle.fileno(), value.data, HEADER + int(row) * step)
+                _write_at(handle, value, HEADER + int(row) * step)
 
     def __exit__(self, *error: Any) -> None:
         for handle in self.handles.values():

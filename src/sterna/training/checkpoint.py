@@ -81,8 +81,13 @@ def averaged(mean: Weights | None, new: dict[str, Tensor], count: int) -> Weight
 
 def save(path: Path, state: State, objective: Weights, optimizer: dict[str, Any]) -> None:
     """Write all of it, atomically."""
-    with atomic(path) as temporary:
-        torch.save({"state": vars(state), "objective": objective, "optimizer": optimizer}, temporary)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save({"state": vars(state), "objective": objective, "optimizer": optimizer}, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch hides what the file said (no space left, say)
+                raise error.__context__ from None
+            raise
 
 
 def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:

@@ -32,3 +32,17 @@ def agree(flag: bool, device: torch.device) -> bool:
     votes = torch.tensor(int(flag), device=device)
     dist.all_reduce(votes, op=dist.ReduceOp.MAX)
     return bool(votes.item())
+
+
+def shared(values: tuple[float, ...], device: torch.device) -> tuple[float, ...]:
+    """The first process's numbers: others hold other running statistics, and all must choose alike."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return values
+    numbers = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.broadcast(numbers, src=0)
+    return tuple(numbers.tolist())
+
+
+def wait(device: torch.device) -> None:
+    """Until all processes are here."""
+    agree(False, device)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,13 +17,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sterna.domains.inputs import Inputs, Items, Preparation
 from sterna.errors import RequestError, RunError
-from sterna.networks.body import Body
 from sterna.networks.freezing import frozen_names
 from sterna.networks.network import Network
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, move
 from sterna.training.cache import FeatureCache, Features
-from sterna.training.distributed import agree, join, rank_and_world
+from sterna.training.distributed import agree, join, rank_and_world, shared
 from sterna.training.log import Log
 from sterna.training.objective import Objective
 from sterna.training.progress import Progress
@@ -34,6 +33,14 @@ Score = tuple[float, ...]
 """A validation score, better when larger; later numbers break ties."""
 
 INFERENCE_BATCH = 64
+
+
+class Featured(Protocol):
+    """A body, or a part of one: gives named features of a batch."""
+
+    def features(self, inputs: Any, names: Sequence[str]) -> Mapping[str, Tensor]: ...
+
+    def weights_fingerprint(self) -> str: ...
 
 
 class OutOfMemory(Exception):
@@ -91,7 +98,7 @@ class Trainer:
 
     # -- running a network over many rows ------------------------------------------------------------
 
-    def features(self, body: Body, preparation: Preparation, inputs: Inputs, blocks: Sequence[str]) -> Features:
+    def features(self, body: Featured, preparation: Preparation, inputs: Inputs, blocks: Sequence[str]) -> Features:
         """Pooled features of these blocks for every row, each computed once and kept on disk."""
 
         def compute(missing: Sequence[str], write: Callable[[Array, dict[str, Array]], None]) -> None:
@@ -273,10 +280,10 @@ class _Fit:
         state = self.state
         self.started = time.monotonic() - state.seconds
         self.trainer.progress.start(self.stage, self.total, state.step)
-        while not state.done and state.step < self.total and not self._out_of_time():
+        if state.done and self.before_epoch is not None:
+            self.before_epoch(max(0, len(state.history) - 1))  # what is frozen is no part of the weights
+        while not (state.done or state.step >= self.total or self._out_of_patience() or self._out_of_time()):
             self._epoch(state.step // self.stream.steps, interruption)
-            if self.patience is not None and state.stale >= self.patience:
-                break
         if not state.done:
             self._finish()
         self.trainer.log.history.extend(state.history)
@@ -293,18 +300,26 @@ class _Fit:
         ended = True
         for batch in self.stream.epoch(epoch, start):
             self._step(module, batch.to(self.device))
-            if agree(interruption.requested, self.device):
-                self._save()
-                raise RunError(
-                    f"Stopped in {self.stage}, after step {state.step} of {self.total}; "
-                    + ("nothing is lost: start again with --resume." if self.path else "nothing was kept on disk.")
-                )
+            ended = state.step % self.stream.steps == 0
+            if ended or state.step >= self.total or self._out_of_time():
+                break
+            self._stop_if_asked(interruption)
             if time.monotonic() - self.saved > self.trainer.checkpoint_seconds:
                 self._save()
-            if state.step >= self.total or self._out_of_time():
-                ended = state.step % self.stream.steps == 0
-                break
+        # An epoch's last step and its end go together: no checkpoint comes between them.
         self._end_epoch(epoch, ended)
+        self._stop_if_asked(interruption)
+
+    def _stop_if_asked(self, interruption: checkpoint.Interruption) -> None:
+        if agree(interruption.requested, self.device):
+            self._save()
+            raise RunError(
+                f"Stopped in {self.stage}, after step {self.state.step} of {self.total}; "
+                + ("nothing is lost: start again with --resume." if self.path else "nothing was kept on disk.")
+            )
+
+    def _out_of_patience(self) -> bool:
+        return self.patience is not None and self.state.stale >= self.patience
 
     def _wrapped(self) -> nn.Module:
         """The objective, its gradients averaged over processes where there are several."""
@@ -392,7 +407,10 @@ class _Fit:
             self._save()
 
     def _validated(self) -> Score | None:
-        return None if self.validate is None else tuple(float(v) for v in self.validate())
+        """The score of the weights as they are, the same in all processes."""
+        if self.validate is None:
+            return None
+        return shared(tuple(float(v) for v in self.validate()), self.device)
 
     def _finish(self) -> None:
         """Keep the best epoch's weights, or the mean of the last ones where that is no worse."""
