@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 from sterna.cli.app import Debug, Json, app, print_json
 
@@ -24,7 +25,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
 
     cache = FeatureCache()
     missing = {extra: [m for m in modules if importlib.util.find_spec(m) is None] for extra, modules in EXTRAS.items()}
-    found = {
+    found: dict[str, Any] = {
         "environment": environment(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -185,12 +186,12 @@ def show(result: Transfer) -> None:
     console.print(f"report: sterna report {record['run']} --out report.html", highlight=False, markup=False)
 
 
-def shown_metrics(record: dict[str, Any]) -> list[str]:
+def shown_metrics(record: Mapping[str, Any]) -> list[str]:
     """The metrics of a whole run; those of single classes are left to the report."""
     return [name for name in record["scores"] if "[" not in name]
 
 
-def verdict_lines(record: dict[str, Any]) -> list[str]:
+def verdict_lines(record: Mapping[str, Any]) -> list[str]:
     """The headline gain in words, with rich's markup."""
     gain = record["gain"]
     if gain is None:

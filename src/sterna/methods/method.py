@@ -155,7 +155,8 @@ class Method(BaseModel, ABC):
 
 
 def _properties(cls: type[Method]) -> Mapping[str, Any]:
-    return cls.model_json_schema().get("properties", {})
+    properties: Mapping[str, Any] = cls.model_json_schema().get("properties", {})
+    return properties
 
 
 def _setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -41,6 +41,7 @@ class Regression(Task):
     metric: str = "r2"
     mean: float = 0.0
     scale: float = 1.0
+    classes: tuple[str, ...] = field(default=(), init=False, repr=False)
     id: ClassVar[str] = "regression"
 
     def __post_init__(self) -> None:

@@ -26,10 +26,13 @@ class Task(ABC):
         ``"classification"``, ``"multilabel"`` or ``"regression"``.
     metric : str
         The primary metric, one of `metric_names`.
+    classes : tuple of str
+        Names of the classes or labels; empty for a regression.
     """
 
     id: ClassVar[str]
     metric: str
+    classes: tuple[str, ...]
 
     @property
     @abstractmethod

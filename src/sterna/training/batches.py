@@ -141,7 +141,7 @@ class Stream:
         prepared = _Prepared(preparation, items, seed, augment)
         self._loader: DataLoader[Any] = DataLoader(
             prepared,
-            batch_sampler=self._plan,  # type: ignore[arg-type]  # any iterable of lists of keys will do
+            batch_sampler=self._plan,
             collate_fn=prepared.collate,
             num_workers=workers,
             persistent_workers=workers > 0,

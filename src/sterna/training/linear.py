@@ -44,11 +44,11 @@ def moments(chunks: Chunks, weights: Array) -> tuple[Array, Array]:
 
     A feature that does not vary gets a deviation of 1.
     """
-    count, total, squares, shift = 0, 0.0, 0.0, None
+    count, total, squares, shift = 0, np.zeros(1), np.zeros(1), np.zeros(1)
     for start, part in chunks():
         rows = part[weights[start : start + len(part)] > 0].astype(np.float64)
         if len(rows):
-            shift = rows.mean(0) if shift is None else shift  # sums around a nearby point lose no digits
+            shift = shift if count else rows.mean(0)  # sums around a nearby point lose no digits
             rows -= shift
             count, total, squares = count + len(rows), total + rows.sum(0), squares + (rows**2).sum(0)
     mean = total / max(count, 1)

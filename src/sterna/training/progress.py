@@ -52,7 +52,7 @@ class Progress:
     def advance(self, steps: int = 1, what: str | None = None) -> None:
         """Some steps are done; `what` changes the words beside the bar."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=steps, **({"description": what} if what else {}))
+            self._bar.update(self._task, advance=steps, description=what)
 
     def say(self, sentence: str) -> None:
         """Print a sentence the user should know, above the bar."""

@@ -38,9 +38,15 @@ INFERENCE_BATCH = 64
 class Featured(Protocol):
     """A body, or a part of one: gives named features of a batch."""
 
+    training: bool
+
     def features(self, inputs: Any, names: Sequence[str]) -> Mapping[str, Tensor]: ...
 
     def weights_fingerprint(self) -> str: ...
+
+    def train(self, mode: bool = True) -> nn.Module: ...
+
+    def to(self, device: torch.device) -> nn.Module: ...
 
 
 class OutOfMemory(Exception):
@@ -139,10 +145,11 @@ class Trainer:
         assert found is not None
         return found
 
-    def _sweep(self, preparation: Preparation, inputs: Inputs, what: str, module: nn.Module) -> Iterator[Batch]:
+    def _sweep(self, preparation: Preparation, inputs: Inputs, what: str, module: Featured | nn.Module) -> Iterator[Batch]:
         """Every row once, prepared and on the device, with the module ready for inference."""
         was_training = module.training
-        module.eval().to(self.torch_device)
+        module.train(False)
+        module.to(self.torch_device)
         items = preparation.items(inputs)
         rows = by_length(items)
         stream = Stream(

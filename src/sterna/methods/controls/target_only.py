@@ -54,7 +54,7 @@ class TargetOnly(Method):
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         if problem.target.kind == "text":
             preparation: Preparation = RawText()
-            x: Any = np.array(list(preparation.items(problem.inputs)), dtype=object)
+            x: Any = np.array([problem.inputs[i] for i in range(len(problem.inputs))], dtype=object)
             body = identity_body(None)
             head, chosen = _best_estimator(text_learners(problem.task), x, problem), "penalty"
         else:

@@ -55,8 +55,8 @@ class FineTuning(Method):
         return few_validation_rows(problem)
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
-        assert problem.source is not None and problem.source.body is not None
         source = problem.source
+        assert source is not None and source.body is not None
         frozen = self._frozen_blocks([block.name for block in source.body.blocks])
         body = source.body.copied()
         network = Network(source.prepared(problem.inputs), body, problem.task.head(body.width), task=problem.task)
