@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,14 +42,23 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what the operating system says about `path` into one sentence."""
     try:
         yield
-    except OSError as error:
-        if error.errno is None:
+    except Exception as error:
+        number = _errno(error)
+        if number is None:
             raise
         free = _free_megabytes(path)
         raise RunError(
-            f"Cannot write {str(path)!r}: {os.strerror(error.errno)} ({free} MB free there); what was written before "
+            f"Cannot write {str(path)!r}: {os.strerror(number)} ({free} MB free there); what was written before "
             "is kept: make room or choose another place, then start again with --resume."
         ) from error
+
+
+def _errno(error: Exception) -> int | None:
+    """The operating system's number of an error; libraries in Rust (safetensors) have it only in their words."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
 
 
 def _free_megabytes(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
 from sterna.experiment.problem import evaluation_task
 from sterna.experiment.units import in_user_units
-from sterna.files import explained
 from sterna.networks.network import Network
 from sterna.report import write_report
 from sterna.store.run import RunFolder
@@ -151,8 +149,7 @@ class Transfer:
         path = Path(folder)
         if path.exists():
             raise RequestError(f"The folder {str(path)!r} exists already; name another.")
-        with explained(path):
-            shutil.copytree(self.folder.path, path)
+        self.folder.copy_to(path)
         return path
 
     def report(self, path: str | Path) -> Path:

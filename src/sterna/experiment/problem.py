@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.domains.balance import class_weights, is_imbalanced, sampler_weights
+from sterna.domains.balance import class_weights, is_imbalanced
 from sterna.domains.domain import Domain
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
@@ -73,14 +73,21 @@ def make_problem(
     balance = applied_balance(balance, task, targets[train])
     weights, draw = np.ones(len(rows)), None
     if balance == "weights":
-        each = class_weights(targets[train])
-        weights = each[targets]
+        weights = weights_of_classes(task, targets[train])[targets]
     elif balance == "sampler":
-        draw = np.zeros(len(rows))
-        draw[train] = sampler_weights(targets[train])
-    hidden = replace(domain.take(splits.unlabelled), labels=None)
-    problem = Problem(source, replace(target, splits={}), targets, train, validation, hidden, task, weights, draw, seed)
-    return problem, balance
+        draw = weights_of_classes(task, targets[train])[targets] / len(train)
+    # What the reader noted, and where it read, may lead to the test rows.
+    target = replace(target, splits={}, notes=(), reading={})
+    hidden = replace(domain.take(splits.unlabelled), labels=None, splits={}, notes=(), reading={})
+    return Problem(source, target, targets, train, validation, hidden, task, weights, draw, seed), balance
+
+
+def weights_of_classes(task: Task, targets: Array) -> Array:
+    """A weight for each class of the task, ``(k,)``; a class that these targets lack counts as any other row: 1."""
+    weights = np.ones(task.outputs)
+    found = class_weights(targets)
+    weights[: len(found)][found > 0] = found[found > 0]
+    return weights
 
 
 def applied_balance(balance: str, task: Task, targets: Array) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,15 @@ from sterna.errors import RequestError
 from sterna.experiment.controls import control_methods
 from sterna.experiment.evidence import evidence
 from sterna.experiment.outcome import Transfer
-from sterna.experiment.problem import Exam, evaluation_task, have, make_exam, make_problem, split_counts
+from sterna.experiment.problem import (
+    Exam,
+    applied_balance,
+    evaluation_task,
+    have,
+    make_exam,
+    make_problem,
+    split_counts,
+)
 from sterna.experiment.units import Means, fit_unit, summed_history
 from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, check_needs, make_method, method_ids
@@ -31,7 +40,7 @@ from sterna.store.run import RunFolder, Unit
 from sterna.tasks import infer_task
 from sterna.tasks.task import Task
 from sterna.training.cache import FeatureCache
-from sterna.training.distributed import leave, rank_and_world
+from sterna.training.distributed import join, leave, rank_and_world, wait
 from sterna.training.progress import Progress
 from sterna.training.schedule import Budget
 from sterna.training.trainer import pick_device
@@ -123,7 +132,8 @@ def transfer(
     known = source if isinstance(source, Source) or source is None else load_source(source)
     request = {
         "source": known.spec if known else None, "target": domain.name,
-        "target_fingerprint": domain.inputs.fingerprint(),
+        "source_weights": known.body.weights_fingerprint() if known and known.body else None,
+        "target_inputs": domain.inputs.fingerprint(), "target_labels": labels_fingerprint(domain),
         "method": method, "settings": chosen.model_dump(mode="json"), "task": task, "metric": metric,
         "labels_per_class": labels_per_class, "labels": labels, "balance": balance,
         "control": [control] if isinstance(control, str) else list(control), "seeds": seeds, "seed": seed,
@@ -132,12 +142,14 @@ def transfer(
     _check_counts(request)
     if resume and out is None:
         raise RequestError("resume needs out: the folder of the run to continue.")
+    amounts: Sequence[int | None] = list(curve) or [labels_per_class]
+    plans = [_plan(known, domain, chosen, {**request, "labels_per_class": k}) for k in amounts]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if out is None else None
     folder = Path(out) if out is not None else Path(temporary.name) / "run"  # type: ignore[union-attr]
     with Progress(quiet=not progress or rank_and_world()[0] > 0) as bar:
         means = Means(Budget(epochs, steps, seconds), batch_size, device, FeatureCache(), bar, resume)
         try:
-            record = _run(known, domain, chosen, request, folder, means, overwrite)
+            record = _run(known, domain, chosen, request, plans, folder, means, overwrite)
         finally:
             leave()
     return Transfer(record, RunFolder(folder), temporary)
@@ -155,6 +167,50 @@ def _check_counts(request: Mapping[str, Any]) -> None:
         raise RequestError("curve sets the labels a class of each run; leave out labels and labels_per_class.")
     if any(k < 1 for k in request["curve"]):
         raise RequestError(f"curve is {request['curve']}; expected numbers of labels a class, 1 or more.")
+    if len(set(request["curve"])) < len(request["curve"]):
+        raise RequestError(f"curve is {request['curve']}; name each number of labels once.")
+
+
+def labels_fingerprint(domain: Domain) -> str:
+    """A hash of labels, groups and given splits, in order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for values in (domain.labels, domain.groups, *domain.splits.values()):
+        digest.update(repr(None if values is None else values.tolist()).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What a request comes to; made before anything is written, so that a wrong one leaves nothing behind.
+
+    Attributes
+    ----------
+    splits
+        Of each seed.
+    """
+
+    task: Task
+    exam: Exam
+    splits: list[Splits]
+    controls: list[Method]
+
+
+def _plan(source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any]) -> _Plan:
+    asked = request["task"], request["metric"]
+    task = infer_task(domain, *asked)
+    targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
+    draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
+    seeds = range(request["seed"], request["seed"] + request["seeds"])
+    splits = [make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws) for seed in seeds]
+    # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
+    task = infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation]))
+    applied_balance(request["balance"], task, targets[splits[0].train])
+    there, known = have(source, task, splits[0], answers(source, task)), list(method_ids())
+    check_needs(method, there, known)
+    controls = control_methods(request["control"], method, domain.kind, source, task, there)
+    for control in controls:
+        check_needs(control, there, known)
+    return _Plan(task, make_exam(domain, task, splits[0]), splits, controls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,23 +225,37 @@ class _Fitted:
 
 
 def _run(
-    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], path: Path, means: Means,
-    overwrite: bool,
+    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], plans: Sequence[_Plan],
+    path: Path, means: Means, overwrite: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    started = time.monotonic()
-    leader = rank_and_world()[0] == 0
+    """Open the run folder, fit all and score; a request that proves wrong on the way leaves what was there before."""
+    folder = RunFolder(path)
+    join(pick_device(means.device))
+    leader, left = rank_and_world()[0] == 0, means.resume and path.exists()
     if leader:
         RunFolder.create(path, request, overwrite=overwrite, resume=means.resume)
-    points = []
-    for k in request["curve"][:-1]:
-        asked = {**request, "curve": [], "labels_per_class": k}
-        record = _run(source, domain, method, asked, path / "curve" / str(k), means, overwrite=False)
-        points.append(curve_point(k, record))
-    per_class = request["curve"][-1] if request["curve"] else request["labels_per_class"]
-    folder = RunFolder(path)
+    wait(pick_device(means.device))  # nobody reads what the first process has yet to clear away
+    try:
+        return _fill(source, domain, method, request, plans, folder, means)
+    except RequestError:
+        if leader and not left:
+            folder.take_back()
+        raise
+
+
+def _fill(
+    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], plans: Sequence[_Plan],
+    folder: RunFolder, means: Means,
+) -> dict[str, Any]:  # fmt: skip
+    started, path = time.monotonic(), folder.path
     if means.resume and (path / "manifest.json").exists():
         return dict(folder.read_json("manifest.json"))
-    fitted = _fit_all(source, domain, method, {**request, "labels_per_class": per_class}, folder, means)
+    points = []
+    for k, plan in zip(request["curve"][:-1], plans, strict=False):
+        asked = {**request, "curve": [], "labels_per_class": k}
+        record = _run(source, domain, method, asked, [plan], path / "curve" / str(k), means, overwrite=False)
+        points.append(curve_point(k, record))
+    fitted = _fit_all(plans[-1], source, domain, method, request, folder, means)
     found = evidence(fitted.task, fitted.exam, method.id(), fitted.units, len(fitted.splits[0].validation))
     record = {
         "sterna": __version__,
@@ -213,7 +283,7 @@ def _run(
     }  # fmt: skip
     if request["curve"]:
         record["curve"] = [*points, curve_point(request["curve"][-1], record)]
-    if leader:
+    if rank_and_world()[0] == 0:
         _keep(record, fitted, method.id(), folder, domain)
     return record
 
@@ -224,29 +294,18 @@ def curve_point(labels: int, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fit_all(
-    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder, means: Means
-) -> _Fitted:
-    draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
-    task = infer_task(domain, request["task"], request["metric"])
-    targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
+    plan: _Plan, source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder,
+    means: Means,
+) -> _Fitted:  # fmt: skip
     units: dict[str, list[Unit]] = {}
-    splits: list[Splits] = []
-    exam: Exam | None = None
-    for seed in range(request["seed"], request["seed"] + request["seeds"]):
-        splits.append(make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws))
-        problem, balance = make_problem(source, domain, task, splits[-1], request["balance"], seed)
-        exam = exam or make_exam(domain, task, splits[-1])
-        there = have(source, task, splits[-1], answers(source, task))
-        check_needs(method, there, list(method_ids()))
-        controls = control_methods(request["control"], method, domain.kind, source, task, there)
-        for each in (method, *controls):
-            check_needs(each, there, list(method_ids()))
-            validated = each is not method and len(controls) > 1
-            keep = each is method and seed == request["seed"]
-            unit = fit_unit(each, problem, exam, folder, means, keep=keep, validated=validated)
+    for i, splits in enumerate(plan.splits):
+        problem, balance = make_problem(source, domain, plan.task, splits, request["balance"], seed=request["seed"] + i)
+        for each in (method, *plan.controls):
+            validated = each is not method and len(plan.controls) > 1
+            keep = each is method and i == 0
+            unit = fit_unit(each, problem, plan.exam, folder, means, keep=keep, validated=validated)
             units.setdefault(each.id(), []).append(unit)
-    assert exam is not None
-    return _Fitted(task, exam, units, splits, balance)
+    return _Fitted(plan.task, plan.exam, units, plan.splits, balance)
 
 
 def _keep(record: dict[str, Any], fitted: _Fitted, method: str, folder: RunFolder, domain: Domain) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from sterna.experiment.problem import Exam
 from sterna.methods.method import Array, Method, Problem
@@ -69,13 +70,13 @@ def fit_unit(
     again, score = method.refits_on(problem) and len(problem.validation) > 0, math.nan
     network: Network | None = None
     if validated or not again:
-        network = method.run(problem, trainer)
+        network = seeded(method, problem, trainer)
         if validated and len(problem.validation):
             outputs = trainer.outputs(network, problem.inputs, problem.validation)
             score = score_of(problem, outputs, problem.validation)[0]
     if again:
         trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
-        network = method.run(problem.joined(), trainer)
+        network = seeded(method, problem.joined(), trainer)
     assert network is not None
     unit = Unit(
         in_user_units(problem.task, trainer.outputs(network, exam.domain.inputs)),
@@ -90,6 +91,13 @@ def fit_unit(
             folder.save_network(network)
         folder.save_unit(problem.seed, name, unit)
     return unit
+
+
+def seeded(method: Method, problem: Problem, trainer: Trainer) -> Network:
+    """Run a method with torch's own random numbers (of fresh layers) from the seed; the caller's stay."""
+    with torch.random.fork_rng():
+        torch.manual_seed(problem.seed)
+        return method.run(problem, trainer)
 
 
 def in_user_units(task: Task, outputs: Array) -> Array:

@@ -86,10 +86,10 @@ def worst_mistakes(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
     first = frame[frame["seed"] == frame["seed"].iloc[0]]
     if task.id == "regression":
         sure = (first["answer"].astype(float) - first["label"].astype(float)).abs()
-        return first.assign(sure=sure).nlargest(MISTAKES, "sure")
+        return pd.DataFrame(first.assign(sure=sure).nlargest(MISTAKES, "sure"))
     wrong = first[first["answer"].astype(str) != first["label"].astype(str)]
     sure = wrong[[c for c in wrong.columns if c.startswith("p_")]].max(axis=1)
-    return wrong.assign(sure=sure).nlargest(MISTAKES, "sure")
+    return pd.DataFrame(wrong.assign(sure=sure).nlargest(MISTAKES, "sure"))
 
 
 def write_pictures(frame: pd.DataFrame, task: Task, test: Domain, rows: Array, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sterna.errors import RequestError
-from sterna.files import atomic
+from sterna.files import atomic, explained
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.training.log import Log
@@ -52,7 +53,8 @@ class RunFolder:
 
     ``manifest.json`` the record (also what ``--json`` prints); ``network/`` the network; ``history.json`` each
     epoch; ``predictions.parquet`` the test rows; ``splits.parquet`` which row was where; ``mistakes/`` pictures;
-    ``request.json`` what was asked; ``work/`` what a resumed run needs, gone when the run is done.
+    ``request.json`` what was asked; ``work/`` what a resumed run needs, and the finished run that this one replaces,
+    gone when the run is done.
     """
 
     path: Path
@@ -81,9 +83,36 @@ class RunFolder:
                     "or name another --out."
                 )
             else:
-                shutil.rmtree(path)
+                folder._set_aside()
         folder.write_json("request.json", dict(request))
         return folder
+
+    def _set_aside(self) -> None:
+        """Empty the folder; a finished run that was in it is kept in ``work/`` until the new one is done."""
+        with explained(self.path):
+            temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
+            finished = self.path if (self.path / "manifest.json").exists() else self._replaced
+            if finished.exists():
+                finished.rename(temporary / "replaced")
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._replaced.parent.mkdir(parents=True)
+            if (temporary / "replaced").exists():
+                (temporary / "replaced").rename(self._replaced)
+            temporary.rmdir()
+
+    @property
+    def _replaced(self) -> Path:
+        return self.path / "work" / "replaced"
+
+    def take_back(self) -> None:
+        """The request was wrong after all: the folder goes, and the finished run that it replaced comes back."""
+        temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
+        if self._replaced.exists():
+            self._replaced.rename(temporary / "replaced")
+        shutil.rmtree(self.path, ignore_errors=True)
+        if (temporary / "replaced").exists():
+            (temporary / "replaced").rename(self.path)
+        temporary.rmdir()
 
     def _check(self, request: Mapping[str, Any]) -> None:
         asked = self.read_json("request.json")
@@ -148,6 +177,27 @@ class RunFolder:
     def clear_work(self) -> None:
         """The run is done: what only a resumed run needs goes."""
         shutil.rmtree(self.path / "work", ignore_errors=True)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the whole folder to a place where nothing is yet: all of it, or nothing.
+
+        Raises
+        ------
+        RunError
+            If the disk is full or cannot be written.
+        """
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            try:
+                for file in self.path.rglob("*"):
+                    if file.is_file():
+                        place = temporary / "new" / file.relative_to(self.path)
+                        place.parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copyfile(file, place)
+                (temporary / "new").rename(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
     # -- the network ----------------------------------------------------------------------------------
 
