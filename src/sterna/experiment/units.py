@@ -73,13 +73,14 @@ def fit_unit(
         network = seeded(method, problem, trainer)
         if validated and len(problem.validation):
             outputs = trainer.outputs(network, problem.inputs, problem.validation)
+            outputs = in_units_of(problem.task, in_user_units(network.task, outputs))
             score = score_of(problem, outputs, problem.validation)[0]
     if again:
         trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
         network = seeded(method, problem.joined(), trainer)
     assert network is not None
     unit = Unit(
-        in_user_units(problem.task, trainer.outputs(network, exam.domain.inputs)),
+        in_user_units(network.task, trainer.outputs(network, exam.domain.inputs)),
         score,
         trainer.log,
         time.monotonic() - started,
@@ -100,9 +101,14 @@ def seeded(method: Method, problem: Problem, trainer: Trainer) -> Network:
         return method.run(problem, trainer)
 
 
-def in_user_units(task: Task, outputs: Array) -> Array:
+def in_user_units(task: Task | None, outputs: Array) -> Array:
     """Outputs as the evaluation's task has them: a regression's in the user's units."""
     return outputs * task.scale + task.mean if isinstance(task, Regression) else outputs
+
+
+def in_units_of(task: Task, outputs: Array) -> Array:
+    """Outputs in the user's units as the task has them: a regression's standardised."""
+    return (outputs - task.mean) / task.scale if isinstance(task, Regression) else outputs
 
 
 def summed_history(units: list[Unit]) -> list[dict[str, Any]]:

@@ -34,10 +34,10 @@ class SourceOnly(Method):
             )
         body = source.body.copied()
         head = source.head
-        if task.id == "classification":
+        if task.id != "regression":
             head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
         network = Network(
-            source.prepared(problem.inputs), body, head, task=task if task.id == "classification" else source.task
+            source.prepared(problem.inputs), body, head, task=task if task.id != "regression" else source.task
         )
         freeze(network)
         return network

@@ -1,0 +1,201 @@
+"""The controls: scratch, target-only, source-only, against learners written out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import nn
+
+from sterna import Domain, RequestError, load_domain, load_source, transfer
+from sterna.data import demo_path
+from sterna.domains.preparation_table import TablePreparation
+from sterna.methods.controls import target_only
+from sterna.methods.controls.scratch import Scratch
+from sterna.methods.controls.source_only import SourceOnly
+from sterna.methods.controls.target_only import TargetOnly
+from sterna.tasks import Classification, Regression
+from sterna.training.linear import Choice, choose_penalty
+
+
+# -- scratch ----------------------------------------------------------------------------------------
+
+
+def test_scratch_starts_at_random_from_the_seed_and_not_from_the_source(source, digits, problem_of, trainer):
+    starts = {}
+    for seed in (0, 1):
+        problem, _ = problem_of(source, digits(100), seed=seed)
+        network = Scratch(learning_rate=1e-30).run(problem, trainer(seed=seed, epochs=1))
+        starts[seed] = network.body.module.state_dict()
+    theirs = source.body.module.state_dict()
+    for name, value in starts[0].items():
+        assert value.shape == theirs[name].shape
+        if name.endswith("0.weight"):  # convolutions
+            assert not torch.allclose(value, theirs[name]) and not torch.allclose(value, starts[1][name])
+            bound = 1 / np.sqrt(value[0].numel())  # torch's own start of a convolution
+            assert value.abs().max() <= bound * 1.001 and value.abs().max() > 0.8 * bound
+
+
+def test_scratch_learns_without_a_source(digits, problem_of, trainer):
+    problem, _ = problem_of(None, digits(400))
+    network = Scratch().run(problem, trainer(epochs=12))
+    rows = problem.validation
+    answers = trainer().outputs(network, problem.inputs, rows).argmax(1)
+    assert (answers == problem.targets[rows]).mean() > 0.7
+
+
+# -- target-only ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(problem_of):
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({"a": random.normal(size=240), "b": random.normal(size=240), "c": random.choice(list("xyz"), 240)})
+    frame.loc[::7, "a"] = np.nan
+    frame["empty"] = np.nan
+    labels = np.where((frame["a"].fillna(0) > 0) ^ (frame["b"] > 0), "yes", "no")
+    return Domain.from_arrays(frame, labels)
+
+
+def test_boosting_is_scikit_learns_and_wins_where_it_should(table, problem_of, trainer):
+    problem, _ = problem_of(None, table)
+    coach = trainer()
+    network = TargetOnly().run(problem, coach)
+    assert coach.log.chosen["learner"] == "HistGradientBoostingClassifier"  # an exclusive or is not linear
+    x = np.asarray(TablePreparation().fit(problem.inputs.take(problem.train)).items(problem.inputs))
+    leaf = int(np.clip(len(problem.train) // 20, 2, 20))
+    by_hand = HistGradientBoostingClassifier(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+    by_hand.fit(x[problem.train], problem.targets[problem.train])
+    found = problem.task.probabilities(trainer().outputs(network, problem.inputs))
+    np.testing.assert_allclose(found, by_hand.predict_proba(x), atol=1e-6)
+    rows = problem.validation
+    assert (found[rows].argmax(1) == problem.targets[rows]).mean() > 0.85
+
+
+def test_a_column_without_any_value_breaks_nothing(table, problem_of, trainer):
+    for domain in (table, Domain.from_arrays(table.inputs.frame, np.arange(240) % 7 + np.linspace(0, 1, 240))):
+        for method in (TargetOnly(), Scratch()):
+            problem, _ = problem_of(None, domain)
+            outputs = trainer().outputs(method.run(problem, trainer(epochs=1)), problem.inputs)
+            assert np.isfinite(outputs).all()
+    result = transfer(None, table, method="target-only", control="scratch", epochs=1)
+    assert 0 <= result.scores["accuracy"].value <= 1
+
+
+def test_a_column_that_is_empty_in_the_training_rows_alone_breaks_nothing(problem_of, trainer):
+    frame = pd.DataFrame({"a": np.linspace(0, 1, 60), "late": [np.nan] * 40 + list(range(20))})
+    domain = Domain.from_arrays(
+        frame, ["u", "v"] * 30, splits={"train": range(30), "validation": range(30, 40), "test": range(40, 60)}
+    )
+    for method in ("target-only", "scratch"):
+        assert np.isfinite(transfer(None, domain, method=method, control="none", epochs=1).scores["accuracy"].value)
+
+
+def test_ridge_wins_on_a_line_and_is_scikit_learns(problem_of, trainer):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(150, 3))
+    y = x @ [3.0, -2.0, 0.5] + 100 + random.normal(0, 0.3, 150)
+    problem, splits = problem_of(None, Domain.from_arrays(x, y))
+    coach = trainer()
+    network = TargetOnly().run(problem, coach)
+    assert coach.log.chosen["learner"] == "linear"
+    wanted = y[np.concatenate([splits.train, splits.validation])]
+    columns = np.asarray(TablePreparation().fit(problem.inputs.take(problem.train)).items(problem.inputs)).astype(float)
+    rows = problem.train
+    standard = (columns - columns[rows].mean(0)) / columns[rows].std(0)
+    penalty = choose_penalty(standard[rows], problem.targets[rows], problem.task, problem.weights[rows], 0).penalty
+    by_hand = Ridge(alpha=len(rows) * penalty / 2).fit(standard[rows], wanted[rows])
+    outputs = trainer().outputs(network, problem.inputs)[:, 0] * problem.task.scale + problem.task.mean
+    np.testing.assert_allclose(outputs, by_hand.predict(standard), rtol=1e-3)
+
+
+def test_text_is_tf_idf_under_a_logistic_regression(problem_of, trainer, monkeypatch):
+    domain = load_domain(demo_path("reviews"), text="text", label="department", drop=["sentiment"])
+    problem, _ = problem_of(None, domain)
+    monkeypatch.setattr(target_only, "STRENGTHS", (10.0,))
+    network = TargetOnly().run(problem, trainer())
+    texts = [problem.inputs[i] for i in range(len(problem.target))]
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
+    train = [texts[i] for i in problem.train]
+    from scipy.sparse import hstack
+
+    x = hstack([words.fit_transform(train), characters.fit_transform(train)])
+    by_hand = LogisticRegression(C=10, max_iter=1000).fit(x, problem.targets[problem.train])
+    every = hstack([words.transform(texts), characters.transform(texts)])
+    found = problem.task.probabilities(trainer().outputs(network, problem.inputs))
+    np.testing.assert_allclose(found, by_hand.predict_proba(every), atol=1e-5)
+
+
+def test_the_learner_with_the_lower_held_out_loss_is_taken(table, problem_of, trainer, monkeypatch):
+    problem, _ = problem_of(None, table)
+    for loss, expected in ((-1.0, "linear"), (9.0, "HistGradientBoostingClassifier")):
+        monkeypatch.setattr(target_only, "choose_penalty", lambda *_, loss=loss: Choice(0.1, np.zeros(1), loss))
+        coach = trainer()
+        TargetOnly().run(problem, coach)
+        assert coach.log.chosen["learner"] == expected
+
+
+# -- source-only ------------------------------------------------------------------------------------
+
+
+def answering(source, task, seed=0):
+    from dataclasses import replace
+
+    torch.manual_seed(seed)
+    return replace(source, head=nn.Linear(source.body.width, task.outputs), task=task)
+
+
+def test_source_only_answers_as_the_source_does_whatever_the_order_of_classes(source, digits, problem_of, trainer):
+    domain = digits(100)
+    order = tuple(str(i) for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)) + ("ten",)
+    known = answering(source, Classification(order))
+    problem, _ = problem_of(known, domain)
+    network = SourceOnly().run(problem, trainer())
+    found = trainer().outputs(network, problem.inputs)
+    with torch.inference_mode():
+        x = source.preparation.collate([source.preparation.items(problem.inputs)[i] for i in range(len(problem.target))])
+        raw = known.head(source.body.eval()(x)).numpy()
+    for column, name in enumerate(problem.task.classes):
+        np.testing.assert_allclose(found[:, column], raw[:, order.index(name)], atol=1e-4)
+
+
+def test_other_classes_are_refused(source, digits, problem_of, trainer):
+    known = answering(source, Classification(("cat", "dog")))
+    problem, _ = problem_of(known, digits(100))
+    with pytest.raises(RequestError, match="the source answers classification of cat, dog, the target asks for"):
+        SourceOnly().run(problem, trainer())
+
+
+def test_source_only_needs_no_target_label(source, digits):
+    known = answering(source, Classification(tuple(str(i) for i in range(10))))
+    result = transfer(known, digits(100), method="source-only", labels=0, control="none")
+    assert result.record["target"]["splits"]["train"] == 0
+    assert result.selected_by.startswith("nothing was selected")
+
+
+@pytest.mark.parametrize("labels", [0, None])
+def test_a_source_that_answers_a_number_answers_in_its_own_units(source, digits_arrays, labels):
+    images = digits_arrays[0][:100]
+    wanted = images.mean(axis=(1, 2)).astype(float)
+    known = answering(source, Regression("r2", mean=70.0, scale=12.0))
+    result = transfer(
+        known, Domain.from_arrays(images, wanted), method="source-only", task="regression", labels=labels, control="none"
+    )
+    table = pd.read_parquet(result.folder.path / "predictions.parquet")
+    with torch.inference_mode():
+        domain = Domain.from_arrays(images)
+        items = source.preparation.items(domain.inputs)
+        x = source.preparation.collate([items[i] for i in table["row"]])
+        raw = known.head(source.body.eval()(x))[:, 0].numpy() * 12.0 + 70.0
+    np.testing.assert_allclose(table["answer"], raw, rtol=1e-4)
+    np.testing.assert_allclose(result.predict(images[table["row"]]), raw, rtol=1e-4)
+
+
+def test_an_earlier_run_is_a_source_that_answers(digits, tmp_path, source):
+    first = transfer(source, digits(200), control="none", settings={"blocks": "last"}, out=tmp_path / "first")
+    again = transfer(f"run:{tmp_path / 'first'}", digits(200), method="source-only", control="none")
+    assert again.scores["accuracy"].value == first.scores["accuracy"].value
+    assert load_source(f"run:{tmp_path / 'first'}").task.classes == first.task.classes

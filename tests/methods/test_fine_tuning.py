@@ -1,0 +1,189 @@
+"""fine-tuning: what is frozen stays, what is thawed trains at its own rate, and the head starts as a probe."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from sterna import RequestError
+from sterna.methods import tuning
+from sterna.methods.parameters.feature_extraction import FeatureExtraction
+from sterna.methods.parameters.fine_tuning import FineTuning
+from sterna.methods.tuning import layer_rates, thawed_at
+from sterna.training.trainer import Trainer
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Every call of ``Trainer.fit``: its groups, and what trains in each epoch."""
+    seen = {"groups": [], "trains": [], "training": [], "start": []}
+    fit = Trainer.fit
+
+    def watching(self, objective, stream, groups, *, before_epoch, **more):
+        names = {id(p): name for name, p in objective.named_parameters()}
+        for group in groups:
+            seen["groups"].append(({names[id(p)] for p in group["params"]}, group["lr"], group["weight_decay"]))
+        seen["start"].append({k: v.clone() for k, v in objective.state_dict().items()})
+
+        def before(epoch):
+            before_epoch(epoch)
+            objective.train()
+            seen["trains"].append({name for name, p in objective.named_parameters() if p.requires_grad})
+            seen["training"].append({name for name, part in objective.named_modules() if part.training})
+
+        return fit(self, objective, stream, groups, before_epoch=before, **more)
+
+    monkeypatch.setattr(Trainer, "fit", watching)
+    return seen
+
+
+def tuned(source, domain, problem_of, trainer, epochs=6, **settings):
+    problem, _ = problem_of(source, domain)
+    return problem, FineTuning(**settings).run(problem, trainer(epochs=epochs))
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_frozen_blocks_stay_bit_for_bit_with_their_statistics(
+    source, digits, problem_of, trainer, weights_of, augment
+):
+    before = weights_of(source.body.module)
+    _, network = tuned(source, digits(150), problem_of, trainer, freeze_until="block1", augment=augment, epochs=3, linear_probe=False)
+    after = network.body.module.state_dict()
+    for name, value in before.items():
+        if name.startswith(("block0", "block1")):
+            assert torch.equal(after[name], value), name
+        elif name.endswith("0.weight"):
+            assert not torch.equal(after[name], value), name
+    assert all(torch.equal(source.body.module.state_dict()[name], value) for name, value in before.items())
+
+
+def test_activations_at_the_cut_give_what_the_whole_network_gives(source, digits, problem_of, trainer, monkeypatch):
+    settings = {"freeze_until": "block2", "augment": False, "epochs": 2, "linear_probe": False}
+    torch.manual_seed(0)
+    _, cut = tuned(source, digits(120), problem_of, trainer, **settings)
+    monkeypatch.setattr(tuning, "from_the_cut", lambda *_: None)
+    torch.manual_seed(0)
+    _, whole = tuned(source, digits(120), problem_of, trainer, **settings)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(cut.state_dict()[name], value, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_batch_statistics_of_the_source_are_kept(source, digits, problem_of, trainer, weights_of):
+    before = weights_of(source.body.module)
+    _, network = tuned(source, digits(100), problem_of, trainer, epochs=2)
+    for name, value in network.body.module.state_dict().items():
+        if "running" in name or "num_batches" in name:
+            assert torch.equal(value, before[name]), name
+
+
+def test_an_unknown_block_is_refused_with_close_matches(source, digits, problem_of, trainer):
+    with pytest.raises(RequestError, match="no block 'blok1'. Did you mean 'block1'.*in depth order: block0, block1"):
+        tuned(source, digits(100), problem_of, trainer, freeze_until="blok1")
+
+
+def test_rates_fall_with_the_distance_from_the_head_and_vectors_do_not_decay(
+    source, digits, problem_of, trainer, watched
+):
+    _, network = tuned(
+        source, digits(100), problem_of, trainer, epochs=1, learning_rate=0.01, layer_decay=0.5, weight_decay=0.3
+    )
+    names = [block.name for block in network.body.blocks]
+    count = len(names) + 1
+    for parameters, rate, decay in watched["groups"]:
+        for name in parameters:
+            short = name.removeprefix("network.").removeprefix("body.module.")
+            place = next((i for i, block in enumerate(names) if short.startswith(block)), count - 1)
+            assert rate == pytest.approx(0.01 * 0.5 ** (count - 1 - place)), name
+            assert decay == (0.3 if network.get_parameter(name.removeprefix("network.")).ndim > 1 else 0)
+    every = set().union(*(parameters for parameters, _, _ in watched["groups"]))
+    assert every == {f"network.{name}" for name, _ in network.named_parameters()}
+
+
+@pytest.mark.parametrize("frozen", [None, "block1"])
+def test_blocks_thaw_from_the_deepest_up_over_the_first_third(source, digits, problem_of, trainer, watched, frozen):
+    _, network = tuned(source, digits(100), problem_of, trainer, epochs=9, freeze_until=frozen, linear_probe=False)
+    blocks = [b.name for b in network.body.blocks if any(True for _ in network.body.view(b).parameters())]
+    norms = {n for n, m in network.body.module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+    may = blocks[0 if frozen is None else blocks.index(frozen) + 1 :]
+    thawed = []
+    for trains, training in zip(watched["trains"], watched["training"], strict=True):
+        assert {"network.head.weight", "network.head.bias"} <= trains
+        open_blocks = [b for b in blocks if f"network.body.module.{b}.0.weight" in trains]
+        assert open_blocks == blocks[len(blocks) - len(open_blocks) :]  # the deepest ones
+        for name in norms:  # statistics and scales of batch norm are the source's
+            assert f"network.body.module.{name}" not in training
+        for block in set(blocks) - set(open_blocks):
+            assert f"network.body.module.{block}.3" not in training  # no dropout where nothing trains
+        thawed.append(len(open_blocks))
+    assert thawed == sorted(thawed)
+    assert thawed[0] < len(may) and thawed[2:] == [len(may)] * 7  # all of them from the third of nine epochs on
+
+
+def test_without_gradual_all_train_from_the_start(source, digits, problem_of, trainer, watched):
+    tuned(source, digits(100), problem_of, trainer, epochs=2, gradual=False)
+    assert all("network.body.module.block0.0.weight" in trains for trains in watched["trains"])
+
+
+@given(blocks=st.integers(1, 30), span=st.integers(0, 12))
+def test_thawing_only_ever_opens_blocks_and_opens_all(blocks, span):
+    opened = [thawed_at(epoch, blocks, span) for epoch in range(span + 2)]
+    assert opened == sorted(opened) and opened[0] >= 1
+    assert opened[max(span - 1, 0)] == blocks
+
+
+@given(count=st.integers(1, 40), rate=st.floats(1e-6, 1), decay=st.floats(0.1, 1))
+def test_layer_rates_are_a_geometric_row(count, rate, decay):
+    rates = layer_rates(count, rate, decay)
+    assert rates[-1] == rate and len(rates) == count
+    np.testing.assert_allclose(np.array(rates[:-1]), np.array(rates[1:]) * decay)
+
+
+def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer, watched):
+    problem, _ = problem_of(source, digits(150))
+    probe = FeatureExtraction().run(problem, trainer())
+    FineTuning().run(problem, trainer(epochs=1))
+    assert torch.equal(watched["start"][0]["network.head.weight"], probe.head.weight)
+    assert torch.equal(watched["start"][0]["network.head.bias"], probe.head.bias)
+    FineTuning(linear_probe=False).run(problem, trainer(epochs=1))
+    assert not torch.equal(watched["start"][1]["network.head.weight"], probe.head.weight)
+
+
+def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, digits, problem_of, trainer):
+    problem, network = tuned(source, digits(900), problem_of, trainer, epochs=8, learning_rate=0.01, augment=False)
+    probe = FeatureExtraction(blocks="last").run(problem, trainer())
+    rows = problem.validation
+    right = [
+        (trainer().outputs(n, problem.inputs, rows).argmax(1) == problem.targets[rows]).mean() for n in (probe, network)
+    ]
+    assert right[1] > right[0] + 0.02
+
+
+def test_validation_chooses_the_epoch_and_that_is_said(source, digits, problem_of, trainer):
+    problem, _ = problem_of(source, digits(700))
+    coach = trainer(epochs=2)
+    FineTuning(linear_probe=False).run(problem, coach)
+    few = tuning.few_validation_rows(problem)
+    assert (f"validation: {len(problem.validation)} labelled" in coach.log.selected_by()) != few
+    assert all((row["validation"] is None) == few for row in coach.log.history)
+
+
+def test_the_sampler_draws_rare_classes_as_often(source, digits_arrays, problem_of, trainer, monkeypatch):
+    from sterna import Domain
+    from sterna.training.batches import Stream
+
+    images, labels = digits_arrays
+    keep = np.concatenate([np.flatnonzero(labels == 3)[:150], np.flatnonzero(labels == 8)[:30]])
+    domain = Domain.from_arrays(images[keep], [str(v) for v in labels[keep]])
+    drawn = []
+    order = Stream.order
+    monkeypatch.setattr(Stream, "order", lambda self, epoch: drawn.append((self, order(self, epoch))) or drawn[-1][1])
+    problem, _ = problem_of(source, domain, balance="sampler")
+    for each in (problem, problem.joined()):
+        drawn.clear()
+        FineTuning(linear_probe=False).run(each, trainer(epochs=8))
+        rows = np.concatenate([found for stream, found in drawn if stream.shuffle])
+        assert set(rows) <= set(each.train)
+        assert each.targets[rows].mean() == pytest.approx(0.5, abs=0.05)
+        assert set(each.train[each.targets[each.train] == 1]) <= set(rows)

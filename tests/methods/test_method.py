@@ -1,0 +1,49 @@
+"""What methods are called, need, and accept."""
+
+import pytest
+
+from sterna import RequestError, list_methods
+from sterna.methods.method import Needs, check_needs, make_method, method_class, method_ids
+
+FIRST = {"scratch", "target-only", "source-only", "feature-extraction", "fine-tuning"}
+
+
+def test_every_method_is_found_and_tells_about_itself():
+    found = {about["id"]: about for about in list_methods()}
+    assert FIRST <= set(found)
+    for name, about in found.items():
+        assert method_class(name).id() == name
+        assert about["kind"] in method_ids()[name]
+        assert about["summary"].endswith(".") and len(about["summary"]) < 140
+        assert all(setting["description"] for setting in about["settings"]), name
+
+
+def test_methods_are_frozen_values():
+    method = make_method("fine-tuning", {"learning_rate": 0.01})
+    with pytest.raises(Exception, match="frozen"):
+        method.learning_rate = 1.0
+    assert method == make_method("fine-tuning", {"learning_rate": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("fine-tunning", {}, r"no method 'fine-tunning'. Did you mean 'fine-tuning'"),
+        ("fine-tuning", {"learning_rat": 1}, "no setting 'learning_rat'. Did you mean 'learning_rate'"),
+        ("fine-tuning", {"learning_rate": -1}, "learning_rate is -1.*greater than 0.*sterna methods fine-tuning"),
+        ("fine-tuning", {"layer_decay": 1.5}, "layer_decay is 1.5.*less than or equal to 1"),
+        ("feature-extraction", {"penalty": 0}, "penalty is 0"),
+        ("source-only", {"x": 1}, "Its settings: none"),
+    ],
+)
+def test_a_wrong_name_or_setting_gets_one_sentence(name, settings, words):
+    with pytest.raises(RequestError, match=words):
+        make_method(name, settings)
+
+
+def test_needs_that_are_not_met_name_the_methods_that_fit():
+    with pytest.raises(RequestError, match=r"needs a source model \(--source\).*these fit: .*target-only"):
+        check_needs(make_method("fine-tuning"), Needs.TARGET_LABELS, list(method_ids()))
+    with pytest.raises(RequestError, match="these fit: none"):
+        check_needs(make_method("scratch"), Needs.NOTHING, list(method_ids()))
+    check_needs(make_method("scratch"), Needs.TARGET_LABELS, list(method_ids()))
