@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 
 def main() -> None:
@@ -11,25 +12,48 @@ def main() -> None:
     from sterna.errors import SternaError
 
     debug = "--debug" in sys.argv
+    if not debug:
+        warnings.simplefilter("ignore")  # what a library warns of is for its callers; Sterna's own words are notes
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes, too
     try:
         from sterna.cli.app import app
 
-        app()
+        code = app(sys.argv[1:] or ["--help"], prog_name="sterna", standalone_mode=False)
+        sys.stdout.flush()
     except SternaError as error:
         if debug:
             raise
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("Stopped; what was finished is kept: repeat the command with --resume to go on.", 1)
+    except (KeyboardInterrupt, EOFError):
+        _fail("Stopped.", 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
+        if hasattr(error, "format_message"):  # of click, or of the copy of it in typer
+            from sterna.cli.usage import sentence
+
+            _fail(sentence(error, sys.argv[1:]), 2)
         if debug:
             raise
-        _fail(f"Unexpected {type(error).__name__}: {error} (--debug shows where).", 1)
+        _fail(f"Unexpected {type(error).__name__}: {_one_line(error)} (--debug shows where).", 1)
+    else:
+        if code == INTERRUPTED:
+            _fail("Stopped.", 1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _fail(sentence: str, code: int) -> None:
-    print(f"Error: {sentence}", file=sys.stderr)
+    try:
+        print(f"Error: {sentence}", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     sys.exit(code)

@@ -14,7 +14,6 @@ from sterna.errors import RequestError
 
 app = typer.Typer(
     name="sterna",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Move knowledge from where it was learnt to where labels are few, and say what the move was worth.",

@@ -50,12 +50,29 @@ def _show_one(about: dict[str, Any]) -> None:
 
     console = Console()
     console.print(f"[bold]{about['id']}[/] ({about['kind']})\n", highlight=False)
-    console.print(about["description"], highlight=False, markup=False)
+    console.print(reflowed(about["description"]), highlight=False, markup=False)
     console.print(f"\nneeds: {', '.join(about['needs']) or 'nothing'}\n", highlight=False, markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("setting", "default", "values", "meaning"):
         table.add_column(column)
     for setting in about["settings"]:
-        table.add_row(setting["name"], str(setting["default"]), setting["values"], setting["description"])
+        table.add_row(
+            setting["name"],
+            "none" if setting["default"] is None else str(setting["default"]),
+            setting["values"],
+            setting["description"],
+        )
     if about["settings"]:
         console.print(table)
+
+
+def reflowed(description: str) -> str:
+    """A docstring with each paragraph on one line, for a terminal of any width."""
+    paragraphs = []
+    for paragraph in description.replace("``", "").split("\n\n"):
+        heading, line, rest = paragraph.partition("\n---")
+        if line:
+            paragraphs.append(f"{heading}: " + " ".join(rest.lstrip("-").split()))
+        else:
+            paragraphs.append(" ".join(paragraph.split()))
+    return "\n\n".join(paragraphs)

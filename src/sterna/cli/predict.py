@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, app
+from sterna.cli.app import Debug, Json, Quiet, app, print_json
 from sterna.errors import RequestError
 
 
@@ -28,6 +28,8 @@ def predict(
 
     if out is not None and out.suffix not in (".csv", ".json"):
         raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .csv or .json.")
+    if out is not None and out.is_dir():
+        raise RequestError(f"--out is {str(out)!r}, which is a folder; name a file in it.")
     transfer = load_transfer(run)
     domain = transfer.read_inputs(inputs)
     frame = prediction_frame(transfer.task, domain, transfer.outputs(domain))
@@ -38,5 +40,7 @@ def predict(
         return
     with atomic(out) as temporary:
         temporary.write_text(written, encoding="utf-8")
-    if not quiet:
+    if json:
+        print_json({"rows": len(frame), "out": str(out)})
+    elif not quiet:
         print(f"{len(frame)} answers in {out}")

@@ -16,6 +16,8 @@ def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     domain: Annotated[str, typer.Argument(help="A labelled Domain.")],
     label: Annotated[str | None, typer.Option(help="Target column; the run's own if not given.")] = None,
+    domain_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")] = None,
+    target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Score the rows of this domain.")] = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -24,7 +26,7 @@ def score(
     from sterna.experiment import load_transfer
 
     transfer = load_transfer(run)
-    asked = transfer.read(domain, label=label)
+    asked = transfer.read(domain, label=label, domain_column=domain_column, domain=target_domain)
     found = transfer.score(asked)
     rows = int(asked.labelled().sum())
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json, read_config, settings_of
-from sterna.errors import RequestError
+from sterna.errors import RequestError, RunError
 
 if TYPE_CHECKING:
     from sterna.experiment import Transfer
@@ -47,55 +48,76 @@ def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
+def _flag(text: str, panel: str, name: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=panel, is_flag=True)
+
+
 @app.command()
 def transfer(
     target: Annotated[str, typer.Argument(help="Folder or zip of images, CSV/TSV/Parquet/JSON Lines, or .npz.")],
     source: Annotated[
         list[str],
         _option(
-            "What is known: packaged/NAME, timm/NAME, hf/ID, sentence-transformers/ID, file:PATH, run:FOLDER.", DATA
+            "What is known: packaged/NAME, timm/NAME, hf/ID, sentence-transformers/ID, file:PATH, run:FOLDER.",
+            DATA,
+            metavar="SPEC",
         ),
     ] = [],  # noqa: B006
-    architecture: Annotated[str | None, _option("Of a file: source: timm:NAME or module:function.", DATA)] = None,
-    image_size: Annotated[
-        int | None, _option("Pixels a side that the body sees; its own size if not given.", DATA)
+    architecture: Annotated[
+        str | None, _option("Of a file: source: timm:NAME or module:function.", DATA, metavar="SPEC")
     ] = None,
-    method: Annotated[str, _option("Id of the method (sterna methods).", TRAINING)] = "feature-extraction",
+    image_size: Annotated[
+        int | None, _option("Pixels a side that the body sees; its own size if not given.", DATA, metavar="PIXELS")
+    ] = None,
+    method: Annotated[
+        str, _option("Id of the method (sterna methods).", TRAINING, metavar="ID")
+    ] = "feature-extraction",
     set_: Annotated[
         list[str], _option("A setting of the method; may be repeated.", TRAINING, "--set", metavar="NAME=VALUE")
     ] = [],  # noqa: B006
-    task: Annotated[TaskName | None, _option("Told from the labels if not given.", DATA)] = None,
-    label: Annotated[str | None, _option("Target column of a table.", DATA)] = None,
-    text: Annotated[str | None, _option("Column whose texts are the inputs.", DATA)] = None,
-    drop: Annotated[list[str], _option("Column to leave out; may be repeated.", DATA)] = [],  # noqa: B006
+    task: Annotated[
+        TaskName | None,
+        _option("classification, multilabel or regression; told from the labels if not given.", DATA, metavar="NAME"),
+    ] = None,
+    label: Annotated[str | None, _option("Target column of a table.", DATA, metavar="NAME")] = None,
+    text: Annotated[str | None, _option("Column whose texts are the inputs.", DATA, metavar="NAME")] = None,
+    drop: Annotated[list[str], _option("Column to leave out; may be repeated.", DATA, metavar="NAME")] = [],  # noqa: B006
     column: Annotated[
         list[str], _option("Kind of a column that should not be guessed; may be repeated.", DATA, metavar="NAME=KIND")
     ] = [],  # noqa: B006
-    group: Annotated[str | None, _option("Column (a patient, say) never on two sides of a split.", DATA)] = None,
-    test: Annotated[str | None, _option("A separate test set.", DATA)] = None,
-    domain_column: Annotated[str | None, _option("Column that names domains.", DATA)] = None,
-    target_domain: Annotated[str | None, _option("Rows of this domain are the target.", DATA)] = None,
-    strict: Annotated[bool, _option("One unreadable image is an error.", DATA)] = False,
+    group: Annotated[
+        str | None, _option("Column (a patient, say) never on two sides of a split.", DATA, metavar="NAME")
+    ] = None,
+    test: Annotated[str | None, _option("A separate test set.", DATA, metavar="SPEC")] = None,
+    domain_column: Annotated[str | None, _option("Column that names domains.", DATA, metavar="NAME")] = None,
+    target_domain: Annotated[str | None, _option("Rows of this domain are the target.", DATA, metavar="VALUE")] = None,
+    strict: Annotated[bool, _flag("One unreadable image is an error.", DATA, "--strict")] = False,
     labels_per_class: Annotated[
         int | None, _option("Use K labels a class, hide the others.", DATA, metavar="K")
     ] = None,
     labels: Annotated[int | None, _option("Use N labels in all; 0 hides every one.", DATA, metavar="N")] = None,
-    metric: Annotated[str | None, _option("Primary metric.", TRAINING)] = None,
-    balance: Annotated[Balance, _option("How uneven classes are treated.", TRAINING)] = Balance.none,
-    control: Annotated[list[str], _option("auto, none, or ids of controls; may be repeated.", TRAINING)] = ["auto"],  # noqa: B006
-    seeds: Annotated[int, _option("Repetitions.", TRAINING)] = 1,
-    seed: Annotated[int, _option("The first seed.", TRAINING)] = 0,
+    metric: Annotated[str | None, _option("Primary metric.", TRAINING, metavar="NAME")] = None,
+    balance: Annotated[
+        Balance, _option("Of uneven classes: none, weights, sampler or auto.", TRAINING, metavar="NAME")
+    ] = Balance.none,
+    control: Annotated[
+        list[str], _option("auto, none, or ids of controls; may be repeated.", TRAINING, metavar="ID")
+    ] = ["auto"],  # noqa: B006
+    seeds: Annotated[int, _option("How many repetitions.", TRAINING, metavar="N")] = 1,
+    seed: Annotated[int, _option("The first seed.", TRAINING, metavar="N")] = 0,
     curve: Annotated[str | None, _option("Learning curve over labels a class.", TRAINING, metavar="5,10,20")] = None,
-    epochs: Annotated[int | None, _option("Budget of a training stage, in epochs,", TRAINING)] = None,
-    steps: Annotated[int | None, _option("in optimiser steps,", TRAINING)] = None,
-    seconds: Annotated[float | None, _option("or in seconds: whichever ends first.", TRAINING)] = None,
-    batch_size: Annotated[int | None, _option("Rows of an optimiser step.", TRAINING)] = None,
-    device: Annotated[Device, _option("Where to compute.", TRAINING)] = Device.auto,
-    out: Annotated[Path | None, _option("Run folder; runs/TARGET-METHOD if not given.", OUTPUT)] = None,
-    resume: Annotated[bool, _option("Continue the run that was left in --out.", OUTPUT)] = False,
-    overwrite: Annotated[bool, _option("Replace the run in --out.", OUTPUT)] = False,
+    epochs: Annotated[int | None, _option("Budget of a training stage, in epochs,", TRAINING, metavar="N")] = None,
+    steps: Annotated[int | None, _option("in optimiser steps,", TRAINING, metavar="N")] = None,
+    seconds: Annotated[float | None, _option("or in seconds: whichever ends first.", TRAINING, metavar="T")] = None,
+    batch_size: Annotated[int | None, _option("Rows of an optimiser step.", TRAINING, metavar="N")] = None,
+    device: Annotated[Device, _option("auto, cpu or cuda.", TRAINING, metavar="NAME")] = Device.auto,
+    out: Annotated[Path | None, _option("Run folder; runs/TARGET-METHOD if not given.", OUTPUT, metavar="RUN")] = None,
+    resume: Annotated[
+        bool, _flag("Go on with a run that was stopped: that in --out, or the latest of its name.", OUTPUT, "--resume")
+    ] = False,
+    overwrite: Annotated[bool, _flag("Replace the run in --out.", OUTPUT, "--overwrite")] = False,
     config: Annotated[
-        Path | None, _option("YAML file with these names.", OUTPUT, callback=read_config, is_eager=True)
+        Path | None, _option("YAML file with these names.", OUTPUT, metavar="FILE", callback=read_config, is_eager=True)
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -117,13 +139,16 @@ def transfer(
         domain_column=domain_column, domain=target_domain, task=task.value if task else None,
     )  # fmt: skip
     known = load_source(source[0], architecture=architecture, image_size=image_size) if source else None
-    result = experiment.transfer(
-        known, domain, method=method, settings=settings_of(set_), task=task.value if task else None, metric=metric,
-        labels_per_class=labels_per_class, labels=labels, balance=balance.value, control=control, seeds=seeds,
-        seed=seed, epochs=epochs, steps=steps, seconds=seconds, batch_size=batch_size, device=device.value,
-        curve=curve_of(curve), out=out or free_folder(domain.name, method, resume), resume=resume,
-        overwrite=overwrite, progress=not quiet,
-    )  # fmt: skip
+    folder = out or run_folder(domain.name, method, resume)
+    try:
+        result = experiment.transfer(
+            known, domain, method=method, settings=settings_of(set_), task=task.value if task else None, metric=metric,
+            labels_per_class=labels_per_class, labels=labels, balance=balance.value, control=control, seeds=seeds,
+            seed=seed, epochs=epochs, steps=steps, seconds=seconds, batch_size=batch_size, device=device.value,
+            curve=curve_of(curve), out=folder, resume=resume, overwrite=overwrite, progress=not quiet,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        raise RunError(stopped(folder)) from None
     if rank_and_world()[0] > 0:
         return
     if json:
@@ -148,14 +173,22 @@ def curve_of(text: str | None) -> list[int]:
         raise RequestError(f"--curve is {text!r}; expected numbers of labels a class, such as 5,10,20.") from None
 
 
-def free_folder(name: str, method: str, resume: bool) -> Path:
-    """``runs/NAME-METHOD``, or with a number where that exists."""
-    if resume:
-        raise RequestError("--resume needs --out: the folder of the run to continue.")
+def run_folder(name: str, method: str, resume: bool) -> Path:
+    """``runs/NAME-METHOD``, or with a number where that exists; the latest of them to go on with it."""
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).name).strip("-.") or "target"
     first = Path("runs") / f"{safe}-{method}"
-    numbered = (first if i == 1 else first.with_name(f"{first.name}-{i}") for i in range(1, 10_000))
-    return next(path for path in numbered if not path.exists())
+    numbered = [first if i == 1 else first.with_name(f"{first.name}-{i}") for i in range(1, 10_000)]
+    free = next(i for i, path in enumerate(numbered) if not path.exists())
+    if resume and not free:
+        raise RequestError(f"--resume: there is no run {str(first)!r} to go on with; name its folder with --out.")
+    return numbered[free - 1 if resume else free]
+
+
+def stopped(folder: Path) -> str:
+    """What a person who pressed Ctrl-C should know."""
+    if not folder.exists():
+        return "Stopped before anything was kept."
+    return f"Stopped; what was finished is kept: repeat the command with --out {shlex.quote(str(folder))} --resume."
 
 
 def show(result: Transfer) -> None:
@@ -181,7 +214,9 @@ def show(result: Transfer) -> None:
     console.print(table)
     for line in verdict_lines(record):
         console.print(line, highlight=False)
-    console.print(f"selected by {record['selected_by']}", highlight=False, markup=False)
+    chose = record["selected_by"]
+    line = chose if chose.startswith("nothing") else f"selected by {chose}"
+    console.print(line, highlight=False, markup=False)
     console.print(f"{record['seconds']['total']:.0f} s; run folder {record['run']}", highlight=False, markup=False)
     console.print(f"report: sterna report {record['run']} --out report.html", highlight=False, markup=False)
 
@@ -189,6 +224,11 @@ def show(result: Transfer) -> None:
 def shown_metrics(record: Mapping[str, Any]) -> list[str]:
     """The metrics of a whole run; those of single classes are left to the report."""
     return [name for name in record["scores"] if "[" not in name]
+
+
+def chosen_by(words: str) -> str:
+    """Who chose the control of the headline."""
+    return words if words.startswith("the only") else f"control chosen by {words}"
 
 
 def verdict_lines(record: Mapping[str, Any]) -> list[str]:
@@ -199,5 +239,5 @@ def verdict_lines(record: Mapping[str, Any]) -> list[str]:
     colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain["verdict"]]
     return [
         f"gain over {gain['control']}: [bold {colour}]{gain['value']:+.3f} \\[{gain['low']:+.3f}, {gain['high']:+.3f}] "
-        f"{gain['metric']}: {gain['verdict']}[/]  (control chosen by {record['control_selected_by']})"
+        f"{gain['metric']}: {gain['verdict']}[/]  ({chosen_by(record['control_selected_by'])})"
     ]

@@ -172,8 +172,9 @@ class TablePreparation(Preparation):
         if missing:
             other = [name for name in table.kinds if name not in needed]
             raise RequestError(
-                f"The table has other columns than the one that was learnt from: it lacks {_list(missing)}"
-                f"{f' and has {_list(other)} instead' if other else ''}.{closest(missing[0], other)}"
+                f"The table lacks {_list(missing)}"
+                f"{f' and has {_list(other)} instead' if other else ', which was learnt from; add it, even if empty'}."
+                f"{closest(missing[0], other)}"
             )
 
 

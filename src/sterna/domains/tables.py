@@ -165,11 +165,28 @@ def load_table(
 
 
 def load_inputs(
-    path: Path, *, text: str | None = None, drop: Sequence[str] = (), columns: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    text: str | None = None,
+    without: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[TableInputs | TextInputs, list[str]]:
-    """The inputs of a table file that needs no label column, as for predictions, and notes on them."""
+    """The inputs of a table file that needs no label column, as for predictions, and notes on them.
+
+    Parameters
+    ----------
+    without
+        Columns that are not inputs, where the file has them; by default also the one label column that
+        `load_table` would have found.
+    """
     frame, notes = read_table(path)
-    made, more = table_inputs(frame, text=text, drop=drop, columns=columns, name=path.name)
+    taken = [name for name in frame.columns if name in without and name not in _named_texts(text, frame)]
+    frame = frame.drop(columns=taken)
+    named = [name for name in frame.columns if name.strip().lower() in labels_of.LABEL_NAMES]
+    if not without and len(named) == 1 and len(frame.columns) > 1:
+        frame = frame.drop(columns=named)
+    kinds = {name: kind for name, kind in (columns or {}).items() if name in frame.columns}
+    made, more = table_inputs(frame, text=text, columns=kinds or None, name=path.name)
     return made, notes + more
 
 

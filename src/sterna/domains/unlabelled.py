@@ -43,7 +43,11 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
         return Domain.from_arrays(path.read_text(encoding="utf-8-sig").splitlines(), name=path.name)
     from sterna.domains.tables import load_inputs as load_rows
 
-    inputs, notes = load_rows(path, text=reading.get("text") if kind == "text" else None)
+    label = reading.get("label")
+    without = [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
+    inputs, notes = load_rows(
+        path, text=reading.get("text") if kind == "text" else None, without=without, columns=reading.get("columns")
+    )
     if inputs.kind != kind:
         raise RequestError(f"{str(path)!r} holds {inputs.kind}, but the run learnt from {kind}.")
     return Domain(path.name, inputs, notes=tuple(notes))
@@ -59,7 +63,9 @@ def _images(paths: Sequence[Path]) -> Domain:
         elif path.suffix.lower() in ENDINGS:
             parts.append(ImageFiles(path.parent, [path.name]))
         else:
-            raise RequestError(f"{str(path)!r} is not an image; expected one of {', '.join(ENDINGS)}, a folder or a zip.")
+            raise RequestError(
+                f"{str(path)!r} is not an image; expected one of {', '.join(ENDINGS)}, a folder or a zip."
+            )
     return Domain(paths[0].name, parts[0] if len(parts) == 1 else JoinedImages(parts))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,11 +107,17 @@ class Transfer:
     def outputs(self, inputs: Any) -> Array:
         """What the head gives, ``(n, o)``."""
         domain = self.read_inputs([Path(inputs)]) if isinstance(inputs, (str, Path)) else as_domain(inputs)
-        if domain.kind != self.network.preparation.kind:
+        self._check_kind(domain)
+        with named(domain):
+            return Trainer().outputs(self.network, domain.inputs)
+
+    def _check_kind(self, domain: Domain) -> None:
+        kind = self.network.preparation.kind
+        if domain.kind != kind:
             raise RequestError(
-                f"{domain.name} holds {domain.kind}, but this run learnt from {self.network.preparation.kind}."
+                f"{domain.name} holds {_WORDS[domain.kind]}, but this run learnt from {_WORDS[kind]}; give "
+                f"{_WORDS[kind]}, or a run that learnt from {_WORDS[domain.kind]}."
             )
-        return Trainer().outputs(self.network, domain.inputs)
 
     def score(self, domain: Any) -> dict[str, Score]:
         """Every metric on a labelled Domain, with its interval.
@@ -121,18 +128,23 @@ class Transfer:
             If no row has a label, or a label is a class the run does not know.
         """
         asked = self.read(str(domain)) if isinstance(domain, (str, Path)) else as_domain(domain)
+        self._check_kind(asked)
         rows = np.flatnonzero(asked.labelled())
         if asked.labels is None or not len(rows):
             raise RequestError(f"{asked.name} has no labelled row, so nothing can be scored; use predict instead.")
         task, some = evaluation_task(self.task), asked.take(rows)
         assert some.labels is not None
-        targets = task.encode(some.labels)
+        with named(asked):
+            targets = task.encode(some.labels)
         return score(task, [in_user_units(self.task, self.outputs(some))], targets)
 
-    def read(self, spec: str, label: str | None = None) -> Domain:
-        """A labelled Domain, read as the run's own was."""
+    def read(self, spec: str, **options: Any) -> Domain:
+        """A labelled Domain, read as the run's own was but for these options of :func:`load_domain`."""
+        path, kind = Path(spec), self.network.preparation.kind
         reading = dict(self.record["target"]["reading"])
-        return load_domain(spec, **{**reading, **({"label": label} if label else {})})
+        if kind != "images" and (path.is_dir() or path.suffix.lower() == ".zip"):
+            raise RequestError(f"{spec} is a set of images, but this run learnt from {_WORDS[kind]}; give a file.")
+        return load_domain(spec, **{**reading, **{name: value for name, value in options.items() if value}})
 
     def read_inputs(self, paths: Sequence[Path]) -> Domain:
         """Inputs without labels, read as the run's own were."""
@@ -170,6 +182,19 @@ def load_transfer(folder: str | Path) -> Transfer:
         raise RequestError(f"There is no run folder {str(path)!r}.")
     run = RunFolder(path)
     return Transfer(run.read_json("manifest.json"), run)
+
+
+_WORDS = {"images": "images", "table": "a table", "text": "texts"}
+
+
+@contextmanager
+def named(domain: Domain) -> Iterator[None]:
+    """Begin what is wrong with the rows of a domain with its name."""
+    try:
+        yield
+    except RequestError as error:
+        sentence = str(error)
+        raise RequestError(f"{domain.name}: {sentence[:1].lower()}{sentence[1:]}") from error
 
 
 def as_domain(data: Any) -> Domain:

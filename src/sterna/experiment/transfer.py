@@ -32,7 +32,7 @@ from sterna.experiment.problem import (
 )
 from sterna.experiment.units import Means, fit_unit, summed_history
 from sterna.methods.controls.source_only import answers
-from sterna.methods.method import Method, check_needs, make_method, method_ids
+from sterna.methods.method import Method, Needs, check_needs, make_method, method_class, method_ids
 from sterna.sources import Source, load_source
 from sterna.store.environment import environment, peak_memory_bytes
 from sterna.store.predictions import prediction_table, write_pictures, write_table
@@ -206,11 +206,24 @@ def _plan(source: Source | None, domain: Domain, method: Method, request: Mappin
     task = infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation]))
     applied_balance(request["balance"], task, targets[splits[0].train])
     there, known = have(source, task, splits[0], answers(source, task)), list(method_ids())
+    if request["labels"] == 0 and Needs.TARGET_LABELS in method.needs:
+        raise RequestError(_without_labels(method, there, known))
     check_needs(method, there, known)
     controls = control_methods(request["control"], method, domain.kind, source, task, there)
     for control in controls:
         check_needs(control, there, known)
     return _Plan(task, make_exam(domain, task, splits[0]), splits, controls)
+
+
+def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:
+    fitting = [name for name in ids if not method_class(name).needs & ~there]
+    way = (
+        f"choose one that does without: {', '.join(fitting)}"
+        if fitting
+        else "no method fits a source that does not answer these classes already: name one that does (run:FOLDER, "
+        "say) with method source-only, or use labels"
+    )
+    return f"labels=0 hides every target label, but {method.id()} learns from them; {way}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +278,8 @@ def _fill(
         "task": fitted.task.state(),
         "source": {"spec": source.spec, "card": dict(source.card)} if source else None,
         "target": {
-            "name": domain.name, "kind": domain.kind, "rows": len(domain), "notes": list(domain.notes),
+            "name": domain.name, "kind": domain.kind, "rows": len(domain),
+            "notes": list(dict.fromkeys([*domain.notes, *fitted.splits[0].notes])),
             "classes": list(getattr(fitted.task, "classes", ())), "splits": split_counts(fitted.splits[0]),
             "given": list(fitted.splits[0].given), "reading": dict(domain.reading),
         },
@@ -312,7 +326,9 @@ def _keep(record: dict[str, Any], fitted: _Fitted, method: str, folder: RunFolde
     """Write the run folder; the manifest last, since it says that the run is done."""
     task, exam = evaluation_task(fitted.task), fitted.exam
     outputs = {name: [unit.outputs for unit in some] for name, some in fitted.units.items()}
-    table = prediction_table(task, exam.domain, exam.rows, record["seeds"], outputs.pop(method), outputs)
+    names = domain.inputs.names()
+    named = [names[row] for row in exam.rows]
+    table = prediction_table(task, exam.domain, exam.rows, named, record["seeds"], outputs.pop(method), outputs)
     write_table(table, folder.path / "predictions.parquet")
     frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, record["seeds"], strict=True)]
     write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")

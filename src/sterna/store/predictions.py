@@ -34,6 +34,7 @@ def prediction_table(
     task: Task,
     test: Domain,
     rows: Array,
+    names: Sequence[str],
     seeds: Sequence[int],
     outputs: Sequence[Array],
     controls: Mapping[str, Sequence[Array]],
@@ -46,10 +47,12 @@ def prediction_table(
         The test rows.
     rows
         Their numbers in the whole Domain, ``(n,)``.
+    names
+        What a person would call them there, ``(n,)``.
     outputs
         Of the method, ``(n, o)`` for each seed; `controls` likewise.
     """
-    names, frames = test.inputs.names(), []
+    frames = []
     for i, seed in enumerate(seeds):
         columns: dict[str, Any] = {"seed": seed, "row": rows, "name": names, "label": labels_of(task, test)}
         columns |= answer_columns(task, outputs[i])

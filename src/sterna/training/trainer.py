@@ -19,6 +19,7 @@ from sterna.domains.inputs import Inputs, Items, Preparation
 from sterna.errors import RequestError, RunError
 from sterna.networks.freezing import frozen_names
 from sterna.networks.network import Network
+from sterna.networks.preparation_text import TokenItems
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, move
 from sterna.training.cache import FeatureCache, Features
@@ -145,12 +146,14 @@ class Trainer:
         assert found is not None
         return found
 
-    def _sweep(self, preparation: Preparation, inputs: Inputs, what: str, module: Featured | nn.Module) -> Iterator[Batch]:
+    def _sweep(
+        self, preparation: Preparation, inputs: Inputs, what: str, module: Featured | nn.Module
+    ) -> Iterator[Batch]:
         """Every row once, prepared and on the device, with the module ready for inference."""
         was_training = module.training
         module.train(False)
         module.to(self.torch_device)
-        items = preparation.items(inputs)
+        items = self._prepared(preparation, inputs)
         rows = by_length(items)
         stream = Stream(
             preparation, items, rows=rows, batch_size=INFERENCE_BATCH, shuffle=False, workers=self._workers(inputs)
@@ -177,7 +180,7 @@ class Trainer:
         """Rows for training, in this trainer's order and share."""
         return Stream(
             preparation,
-            preparation.items(inputs),
+            self._prepared(preparation, inputs),
             targets,
             rows=rows,
             weights=weights,
@@ -189,6 +192,14 @@ class Trainer:
             rank=self.rank,
             world=self.world,
         )
+
+    def _prepared(self, preparation: Preparation, inputs: Inputs) -> Items:
+        """Prepared rows; what was cut off is said, once for each sentence."""
+        items = preparation.items(inputs)
+        note = items.note() if isinstance(items, TokenItems) else None
+        if note and note not in self.log.messages:
+            self.say(note)
+        return items
 
     def _workers(self, inputs: Inputs) -> int:
         """Processes that decode: worth their start only for many images."""
