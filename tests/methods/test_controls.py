@@ -19,7 +19,6 @@ from sterna.methods.controls.target_only import TargetOnly
 from sterna.tasks import Classification, Regression
 from sterna.training.linear import Choice, choose_penalty
 
-
 # -- scratch ----------------------------------------------------------------------------------------
 
 
@@ -52,7 +51,9 @@ def test_scratch_learns_without_a_source(digits, problem_of, trainer):
 @pytest.fixture
 def table(problem_of):
     random = np.random.default_rng(3)
-    frame = pd.DataFrame({"a": random.normal(size=240), "b": random.normal(size=240), "c": random.choice(list("xyz"), 240)})
+    frame = pd.DataFrame(
+        {"a": random.normal(size=240), "b": random.normal(size=240), "c": random.choice(list("xyz"), 240)}
+    )
     frame.loc[::7, "a"] = np.nan
     frame["empty"] = np.nan
     labels = np.where((frame["a"].fillna(0) > 0) ^ (frame["b"] > 0), "yes", "no")
@@ -150,13 +151,15 @@ def answering(source, task, seed=0):
 
 def test_source_only_answers_as_the_source_does_whatever_the_order_of_classes(source, digits, problem_of, trainer):
     domain = digits(100)
-    order = tuple(str(i) for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)) + ("ten",)
+    order = (*tuple(str(i) for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)), "ten")
     known = answering(source, Classification(order))
     problem, _ = problem_of(known, domain)
     network = SourceOnly().run(problem, trainer())
     found = trainer().outputs(network, problem.inputs)
     with torch.inference_mode():
-        x = source.preparation.collate([source.preparation.items(problem.inputs)[i] for i in range(len(problem.target))])
+        x = source.preparation.collate(
+            [source.preparation.items(problem.inputs)[i] for i in range(len(problem.target))]
+        )
         raw = known.head(source.body.eval()(x)).numpy()
     for column, name in enumerate(problem.task.classes):
         np.testing.assert_allclose(found[:, column], raw[:, order.index(name)], atol=1e-4)
@@ -182,7 +185,12 @@ def test_a_source_that_answers_a_number_answers_in_its_own_units(source, digits_
     wanted = images.mean(axis=(1, 2)).astype(float)
     known = answering(source, Regression("r2", mean=70.0, scale=12.0))
     result = transfer(
-        known, Domain.from_arrays(images, wanted), method="source-only", task="regression", labels=labels, control="none"
+        known,
+        Domain.from_arrays(images, wanted),
+        method="source-only",
+        task="regression",
+        labels=labels,
+        control="none",
     )
     table = pd.read_parquet(result.folder.path / "predictions.parquet")
     with torch.inference_mode():

@@ -34,14 +34,12 @@ def test_it_is_a_logistic_regression_on_timms_own_features(digits, problem_of, t
     standard = (features - mean) / scale
     by_hand = LogisticRegression(C=1 / (len(train) * 0.1), tol=1e-10, max_iter=10_000)
     by_hand.fit(standard[train], problem.targets[problem.train])
-    np.testing.assert_allclose(
-        problem.task.probabilities(outputs), by_hand.predict_proba(standard), atol=2e-3
-    )
+    np.testing.assert_allclose(problem.task.probabilities(outputs), by_hand.predict_proba(standard), atol=2e-3)
     assert (problem.task.answers(outputs) == np.array(problem.task.classes)[by_hand.predict(standard)]).mean() > 0.97
 
 
 def test_a_regression_is_ridge(source, digits_arrays, problem_of, trainer):
-    images, labels = (part[:150] for part in digits_arrays)
+    images, _labels = (part[:150] for part in digits_arrays)
     wanted = images.mean(axis=(1, 2)) + np.random.default_rng(0).normal(size=150)
     problem, splits = problem_of(source, Domain.from_arrays(images, wanted), task="regression")
     network = FeatureExtraction(blocks="last", penalty=0.05).run(problem, trainer())
@@ -108,12 +106,16 @@ def test_an_unknown_block_is_refused_with_close_matches(source, digits, problem_
         FeatureExtraction(blocks=("block9",)).run(problem, trainer())
 
 
-def test_the_first_set_within_one_standard_error_of_the_best_is_chosen(source, digits, problem_of, trainer, monkeypatch):
+def test_the_first_set_within_one_standard_error_of_the_best_is_chosen(
+    source, digits, problem_of, trainer, monkeypatch
+):
     losses = {1: 0.50, 2: 0.40, 3: 0.60}  # by number of blocks beside the last; only one is best
 
     def choose(x, targets, task, weights, seed):
         each = np.tile([0.0, 2.0], len(x))[: len(x)] * 1.0
-        return Choice(0.1, each + losses.get(x.shape[1] // 24, 0.7), float(each.mean() + losses.get(x.shape[1] // 24, 0.7)))
+        return Choice(
+            0.1, each + losses.get(x.shape[1] // 24, 0.7), float(each.mean() + losses.get(x.shape[1] // 24, 0.7))
+        )
 
     problem, _ = problem_of(source, digits(120))
     monkeypatch.setattr("sterna.methods.parameters.feature_extraction.choose_penalty", choose)
@@ -150,7 +152,8 @@ def test_validation_rows_and_their_labels_do_not_touch_the_head(source, digits, 
     other = problem.targets.copy()
     other[problem.validation] = (other[problem.validation] + 1) % 10
     heads = [
-        FeatureExtraction(blocks="last").run(p, trainer()).head.weight for p in (problem, replace(problem, targets=other))
+        FeatureExtraction(blocks="last").run(p, trainer()).head.weight
+        for p in (problem, replace(problem, targets=other))
     ]
     assert torch.equal(*heads)
 

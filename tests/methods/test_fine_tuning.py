@@ -45,11 +45,11 @@ def tuned(source, domain, problem_of, trainer, epochs=6, **settings):
 
 
 @pytest.mark.parametrize("augment", [True, False])
-def test_frozen_blocks_stay_bit_for_bit_with_their_statistics(
-    source, digits, problem_of, trainer, weights_of, augment
-):
+def test_frozen_blocks_stay_bit_for_bit_with_their_statistics(source, digits, problem_of, trainer, weights_of, augment):
     before = weights_of(source.body.module)
-    _, network = tuned(source, digits(150), problem_of, trainer, freeze_until="block1", augment=augment, epochs=3, linear_probe=False)
+    _, network = tuned(
+        source, digits(150), problem_of, trainer, freeze_until="block1", augment=augment, epochs=3, linear_probe=False
+    )
     after = network.body.module.state_dict()
     for name, value in before.items():
         if name.startswith(("block0", "block1")):
