@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from sterna.domains.inputs import Inputs
 from sterna.methods.method import Array, Problem
 from sterna.networks.freezing import freeze, thaw
 from sterna.networks.network import Network
@@ -100,6 +101,8 @@ def tune(
         Keep batch normalisation as it is: statistics of small batches of a few images are worse than the source's.
     """
     whole = network
+    if augment and mirrored(problem.inputs):  # with a linear head, the mean of features is the mean of answers
+        network.body.recipe["mirror"] = True
     for _, modules in network.depth_modules()[:frozen_blocks]:
         for module in modules:
             freeze(module)
@@ -145,6 +148,11 @@ def tune(
     if not few:
         trainer.log.choose("validation", len(problem.validation), "epoch", kept)
     return whole
+
+
+def mirrored(inputs: Inputs) -> bool:
+    """Whether rows are images that mean the same in a mirror: those that training mirrors, colour photographs."""
+    return inputs.kind == "images" and len(inputs) > 0 and inputs[0].mode == "RGB"
 
 
 def parameter_groups(modules: Sequence[nn.Module], rate: float, weight_decay: float) -> list[dict[str, Any]]:

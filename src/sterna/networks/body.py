@@ -112,8 +112,14 @@ class Body(nn.Module):
         Returns
         -------
         Tensor, shape (n, width)
-            The pooled outputs named in `outputs`, side by side.
+            The pooled outputs named in `outputs`, side by side; with ``recipe["mirror"]``, and not in training, the
+            mean of those of each image and of its mirror image.
         """
+        if self.recipe.get("mirror") and not self.training:
+            return (self._forward(inputs) + self._forward(inputs.flip(-1))) / 2
+        return self._forward(inputs)
+
+    def _forward(self, inputs: Any) -> Tensor:
         if self.outputs == (LAST,):
             return self._last(self._run(inputs), inputs)
         found = self.features(inputs, self.outputs)

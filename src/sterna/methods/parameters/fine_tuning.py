@@ -35,7 +35,7 @@ class FineTuning(Method):
 
     needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
 
-    learning_rate: float = Field(3e-4, gt=0, le=1, description="peak learning rate of the head and the deepest block")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate of the head and the deepest block")
     layer_decay: float = Field(
         0.8, gt=0, le=1, description="factor on the learning rate from each block to the one before"
     )
@@ -58,11 +58,12 @@ class FineTuning(Method):
         source = problem.source
         assert source is not None and source.body is not None
         frozen = self._frozen_blocks([block.name for block in source.body.blocks])
-        body = source.body.copied()
-        network = Network(source.prepared(problem.inputs), body, problem.task.head(body.width), task=problem.task)
         if self.linear_probe:
-            probe = FeatureExtraction(blocks="last").run(problem, trainer)
-            network.head.load_state_dict(probe.head.state_dict())
+            network = FeatureExtraction().run(problem, trainer)
+            network.body = network.body.copied()
+        else:
+            body = source.body.copied()
+            network = Network(source.prepared(problem.inputs), body, problem.task.head(body.width), task=problem.task)
         return tune(
             problem,
             trainer,
