@@ -146,11 +146,11 @@ class Rows(Preparation):
 
 
 @pytest.mark.parametrize("patience", [None, 2])
-@pytest.mark.parametrize("budget", [Budget(epochs=6), Budget(steps=15)])
+@pytest.mark.parametrize("budget", [Budget(epochs=4), Budget(steps=15)])
 def test_a_fit_cut_after_any_checkpoint_ends_the_same(tmp_path, monkeypatch, patience, budget):
     """Also between an epoch's last step and its validation, and when patience has just run out."""
     x = torch.randn(24, 4, generator=torch.Generator().manual_seed(1))
-    scores = {4: 0.1, 8: 0.9, 12: 0.5, 16: 0.4, 20: 0.95, 24: 0.2, 15: 0.3}  # by step; the best come at 8 and at 20
+    scores = {4: 0.8, 8: 0.5, 12: 0.4, 16: 0.95, 15: 0.9}  # by step; without patience the best comes last
 
     def fit(folder, resume, cut=None):
         objective, saves, save = Half(), [], checkpoint.save

@@ -21,7 +21,7 @@ def predictions(result):
 
 @pytest.mark.parametrize("method", ["feature-extraction", "fine-tuning", "scratch", "target-only"])
 def test_the_same_seed_gives_the_same_record(source, digits, method):
-    settings = {"blocks": "last"} if method == "feature-extraction" else {}
+    settings = {"feature-extraction": {"blocks": "last"}, "fine-tuning": {"linear_probe": False}}.get(method, {})
     results = [
         transfer(source, digits(150), method=method, settings=settings, epochs=1, seed=3, control="scratch")
         for _ in range(2)

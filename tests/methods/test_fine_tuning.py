@@ -72,7 +72,7 @@ def test_activations_at_the_cut_give_what_the_whole_network_gives(source, digits
 
 def test_batch_statistics_of_the_source_are_kept(source, digits, problem_of, trainer, weights_of):
     before = weights_of(source.body.module)
-    _, network = tuned(source, digits(100), problem_of, trainer, epochs=2)
+    _, network = tuned(source, digits(100), problem_of, trainer, epochs=2, linear_probe=False)
     for name, value in network.body.module.state_dict().items():
         if "running" in name or "num_batches" in name:
             assert torch.equal(value, before[name]), name
@@ -87,7 +87,15 @@ def test_rates_fall_with_the_distance_from_the_head_and_vectors_do_not_decay(
     source, digits, problem_of, trainer, watched
 ):
     _, network = tuned(
-        source, digits(100), problem_of, trainer, epochs=1, learning_rate=0.01, layer_decay=0.5, weight_decay=0.3
+        source,
+        digits(100),
+        problem_of,
+        trainer,
+        epochs=1,
+        learning_rate=0.01,
+        layer_decay=0.5,
+        weight_decay=0.3,
+        linear_probe=False,
     )
     names = [block.name for block in network.body.blocks]
     count = len(names) + 1
@@ -122,7 +130,7 @@ def test_blocks_thaw_from_the_deepest_up_over_the_first_third(source, digits, pr
 
 
 def test_without_gradual_all_train_from_the_start(source, digits, problem_of, trainer, watched):
-    tuned(source, digits(100), problem_of, trainer, epochs=2, gradual=False)
+    tuned(source, digits(100), problem_of, trainer, epochs=2, gradual=False, linear_probe=False)
     assert all("network.body.module.block0.0.weight" in trains for trains in watched["trains"])
 
 
@@ -141,7 +149,7 @@ def test_layer_rates_are_a_geometric_row(count, rate, decay):
 
 
 def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer, watched):
-    problem, _ = problem_of(source, digits(150))
+    problem, _ = problem_of(source, digits(60))
     probe = FeatureExtraction().run(problem, trainer())
     FineTuning().run(problem, trainer(epochs=1))
     assert torch.equal(watched["start"][0]["network.head.weight"], probe.head.weight)
@@ -151,8 +159,10 @@ def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer
 
 
 def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, digits, problem_of, trainer):
-    problem, network = tuned(source, digits(900), problem_of, trainer, epochs=8, learning_rate=0.01, augment=False)
-    probe = FeatureExtraction(blocks="last").run(problem, trainer())
+    problem, network = tuned(
+        source, digits(900), problem_of, trainer, epochs=6, learning_rate=0.01, augment=False, linear_probe=False
+    )
+    probe = FeatureExtraction(blocks="last", penalty=0.01).run(problem, trainer())
     rows = problem.validation
     right = [
         (trainer().outputs(n, problem.inputs, rows).argmax(1) == problem.targets[rows]).mean() for n in (probe, network)

@@ -39,7 +39,7 @@ def frame(rows=90):
 
 @pytest.mark.parametrize("method", ["feature-extraction", "fine-tuning", "scratch", "target-only"])
 def test_what_was_saved_predicts_bit_for_bit_the_same(source, digits, digits_arrays, tmp_path, method):
-    settings = {"blocks": "last"} if method == "feature-extraction" else {}
+    settings = {"feature-extraction": {"blocks": "last"}, "fine-tuning": {"linear_probe": False}}.get(method, {})
     result = transfer(
         source, digits(120), method=method, settings=settings, epochs=1, control="none", out=tmp_path / "a"
     )
