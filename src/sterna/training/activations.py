@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from sterna.domains.inputs import Inputs, Kind, Preparation, Rows
-from sterna.networks.body import Body
 from sterna.networks.network import Network
 from sterna.training.cache import HEADER, Features
 from sterna.training.trainer import Trainer
@@ -72,7 +71,9 @@ class _Lower(nn.Module):
         return self.key
 
 
-def from_the_cut(network: Network, inputs: Inputs, frozen_blocks: int, trainer: Trainer) -> tuple[Network, Inputs] | None:
+def from_the_cut(
+    network: Network, inputs: Inputs, frozen_blocks: int, trainer: Trainer
+) -> tuple[Network, Inputs] | None:
     """The part of a network behind its first blocks, and what they give for each row, computed once.
 
     Parameters
