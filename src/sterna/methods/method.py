@@ -98,10 +98,14 @@ class Problem:
         rows = np.sort(np.concatenate([self.train, self.validation]))
         return replace(self, train=rows, validation=rows[:0])
 
+    def row_weights(self) -> Array:
+        """The weight of each row, ``(n,)``; for learners that draw no batches, how often a row would be drawn."""
+        return self.weights if self.draw is None else self.draw * len(self.train)
+
     def train_weights(self) -> Array:
         """The weight of each row, zero outside the training rows, ``(n,)``."""
         mask = np.zeros(len(self.target))
-        mask[self.train] = self.weights[self.train]
+        mask[self.train] = self.row_weights()[self.train]
         return mask
 
 

@@ -82,7 +82,7 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     """The better of a linear model and, on tables, gradient boosting, by the cross-validated loss."""
     task, train = problem.task, problem.train
     rows = sample_of(train, problem.targets, task, problem.seed)
-    weights = problem.weights
+    weights = problem.row_weights()
     mean, scale = moments(in_memory(x), problem.train_weights())
     standard = ((x - mean) / scale).astype(np.float32)
     linear = choose_penalty(standard[rows], problem.targets[rows], task, weights[rows], problem.seed)
@@ -100,10 +100,10 @@ def _best_estimator(learners: list[BaseEstimator], x: Array, problem: Problem) -
     """The learner with the lowest cross-validated loss, fitted on all training rows."""
     task, train = problem.task, problem.train
     rows = sample_of(train, problem.targets, task, problem.seed)
-    targets, weights = problem.targets[rows], problem.weights[rows]
+    targets, weights = problem.targets[rows], problem.row_weights()[rows]
     losses = [_cross_validated_loss(each, x[rows], targets, weights, task, problem.seed) for each in learners]
     best = learners[int(np.argmin(losses))]
-    fit(best, x[train], problem.targets[train], problem.weights[train])
+    fit(best, x[train], problem.targets[train], problem.row_weights()[train])
     return EstimatorHead(best, task)
 
 

@@ -75,7 +75,7 @@ class FeatureExtraction(Method):
         if self.blocks != "auto" and self.penalty is not None:
             return names, self.penalty
         rows = sample_of(problem.train, problem.targets, problem.task, problem.seed)
-        targets, weights = problem.targets[rows], problem.weights[rows]
+        targets, weights = problem.targets[rows], problem.row_weights()[rows]
         table = dict(zip(names, np.split(features.array(rows), np.cumsum(features.widths)[:-1], axis=1), strict=True))
         sets = block_sets(inner_blocks(table)) if self.blocks == "auto" else [names]
         found: dict[tuple[str, ...], Choice] = {}
