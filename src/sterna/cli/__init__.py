@@ -56,4 +56,7 @@ def _fail(sentence: str, code: int) -> None:
         print(f"Error: {sentence}", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    # Ctrl-C inside an exec() of a library leaves a mark by which CPython ends with the signal whatever the exit code
+    # is; the next exec() takes it away.
+    exec("")
     sys.exit(code)

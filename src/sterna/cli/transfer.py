@@ -134,6 +134,11 @@ def transfer(
 
     if len(source) > 1:
         raise RequestError(f"{len(source)} sources were given; this version moves knowledge from one at a time.")
+    for name, value in (("--architecture", architecture), ("--image-size", image_size)):
+        if value is not None and not source:
+            raise RequestError(f"{name} is {value!r}, which is for a source, but none is given; add --source.")
+    if seed < 0:
+        raise RequestError(f"--seed is {seed}; expected 0 or more.")
     domain = load_domain(
         target, label=label, text=text, drop=drop, columns=columns_of(column), group=group, test=test, strict=strict,
         domain_column=domain_column, domain=target_domain, task=task.value if task else None,

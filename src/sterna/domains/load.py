@@ -94,6 +94,8 @@ def load_domain(
         label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task,
         max_unpacked_bytes,
     )  # fmt: skip
+    if not str(spec).strip():
+        raise RequestError("The path of the data is empty; name a folder, a zip, an .npz or a table.")
     main = _load(Path(spec).expanduser(), options)
     if test is not None:
         main = _with_test(main, _load(Path(test).expanduser(), options))
@@ -149,8 +151,12 @@ def _load(path: Path, options: _Options) -> Domain:
         )
     raise RequestError(
         f"{path} is of no kind that is known: a folder or .zip of images, .npz, or a table "
-        f"({', '.join(TABLES)}, also .gz) was expected.{closest(path.suffix, (*TABLES, '.zip', '.npz'))}"
+        f"({', '.join(TABLES)}, also .gz) was expected.{closest(path.suffix, _endings_like(path.suffix))}"
     )
+
+
+def _endings_like(suffix: str) -> list[str]:
+    return [known for known in (*TABLES, ".zip", ".npz") if abs(len(known) - len(suffix)) <= 1]
 
 
 def _near(path: Path) -> str:

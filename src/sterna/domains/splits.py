@@ -262,7 +262,7 @@ def _check_classes(domain: Domain, targets: np.ndarray, rows: Rows, *, least: in
         raise RequestError(
             f"Class {_class_name(domain, rows[first[i]])} of {domain.name} has {counts[i]} labelled "
             f"row{'s' if counts[i] > 1 else ''}, but {what} need{'s' if '=' in what else ''} at least {least} of each "
-            "class; add rows, " + ("lower it" if "=" in what else "or leave the class out") + "."
+            "class; add rows, or " + ("lower it" if "=" in what else "leave the class out") + "."
         )
 
 

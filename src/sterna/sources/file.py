@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest, require
 from sterna.sources.source import Source
-from sterna.sources.weights import Weights, first_line, read_weights
+from sterna.sources.weights import Weights, check_file, first_line, read_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,6 +75,7 @@ def load(path: str, spec: str, architecture: str | None, preparation: Preparatio
 
     file = Path(path).expanduser()
     if architecture is None:
+        check_file(file)
         raise RequestError(
             f"{spec!r} holds weights only, so say what they belong to: architecture='timm:<name>' (--architecture), "
             "such as 'timm:resnet50', or 'module:function' for a function that gives the nn.Module."

@@ -47,7 +47,7 @@ def _hide_bars() -> Any:
             transformers_logging.disable_progress_bar()
             switches.append(transformers_logging.enable_progress_bar)
     if "huggingface_hub" in sys.modules:
-        utils = require("huggingface_hub", "text").utils
+        utils = require("huggingface_hub.utils", "text")  # its names are lazy: the attribute need not be there
 
         # The variable, where set, has the last word, and the library warns when it is contradicted.
         if not utils.are_progress_bars_disabled() and "HF_HUB_DISABLE_PROGRESS_BARS" not in os.environ:

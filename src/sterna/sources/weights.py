@@ -16,6 +16,13 @@ Weights = dict[str, "Tensor"]
 _NESTED = ("state_dict", "model_state_dict", "model_state", "model", "weights", "net", "module", "params")
 
 
+def check_file(file: Path) -> None:
+    """Refuse a file that is not there; close matches are named."""
+    if not file.is_file():
+        near = closest(file.name, [p.name for p in file.parent.iterdir()]) if file.parent.is_dir() else ""
+        raise RequestError(f"There is no file {str(file)!r}.{near}")
+
+
 def read_weights(file: Path) -> Weights:
     """Read the tensors of a file by name; whatever else it holds is left.
 
@@ -24,9 +31,7 @@ def read_weights(file: Path) -> Weights:
     RequestError
         If the file is missing, damaged, of an unknown format, or would run code when unpickled (nothing of it is run).
     """
-    if not file.is_file():
-        near = closest(file.name, [p.name for p in file.parent.iterdir()]) if file.parent.is_dir() else ""
-        raise RequestError(f"There is no file {str(file)!r}.{near}")
+    check_file(file)
     if file.suffix == ".safetensors":
         return _read_safetensors(file)
     if file.suffix not in (".pt", ".pth", ".bin", ".ckpt"):

@@ -1,0 +1,95 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = ("transfer", "predict", "score", "report", "methods", "sources", "demo", "doctor")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_fits_eighty_columns(sterna, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    found = sterna(*command, "--help")
+    assert found.code == 0 and "Usage: sterna" in found.out
+    assert max(map(len, found.out.splitlines())) <= 80
+
+
+def test_no_argument_is_help(sterna):
+    found = sterna()
+    assert found.code == 0 and "transfer" in found.out
+
+
+@pytest.mark.parametrize("command", ["methods", "sources", "doctor"])
+def test_lists_are_json(sterna, command):
+    assert json.loads(sterna(command, "--json").out)
+
+
+def test_a_method_is_described_with_its_settings(sterna):
+    found = sterna("methods", "fine-tuning")
+    assert "learning_rate" in found.out and "References: " in found.out and "----" not in found.out
+
+
+def test_an_unknown_method_or_command_is_near_a_known_one(sterna):
+    for words, near in ((("methods", "fine-tunin"), "'fine-tuning'"), (("transfr",), "'transfer'")):
+        found = sterna(*words)
+        assert found.code == 2 and near in found.error and found.error.count("\n") == 1
+
+
+@pytest.mark.parametrize("file", ["t.csv", "unlabelled.csv", "order.csv", "t.parquet", "t.jsonl.gz"])
+def test_answers_do_not_depend_on_the_label_the_order_or_the_kind_of_file(sterna, runs, file):
+    expected = json.loads(sterna("predict", runs / "table", "t.csv", "--json").out)
+    found = json.loads(sterna("predict", runs / "table", file, "--json").out)
+    assert [row["answer"] for row in found] == [row["answer"] for row in expected]
+
+
+def test_answers_of_texts_and_pictures(sterna, runs, tmp_path):
+    texts = sterna("predict", runs / "text", "texts.csv")
+    assert texts.out.splitlines()[0] == "name,answer,p_n,p_p" and len(texts.out.splitlines()) == 41
+    pictures = sterna("predict", runs / "images", "照片", "照片/红/0.png", "--out", tmp_path / "答.json", "--json")
+    assert json.loads(pictures.out) == {"rows": 25, "out": str(tmp_path / "答.json")}
+    assert len(json.loads((tmp_path / "答.json").read_text())) == 25
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("predict", "{runs}/table", "lacking.csv"), "lacking.csv: the table lacks 'b'"),
+        (("predict", "{runs}/table", "nope.csv"), "There is no input 'nope.csv'"),
+        (("predict", "{runs}/table", "照片"), "is a folder"),
+        (("predict", "{runs}/images", "t.csv"), "is not an image"),
+        (("predict", "{runs}/table", "t.csv", "--out", "x.xlsx"), "ends in .csv or .json"),
+        (("predict", "{runs}/nope", "t.csv"), "There is no run folder"),
+        (("predict", "{runs}", "t.csv"), "not a finished Sterna run"),
+        (("score", "{runs}/table", "unlabelled.csv"), "has no such column"),
+        (("score", "{runs}/table", "lacking.csv"), "lacking.csv: the table lacks 'b'"),
+        (("score", "{runs}/table", "other-classes.csv"), "other-classes.csv: the label 'maybe' is none of the classes"),
+        (("score", "{runs}/table", "照片"), "is a set of images, but this run learnt from a table"),
+        (("score", "{runs}/images", "t.csv"), "but this run learnt from images"),
+        (("report", "{runs}/nope"), "There is no run folder"),
+        (("report", "t.csv"), "is a file, not a run folder"),
+    ],
+)
+def test_a_wrong_request_gets_one_sentence(sterna, runs, words, sentence):
+    found = sterna(*(word.format(runs=runs) for word in words))
+    assert found.code == 2, found.error
+    assert sentence in found.error and found.error.count("\n") == 1 and found.out == ""
+
+
+def test_a_run_is_scored_and_reported(sterna, runs, tmp_path):
+    found = json.loads(sterna("score", runs / "table", "t.csv", "--json").out)
+    assert found["rows"] == 80 and 0 <= found["scores"]["accuracy"]["value"] <= 1
+    page = json.loads(sterna("report", runs / "table", runs / "images", "--out", tmp_path / "报告.html", "--json").out)
+    assert (tmp_path / "报告.html").read_text(encoding="utf-8").startswith("<!")
+    assert page == {"report": str(tmp_path / "报告.html")}
+
+
+def test_a_reader_that_leaves_early_causes_no_noise(runs, files):
+    command = f"{sys.executable} -m sterna predict {runs}/table t.csv | head -1"
+    found = subprocess.run(["bash", "-c", command], cwd=files, capture_output=True, text=True)
+    assert found.stderr == "" and found.stdout.startswith("name,")
+
+
+def test_importing_and_help_cost_no_torch():
+    code = "import sterna, sterna.cli.app, sys; print([m for m in ('torch', 'pandas', 'sklearn') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
