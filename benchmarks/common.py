@@ -94,7 +94,11 @@ def peak_of(*command: str, **environment: str) -> tuple[float, float, str]:
     )
     started = time.perf_counter()
     done = subprocess.run(
-        (sys.executable, "-c", code, *command), text=True, capture_output=True, env={**os.environ, **environment}, cwd=ROOT
+        (sys.executable, "-c", code, *command),
+        text=True,
+        capture_output=True,
+        env={**os.environ, **environment},
+        cwd=ROOT,
     )
     if done.returncode:
         sys.exit(done.stderr)

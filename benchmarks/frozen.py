@@ -34,7 +34,11 @@ def main() -> None:
         tutorial.append(time.perf_counter() - started)
         ratios.append(tutorial[-1] / ours[-1])
     rows = [
-        {"command": "sterna transfer, feature-extraction", "median seconds": statistics.median(ours), "accuracy": accuracy},
+        {
+            "command": "sterna transfer, feature-extraction",
+            "median seconds": statistics.median(ours),
+            "accuracy": accuracy,
+        },
         {
             "command": "tutorial recipe, ten epochs",
             "median seconds": statistics.median(tutorial),

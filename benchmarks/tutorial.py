@@ -26,9 +26,7 @@ def main(archive: str) -> None:
         train = transforms.Compose(
             [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor(), normal]
         )
-        test = transforms.Compose(
-            [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normal]
-        )
+        test = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normal])
         sets = {"train": datasets.ImageFolder(root / "train", train), "val": datasets.ImageFolder(root / "val", test)}
         loaders = {
             part: DataLoader(rows, batch_size=16, shuffle=part == "train", num_workers=2) for part, rows in sets.items()

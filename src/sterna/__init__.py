@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sterna.errors import SternaError as SternaError
     from sterna.experiment import Transfer as Transfer
     from sterna.experiment import load_transfer as load_transfer
-    from sterna.experiment.transfer import transfer as transfer
+    from sterna.experiment import transfer as transfer
     from sterna.methods import list_methods as list_methods
     from sterna.sources import Source as Source
     from sterna.sources import list_sources as list_sources

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sterna.domains import Domain
-from sterna.experiment.problem import make_problem
 from sterna.domains.splits import make_splits
+from sterna.experiment.problem import make_problem
 from sterna.methods import tuning
 from sterna.networks import Network
 from sterna.networks.small import small_body

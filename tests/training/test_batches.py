@@ -88,4 +88,4 @@ def test_parts_of_a_batch_put_together_are_the_batch():
     parts = batch.parts(3)
     assert [len(p) for p in parts] == [4, 3, 3]
     assert torch.equal(torch.cat([p.inputs["a"] for p in parts]), batch.inputs["a"])
-    assert sum((p.inputs["b"] for p in parts), []) == batch.inputs["b"]
+    assert [b for p in parts for b in p.inputs["b"]] == batch.inputs["b"]

@@ -7,7 +7,9 @@ from sterna.training.cache import FeatureCache
 
 
 def filled(cache, rows=50, width=3, blocks=("a", "b"), calls=None, key="w"):
-    table = {name: np.arange(rows * width, dtype=np.float32).reshape(rows, width) + 100 * i for i, name in enumerate(blocks)}
+    table = {
+        name: np.arange(rows * width, dtype=np.float32).reshape(rows, width) + 100 * i for i, name in enumerate(blocks)
+    }
 
     def compute(missing, write):
         if calls is not None:

@@ -109,7 +109,9 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numb
     assert same(first, second)
 
 
-@pytest.mark.parametrize(("budget", "steps"), [(Budget(epochs=2), 16), (Budget(steps=11), 11), (Budget(epochs=1, steps=50), 8)])
+@pytest.mark.parametrize(
+    ("budget", "steps"), [(Budget(epochs=2), 16), (Budget(steps=11), 11), (Budget(epochs=1, steps=50), 8)]
+)
 def test_the_budget_that_ends_first_ends_it(tmp_path, budget, steps):
     ours, coach = Fit(), trainer(tmp_path, budget=budget)
     coach.fit(ours, stream(), groups(ours), stage="fit", epochs=10)
@@ -189,7 +191,9 @@ def test_a_loss_that_is_not_finite_stops_with_advice_and_keeps_good_weights(tmp_
 
     ours = Breaks()
     with pytest.raises(RunError, match=r"loss of fit is nan at step 12: try a smaller learning rate.*fit\.pt"):
-        trainer(tmp_path, folder=tmp_path, checkpoint_seconds=0).fit(ours, stream(), groups(ours), stage="fit", epochs=5)
+        trainer(tmp_path, folder=tmp_path, checkpoint_seconds=0).fit(
+            ours, stream(), groups(ours), stage="fit", epochs=5
+        )
     kept = torch.load(tmp_path / "fit.pt", weights_only=True)
     assert kept["state"]["step"] == 11
     assert all(torch.isfinite(v).all() for v in kept["objective"].values())
