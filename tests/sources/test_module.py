@@ -156,7 +156,7 @@ def test_texts_and_images_are_not_mixed():
         ("minilm", "Did you mean 'packaged/minilm-l6'"),
         ("tim/resnet50", "give one of timm/<name>"),
         ("run:no/such", "no run folder 'no/such'"),
-        ("file:no/such.pt", "holds weights only"),
+        ("file:no/such.pt", "There is no file"),
     ],
 )
 def test_what_is_not_understood_names_what_is_near(spec, match):
