@@ -24,7 +24,7 @@ STEPS = 150  # small data sets get as many epochs as it takes to make about so m
 
 
 def default_epochs(rows: int, batch_size: int = BATCH) -> int:
-    """Epochs that suit this many rows: 10 for many, up to 30 for few."""
+    """Epochs that suit this many rows: 8 for many, up to 30 for few."""
     return int(np.clip(math.ceil(STEPS / math.ceil(rows / batch_size)), 8, 30))
 
 

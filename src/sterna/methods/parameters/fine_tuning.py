@@ -19,8 +19,10 @@ class FineTuning(Method):
 
     What moves: every weight of the source's body, as a starting point. A linear probe first fits the head on the
     fixed body, so that the first steps do not spoil good features; then the blocks are thawed from the deepest up,
-    each with a learning rate of ``learning_rate * layer_decay ** (distance from the head)``. Validation chooses
-    the epoch; the mean of the weights over the last third of the epochs is kept where it is no worse.
+    each with a learning rate of ``learning_rate * layer_decay ** (distance from the head)``. With 100 validation rows
+    or more they choose the epoch, and the mean of the weights over the last third of the epochs is kept where it is
+    no worse; with fewer, that mean is kept and all labels train. Batch normalisation keeps the source's statistics.
+    Colour photographs are answered as the mean of the image and its mirror image.
 
     When to use it: some hundreds of labels or more, or a target unlike the source. When it hurts: a handful of
     labels, where ``feature-extraction`` is steadier and much faster.
@@ -41,7 +43,7 @@ class FineTuning(Method):
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled weight decay (AdamW)")
     epochs: int | None = Field(
-        None, ge=1, description="passes over the training rows; 10 to 30 by their number if none"
+        None, ge=1, description="passes over the training rows; 8 to 30 by their number if none"
     )
     freeze_until: str | None = Field(None, description="this block and all before it never train")
     gradual: bool = Field(True, description="thaw the blocks from the deepest up over the first third of the epochs")
