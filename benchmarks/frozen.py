@@ -12,11 +12,11 @@ from pathlib import Path
 
 from benchmarks.common import ROOT, data, write
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def main() -> None:
-    """Three rounds of both, each with an empty feature cache."""
+    """Two rounds of both, each with an empty feature cache."""
     archive = str(data("images_hymenoptera.zip"))
     sterna = str(Path(sys.executable).with_name("sterna"))
     ours, tutorial, ratios = [], [], []
