@@ -73,9 +73,7 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     return (tokens * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
 
 
-def last(
-    result: Any, mask: Tensor | None, how: str, channels_at_end: bool = False, one_d: bool = False
-) -> Tensor:
+def last(result: Any, mask: Tensor | None, how: str, channels_at_end: bool = False, one_d: bool = False) -> Tensor:
     """A module's own features ``(n, c)``.
 
     Parameters
