@@ -34,6 +34,9 @@ Score = tuple[float, ...]
 """A validation score, better when larger; later numbers break ties."""
 
 INFERENCE_BATCH = 64
+INFERENCE_PIXELS = (
+    400_000  # of a batch on a CPU: activations that fit its cache make a convolutional body twice as fast
+)
 
 
 class Featured(Protocol):
@@ -156,7 +159,12 @@ class Trainer:
         items = self._prepared(preparation, inputs)
         rows = by_length(items)
         stream = Stream(
-            preparation, items, rows=rows, batch_size=INFERENCE_BATCH, shuffle=False, workers=self._workers(inputs)
+            preparation,
+            items,
+            rows=rows,
+            batch_size=inference_batch(preparation, self.torch_device),
+            shuffle=False,
+            workers=self._workers(inputs),
         )
         self.progress.start(what, len(inputs))
         with torch.inference_mode(), self._autocast():
@@ -480,6 +488,14 @@ def pick_device(name: str) -> torch.device:
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def inference_batch(preparation: Preparation, device: torch.device) -> int:
+    """Rows to run at once where nothing is learnt."""
+    size = getattr(preparation, "size", None)
+    if preparation.kind != "images" or size is None or device.type != "cpu":
+        return INFERENCE_BATCH
+    return int(np.clip(INFERENCE_PIXELS // size**2, 4, INFERENCE_BATCH))
 
 
 def by_length(items: Items) -> Array:
