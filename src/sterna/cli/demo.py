@@ -25,9 +25,9 @@ class Demo(StrEnum):
 
 PLANS: dict[Demo, dict[str, Any]] = {
     Demo.pneumonia: {
-        "title": "ImageNet photographs → chest X-rays, 50 labels a class",
+        "title": "ImageNet photographs → chest X-rays, 20 labels a class",
         "source": "packaged/efficientnet-lite0",
-        "labels_per_class": 50,
+        "labels_per_class": 20,
         "metric": "balanced_accuracy",
         "methods": ("feature-extraction", "fine-tuning"),
         "controls": {"feature-extraction": "target-only"},  # scratch costs as much as fine-tuning: once is enough
@@ -108,23 +108,20 @@ def _show(records: list[Any]) -> None:
     from rich.table import Table
 
     metric = records[0]["task"]["metric"]
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column, justify in (
-        ("method", "left"),
-        (f"{metric} on the test split", "right"),
-        ("gain", "right"),
-        ("", "left"),
-    ):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for control, found in records[0]["controls"].items():
-        table.add_row(f"{control} (control)", _score(found[metric]), "", "")
+    table = Table(box=None, padding=(0, 2, 0, 0), caption=f"{metric} on the test split, 95 % intervals")
+    for column in ("method", "score", "gain", "over", ""):
+        table.add_column(column, no_wrap=True)
+    controls = {name: scores for record in records for name, scores in record["controls"].items()}
+    for control, found in controls.items():
+        table.add_row(f"{control} (control)", _score(found[metric]))
     for record in records:
         gain = record["gain"]
         colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain["verdict"]]
         table.add_row(
             f"[bold]{record['method']}[/]",
             _score(record["scores"][metric]),
-            f"{gain['value']:+.3f} \\[{gain['low']:+.3f}, {gain['high']:+.3f}] over {gain['control']}",
+            f"{gain['value']:+.3f} \\[{gain['low']:+.3f}, {gain['high']:+.3f}]",
+            gain["control"],
             f"[{colour}]{gain['verdict']}[/]",
         )
     Console().print(table)
