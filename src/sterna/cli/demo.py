@@ -109,11 +109,17 @@ def _show(records: list[Any]) -> None:
 
     metric = records[0]["task"]["metric"]
     table = Table(box=None, padding=(0, 2, 0, 0), caption=f"{metric} on the test split, 95 % intervals")
-    for column in ("method", "score", "gain", "over", ""):
+    over = {record["gain"]["control"] for record in records}
+    for column in (
+        "method",
+        "score",
+        f"gain over {over.pop()}" if len(over) == 1 else "gain over the best control",
+        "",
+    ):
         table.add_column(column, no_wrap=True)
     controls = {name: scores for record in records for name, scores in record["controls"].items()}
     for control, found in controls.items():
-        table.add_row(f"{control} (control)", _score(found[metric]))
+        table.add_row(control, _score(found[metric]), "", "control")
     for record in records:
         gain = record["gain"]
         colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain["verdict"]]
@@ -121,7 +127,6 @@ def _show(records: list[Any]) -> None:
             f"[bold]{record['method']}[/]",
             _score(record["scores"][metric]),
             f"{gain['value']:+.3f} \\[{gain['low']:+.3f}, {gain['high']:+.3f}]",
-            gain["control"],
             f"[{colour}]{gain['verdict']}[/]",
         )
     Console().print(table)
