@@ -30,7 +30,7 @@ IN_MEMORY = 16_000_000
 SMALL = 2_000_000
 """Numbers of a feature table below which one thread is faster than several."""
 
-SAMPLE = 4000
+SAMPLE = 1500
 """Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
 
 
