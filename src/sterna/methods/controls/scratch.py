@@ -24,9 +24,7 @@ class Scratch(Method):
 
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled weight decay (AdamW)")
-    epochs: int | None = Field(
-        None, ge=1, description="passes over the training rows; 8 to 30 by their number if none"
-    )
+    epochs: int | None = Field(None, ge=1, description="passes over the training rows; 8 to 30 by their number if none")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
     augment: bool = Field(True, description="change images at random while training")
 

@@ -42,9 +42,7 @@ class FineTuning(Method):
         0.8, gt=0, le=1, description="factor on the learning rate from each block to the one before"
     )
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled weight decay (AdamW)")
-    epochs: int | None = Field(
-        None, ge=1, description="passes over the training rows; 8 to 30 by their number if none"
-    )
+    epochs: int | None = Field(None, ge=1, description="passes over the training rows; 8 to 30 by their number if none")
     freeze_until: str | None = Field(None, description="this block and all before it never train")
     gradual: bool = Field(True, description="thaw the blocks from the deepest up over the first third of the epochs")
     linear_probe: bool = Field(True, description="fit the head on the fixed body first")
