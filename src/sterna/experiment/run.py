@@ -11,33 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from sterna import __version__
 from sterna.domains import Domain, load_domain
-from sterna.domains.splits import Splits, make_splits
+from sterna.domains.splits import Splits
 from sterna.errors import RequestError
-from sterna.experiment.controls import control_methods
 from sterna.experiment.evidence import evidence
 from sterna.experiment.outcome import Transfer
-from sterna.experiment.problem import (
-    Exam,
-    applied_balance,
-    evaluation_task,
-    have,
-    make_exam,
-    make_problem,
-    split_counts,
-)
+from sterna.experiment.plan import Plan, check_counts, make_plan
+from sterna.experiment.problem import Exam, evaluation_task, make_problem, split_counts
 from sterna.experiment.units import Means, fit_unit, summed_history
-from sterna.methods.controls.source_only import answers
-from sterna.methods.method import Method, Needs, check_needs, make_method, method_class, method_ids
+from sterna.methods.method import Method, make_method
 from sterna.sources import Source, load_source
 from sterna.store.environment import environment, peak_memory_bytes
 from sterna.store.predictions import prediction_table, write_pictures, write_table
 from sterna.store.run import RunFolder, Unit
-from sterna.tasks import infer_task
 from sterna.tasks.task import Task
 from sterna.training.cache import FeatureCache
 from sterna.training.distributed import join, leave, rank_and_world, wait
@@ -139,11 +128,11 @@ def transfer(
         "control": [control] if isinstance(control, str) else list(control), "seeds": seeds, "seed": seed,
         "epochs": epochs, "steps": steps, "seconds": seconds, "batch_size": batch_size, "curve": list(curve),
     }  # fmt: skip
-    _check_counts(request)
+    check_counts(request)
     if resume and out is None:
         raise RequestError("resume needs out: the folder of the run to continue.")
     amounts: Sequence[int | None] = list(curve) or [labels_per_class]
-    plans = [_plan(known, domain, chosen, {**request, "labels_per_class": k}) for k in amounts]
+    plans = [make_plan(known, domain, chosen, {**request, "labels_per_class": k}) for k in amounts]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if out is None else None
     folder = Path(out) if out is not None else Path(temporary.name) / "run"  # type: ignore[union-attr]
     with Progress(quiet=not progress or rank_and_world()[0] > 0) as bar:
@@ -155,75 +144,12 @@ def transfer(
     return Transfer(record, RunFolder(folder), temporary)
 
 
-def _check_counts(request: Mapping[str, Any]) -> None:
-    for name in ("seeds", "epochs", "steps", "seconds", "batch_size", "labels_per_class"):
-        if request[name] is not None and not request[name] > 0:
-            raise RequestError(f"{name} is {request[name]}; expected a number above zero.")
-    if request["labels"] is not None and request["labels"] < 0:
-        raise RequestError(f"labels is {request['labels']}; expected 0 (hide all) or more.")
-    if request["labels"] is not None and request["labels_per_class"] is not None:
-        raise RequestError("labels and labels_per_class both limit the labels; give one of them.")
-    if request["curve"] and (request["labels"], request["labels_per_class"]) != (None, None):
-        raise RequestError("curve sets the labels a class of each run; leave out labels and labels_per_class.")
-    if any(k < 1 for k in request["curve"]):
-        raise RequestError(f"curve is {request['curve']}; expected numbers of labels a class, 1 or more.")
-    if len(set(request["curve"])) < len(request["curve"]):
-        raise RequestError(f"curve is {request['curve']}; name each number of labels once.")
-
-
 def labels_fingerprint(domain: Domain) -> str:
     """A hash of labels, groups and given splits, in order."""
     digest = hashlib.blake2b(digest_size=16)
     for values in (domain.labels, domain.groups, *domain.splits.values()):
         digest.update(repr(None if values is None else values.tolist()).encode())
     return digest.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """What a request comes to; made before anything is written, so that a wrong one leaves nothing behind.
-
-    Attributes
-    ----------
-    splits
-        Of each seed.
-    """
-
-    task: Task
-    exam: Exam
-    splits: list[Splits]
-    controls: list[Method]
-
-
-def _plan(source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any]) -> _Plan:
-    asked = request["task"], request["metric"]
-    task = infer_task(domain, *asked)
-    targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
-    draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
-    seeds = range(request["seed"], request["seed"] + request["seeds"])
-    splits = [make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws) for seed in seeds]
-    # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
-    task = infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation]))
-    applied_balance(request["balance"], task, targets[splits[0].train])
-    there, known = have(source, task, splits[0], answers(source, task)), list(method_ids())
-    if request["labels"] == 0 and Needs.TARGET_LABELS in method.needs:
-        raise RequestError(_without_labels(method, there, known))
-    check_needs(method, there, known)
-    controls = control_methods(request["control"], method, domain.kind, source, task, there)
-    for control in controls:
-        check_needs(control, there, known)
-    return _Plan(task, make_exam(domain, task, splits[0]), splits, controls)
-
-
-def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:
-    fitting = [name for name in ids if not method_class(name).needs & ~there]
-    way = (
-        f"choose one that does without: {', '.join(fitting)}"
-        if fitting
-        else "no method fits a source that does not answer these classes already: name one that does (run:FOLDER, "
-        "say) with method source-only, or use labels"
-    )
-    return f"labels=0 hides every target label, but {method.id()} learns from them; {way}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +164,7 @@ class _Fitted:
 
 
 def _run(
-    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], plans: Sequence[_Plan],
+    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], plans: Sequence[Plan],
     path: Path, means: Means, overwrite: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Open the run folder, fit all and score; a request that proves wrong on the way leaves what was there before."""
@@ -257,7 +183,7 @@ def _run(
 
 
 def _fill(
-    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], plans: Sequence[_Plan],
+    source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], plans: Sequence[Plan],
     folder: RunFolder, means: Means,
 ) -> dict[str, Any]:  # fmt: skip
     started, path = time.monotonic(), folder.path
@@ -308,7 +234,7 @@ def curve_point(labels: int, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fit_all(
-    plan: _Plan, source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder,
+    plan: Plan, source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder,
     means: Means,
 ) -> _Fitted:  # fmt: skip
     units: dict[str, list[Unit]] = {}

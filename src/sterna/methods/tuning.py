@@ -15,8 +15,9 @@ from sterna.methods.method import Array, Problem
 from sterna.networks.freezing import freeze, thaw
 from sterna.networks.network import Network
 from sterna.training.activations import from_the_cut
+from sterna.training.fit import Score
 from sterna.training.objective import Supervised
-from sterna.training.trainer import Score, Trainer
+from sterna.training.trainer import Trainer
 
 BATCH = 16
 FEW = 100
