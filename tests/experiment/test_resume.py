@@ -23,13 +23,14 @@ from sterna.training.trainer import Trainer
 RUN = """
 import sys, time
 from pathlib import Path
-from sterna.training.trainer import Trainer, _Fit
+from sterna.training.fit import Fit
+from sterna.training.trainer import Trainer
 if {pause}:
-    step = _Fit._step
+    step = Fit._step
     def slow(self, module, batch):
         step(self, module, batch)
         time.sleep({pause})
-    _Fit._step = slow
+    Fit._step = slow
 init = Trainer.__init__
 def eager(self, *args, **more):
     init(self, *args, **{{**more, "checkpoint_seconds": 0.0}})
