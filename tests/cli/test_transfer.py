@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -168,12 +169,19 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(files, tmp_path):
     run = tmp_path / "run 1"
     command = [sys.executable, "-m", "sterna", "transfer", "t.csv", "--method", "scratch", "--control", "none", "--out",
                str(run), "--epochs", "100000"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=files, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (run / "request.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    # Tests that a shell started in the background inherit a SIGINT that is ignored.
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        command, cwd=files, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (run / "request.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 1 and out == "", error
     assert error.startswith("Error: Stopped") and "--resume" in error and error.count("\n") == 1
     assert (run / "request.json").exists()

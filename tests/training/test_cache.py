@@ -26,7 +26,7 @@ def test_rows_come_back_in_place_whatever_the_order_of_writing(tmp_path):
     np.testing.assert_array_equal(found.array(), np.concatenate([table["a"], table["b"]], axis=1))
     rows = np.array([40, 3, 3, 17])
     np.testing.assert_array_equal(found.array(rows)[:, :3], table["a"][rows])
-    parts = list(found.chunks(20))
+    parts = list(found.chunks(20 * found.width))
     assert [start for start, _ in parts] == [0, 20, 40]
     np.testing.assert_array_equal(np.concatenate([p for _, p in parts]), found.array())
 

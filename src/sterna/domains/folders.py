@@ -7,14 +7,13 @@ import stat
 import warnings
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from sterna.domains.domain import Domain
-from sterna.domains.images import THREADS, ImageFiles
+from sterna.domains.images import ImageFiles, in_threads
 from sterna.domains.pixels import reason
 from sterna.errors import RequestError, closest, require
 
@@ -223,19 +222,15 @@ def _without_corrupt(inputs: ImageFiles, strict: bool) -> tuple[list[int], list[
     full = len(inputs) <= FULL_CHECK_FILES and sum(_sizes(inputs)) <= FULL_CHECK_BYTES
     names = inputs.names()
     bad: dict[int, str] = {}
-    with ThreadPoolExecutor(THREADS) as pool:
-        for row, problem in enumerate(
-            pool.map(lambda row: _problem(inputs, row, full), range(len(inputs)), chunksize=64)
-        ):
-            if problem is None:
-                continue
-            if strict:
-                pool.shutdown(cancel_futures=True)
-                raise RequestError(
-                    f"{names[row]} in {inputs.root} cannot be read as an image ({problem}); replace or remove it, or "
-                    "leave strict out to skip such files."
-                )
-            bad[row] = problem
+    for row, problem in enumerate(in_threads(lambda row: _problem(inputs, row, full), len(inputs))):
+        if problem is None:
+            continue
+        if strict:
+            raise RequestError(
+                f"{names[row]} in {inputs.root} cannot be read as an image ({problem}); replace or remove it, or "
+                "leave strict out to skip such files."
+            )
+        bad[row] = problem
     if not bad:
         return list(range(len(inputs))), []
     shown = _some([f"{names[row]} ({problem})" for row, problem in bad.items()])

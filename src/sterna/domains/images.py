@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,17 @@ LARGEST_FILE = 2**30
 """Bytes one image file may have; a larger one is a mistake or an attack."""
 
 THREADS = min(8, (os.cpu_count() or 1) + 2)
+AT_ONCE = 1024
+"""Files that wait for a thread: of a hundred thousand, the waiting alone would take hundreds of megabytes."""
+
+T = TypeVar("T")
+
+
+def in_threads(function: Callable[[int], T], count: int) -> Iterator[T]:
+    """``function(row)`` of the rows from 0 to `count` in order, some at a time in threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, count, AT_ONCE):
+            yield from pool.map(function, range(start, min(start + AT_ONCE, count)))
 
 
 class ImageFiles(Inputs):
@@ -88,8 +99,7 @@ class ImageFiles(Inputs):
                 infos = [self._open().getinfo(name) for name in self._files]
                 self._keys = [f"{info.CRC:08x}-{info.file_size}" for info in infos]
             else:
-                with ThreadPoolExecutor(THREADS) as pool:
-                    self._keys = list(pool.map(lambda row: digest(self.read(row)), range(len(self)), chunksize=64))
+                self._keys = list(in_threads(lambda row: digest(self.read(row)), len(self)))
         return self._keys
 
     def fingerprint(self) -> str:

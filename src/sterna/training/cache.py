@@ -16,6 +16,9 @@ import numpy as np
 from sterna.files import atomic
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
+CHUNK = 1_000_000
+"""Numbers that are read at once (4 MB): what is computed on them stays small, too."""
+
 HEADER = 4096  # bytes before the first row: a JSON object, padded with spaces
 
 
@@ -51,8 +54,9 @@ class Features:
     def __len__(self) -> int:
         return self.rows
 
-    def chunks(self, size: int = 8192) -> Iterator[tuple[int, Array]]:
-        """Row ranges in order: the number of the first row, and an array ``(<= size, width)``."""
+    def chunks(self, numbers: int = CHUNK) -> Iterator[tuple[int, Array]]:
+        """Row ranges in order: the number of the first row, and an array ``(b, width)`` of about so many numbers."""
+        size = max(1, numbers // max(1, self.width))
         handles = [path.open("rb", buffering=0) for path in self.files]
         try:
             for start in range(0, self.rows, size):
