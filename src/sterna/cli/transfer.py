@@ -63,6 +63,12 @@ def transfer(
             metavar="SPEC",
         ),
     ] = [],  # noqa: B006
+    source_data: Annotated[
+        str | None, _option("Labelled data of the source; read as TARGET is.", DATA, metavar="SPEC")
+    ] = None,
+    source_label: Annotated[
+        str | None, _option("Target column of --source-data; that of --label if not given.", DATA, metavar="NAME")
+    ] = None,
     architecture: Annotated[
         str | None, _option("Of a file: source: timm:NAME or module:function.", DATA, metavar="SPEC")
     ] = None,
@@ -90,6 +96,10 @@ def transfer(
     ] = None,
     test: Annotated[str | None, _option("A separate test set.", DATA, metavar="SPEC")] = None,
     domain_column: Annotated[str | None, _option("Column that names domains.", DATA, metavar="NAME")] = None,
+    source_domain: Annotated[
+        str | None,
+        _option("Rows of this domain are source data: of --source-data, or of TARGET.", DATA, metavar="VALUE"),
+    ] = None,
     target_domain: Annotated[str | None, _option("Rows of this domain are the target.", DATA, metavar="VALUE")] = None,
     strict: Annotated[bool, _flag("One unreadable image is an error.", DATA, "--strict")] = False,
     labels_per_class: Annotated[
@@ -129,7 +139,7 @@ def transfer(
     """
     from sterna import experiment
     from sterna.domains import load_domain
-    from sterna.sources import load_source
+    from sterna.sources import Source, load_source
     from sterna.training.distributed import rank_and_world
 
     if len(source) > 1:
@@ -137,6 +147,12 @@ def transfer(
     for name, value in (("--architecture", architecture), ("--image-size", image_size)):
         if value is not None and not source:
             raise RequestError(f"{name} is {value!r}, which is for a source, but none is given; add --source.")
+    if source_domain is not None and source_domain == target_domain and source_data is None:
+        raise RequestError(f"--source-domain and --target-domain are both {source_domain!r}; name two different ones.")
+    if source_domain is not None and target_domain is None and source_data is None:
+        raise RequestError(
+            "--source-domain takes rows of TARGET, so --target-domain must say which rows are the target."
+        )
     if seed < 0:
         raise RequestError(f"--seed is {seed}; expected 0 or more.")
     domain = load_domain(
@@ -144,6 +160,17 @@ def transfer(
         domain_column=domain_column, domain=target_domain, task=task.value if task else None,
     )  # fmt: skip
     known = load_source(source[0], architecture=architecture, image_size=image_size) if source else None
+    if source_data or source_domain:
+        data = load_domain(
+            source_data or target, label=source_label or label, text=text, drop=drop, columns=columns_of(column),
+            strict=strict, domain_column=domain_column if source_domain else None, domain=source_domain,
+            task=task.value if task else None,
+        )  # fmt: skip
+        known = (
+            known.with_data(data) if known else Source(spec=data_spec(source_data or target, source_domain), data=data)
+        )
+    elif source_label is not None:
+        raise RequestError(f"--source-label is {source_label!r}, which is for --source-data; give that as well.")
     folder = out or run_folder(domain.name, method, resume)
     try:
         result = experiment.transfer(
@@ -160,6 +187,11 @@ def transfer(
         print_json(result.record)
     elif not quiet:
         show(result)
+
+
+def data_spec(spec: str, domain: str | None) -> str:
+    """What to call a source that is labelled data alone."""
+    return f"{Path(spec).name}:{domain}" if domain else Path(spec).name
 
 
 def columns_of(pairs: list[str]) -> dict[str, str] | None:
@@ -219,11 +251,17 @@ def show(result: Transfer) -> None:
     console.print(table)
     for line in verdict_lines(record):
         console.print(line, highlight=False)
-    chose = record["selected_by"]
-    line = chose if chose.startswith("nothing") else f"selected by {chose}"
+    line = selection_line(record["selected_by"])
     console.print(line, highlight=False, markup=False)
     console.print(f"{record['seconds']['total']:.0f} s; run folder {record['run']}", highlight=False, markup=False)
     console.print(f"report: sterna report {record['run']} --out report.html", highlight=False, markup=False)
+
+
+def selection_line(words: str) -> str:
+    """Which labels chose the model, as a sentence."""
+    if words.startswith("nothing"):
+        return words
+    return f"selected {words}" if words.startswith("without") else f"selected by {words}"
 
 
 def shown_metrics(record: Mapping[str, Any]) -> list[str]:

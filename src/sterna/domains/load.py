@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sterna.domains.domain import Domain
-from sterna.domains.inputs import Inputs
+from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError, closest
 
 TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
@@ -188,7 +188,7 @@ def _with_test(main: Domain, other: Domain) -> Domain:
     splits = {name: rows for name, rows in main.splits.items()}
     return Domain(
         name=main.name,
-        inputs=_joined_inputs(main, other),
+        inputs=joined_inputs(main.inputs, other.inputs, main.name, f"test set {other.name}"),
         labels=_joined_labels(main, other),
         splits={**splits, "test": np.arange(n, n + m)},
         groups=_joined_groups(main, other),
@@ -234,41 +234,3 @@ def _joined_groups(main: Domain, other: Domain) -> np.ndarray | None:
         else np.array([f"test row {i}" for i in range(len(other))], dtype=object)
     )
     return np.concatenate([main.groups, beside])
-
-
-def _joined_inputs(main: Domain, other: Domain) -> Inputs:
-    if main.kind == "images":
-        from sterna.domains.images import JoinedImages
-
-        return JoinedImages([main.inputs, other.inputs])
-    if main.kind == "text":
-        from sterna.domains.text import TextInputs
-
-        return TextInputs([d.inputs[i] for d in (main, other) for i in range(len(d))])
-    return _joined_tables(main, other)
-
-
-def _joined_tables(main: Domain, other: Domain) -> Inputs:
-    import pandas as pd
-
-    from sterna.domains import table_cells
-    from sterna.domains.schema import as_kind
-    from sterna.domains.tables import TableInputs
-
-    ours, theirs = main.inputs, other.inputs
-    assert isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)
-    missing = [c for c in ours.frame.columns if c not in theirs.frame.columns]
-    if missing:
-        more = [c for c in theirs.frame.columns if c not in ours.frame.columns]
-        raise RequestError(
-            f"The test set {other.name} lacks the column {missing[0]!r} of {main.name}."
-            f"{closest(str(missing[0]), map(str, more))}"
-        )
-    # Both are read by the schema of the first: what is a number there must be one here.
-    read = {
-        c.name: as_kind(table_cells.plain(theirs.frame[c.name], where), c.kind, where)
-        for c in ours.schema
-        for where in [f"column {c.name!r} of {other.name}"]
-    }
-    frame = pd.concat([ours.frame, pd.DataFrame(read)], ignore_index=True)
-    return TableInputs(frame, ours.schema)

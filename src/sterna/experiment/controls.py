@@ -6,19 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sterna.errors import RequestError
-from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs, make_method, method_class, method_ids
-from sterna.sources.source import Source
-from sterna.tasks.task import Task
 
 AUTOMATIC = {"images": ("target-only", "scratch"), "table": ("target-only", "scratch"), "text": ("target-only",)}
-"""Controls that need target labels, by kind of data. A text encoder trained from a random start on few texts is a
+"""Controls without a source, by kind of data. A text encoder trained from a random start on few texts is a
 weak control and a dear one, so for text it runs only when asked for."""
 
 
-def control_methods(
-    asked: Sequence[str], method: Method, kind: str, source: Source | None, task: Task, have: Needs
-) -> list[Method]:
+def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs) -> list[Method]:
     """The controls of a run.
 
     Parameters
@@ -36,7 +31,7 @@ def control_methods(
     if list(asked) == ["none"]:
         return []
     if list(asked) == ["auto"]:
-        names = [*AUTOMATIC[kind], *(["source-only"] if answers(source, task) else [])]
+        names = [*AUTOMATIC[kind], "source-only", "pooled"]
         names = [n for n in names if n != method.id() and not method_class(n).needs & ~have]
         return [make_method(name) for name in names]
     known = [name for name, module in method_ids().items() if ".controls." in module]

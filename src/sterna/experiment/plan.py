@@ -12,7 +12,7 @@ from sterna.domains import Domain
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
 from sterna.experiment.controls import control_methods
-from sterna.experiment.problem import Exam, applied_balance, have, make_exam
+from sterna.experiment.problem import Exam, applied_balance, have, make_exam, widened
 from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.sources import Source
@@ -45,19 +45,19 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Ma
         If the request cannot be met.
     """
     asked = request["task"], request["metric"]
-    task = infer_task(domain, *asked)
+    task = widened(infer_task(domain, *asked), source)
     targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
     draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
     seeds = range(request["seed"], request["seed"] + request["seeds"])
     splits = [make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws) for seed in seeds]
     # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
-    task = infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation]))
+    task = widened(infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation])), source)
     applied_balance(request["balance"], task, targets[splits[0].train])
-    there, known = have(source, task, splits[0], answers(source, task)), list(method_ids())
+    there, known = have(source, domain, task, splits[0], answers(source, task)), list(method_ids())
     if request["labels"] == 0 and Needs.TARGET_LABELS in method.needs:
         raise RequestError(_without_labels(method, there, known))
     check_needs(method, there, known)
-    controls = control_methods(request["control"], method, domain.kind, source, task, there)
+    controls = control_methods(request["control"], method, domain.kind, there)
     for control in controls:
         check_needs(control, there, known)
     return Plan(task, make_exam(domain, task, splits[0]), splits, controls)

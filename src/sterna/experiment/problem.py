@@ -9,10 +9,15 @@ import numpy as np
 
 from sterna.domains.balance import class_weights, is_imbalanced
 from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs
 from sterna.domains.splits import Splits
+from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
-from sterna.methods.method import Array, Needs, Problem
+from sterna.methods.method import Needs
+from sterna.methods.problem import Array, Labelled, Problem
 from sterna.sources.source import Source
+from sterna.tasks import infer_task
+from sterna.tasks.classification import Classification
 from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
 
@@ -55,6 +60,41 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
     return Exam(test, rows, evaluation_task(task).encode(test.labels))
 
 
+def source_rows(source: Source | None, task: Task) -> Labelled | None:
+    """The labelled rows of the source's data, those of its test split left out."""
+    if source is None or source.data is None:
+        return None
+    data = source.data
+    keep = data.labelled()
+    keep[data.splits.get("test", [])] = False
+    if not keep.any():
+        raise RequestError(f"The source data {data.name!r} have no labelled row to learn from.")
+    known = replace(data.take(np.flatnonzero(keep)), splits={}, notes=(), reading={})
+    own = source_task(source, task)
+    assert own is not None and known.labels is not None
+    return Labelled(known, own.encode(known.labels), own)
+
+
+def source_task(source: Source | None, task: Task) -> Task | None:
+    """What the source's labels answer: the target's own task where they are of its classes, or numbers too."""
+    if source is None or source.data is None:
+        return None
+    own = infer_task(source.data, task.id if task.id == "regression" else None)
+    if own.id == task.id and set(own.classes) <= set(task.classes):
+        return task
+    return own
+
+
+def widened(task: Task, source: Source | None) -> Task:
+    """The task with the classes that only the source's data have: without target labels nobody knows they are gone."""
+    if not isinstance(task, Classification) or source is None or source.data is None:
+        return task
+    own = infer_task(source.data)
+    if own.id != task.id or not set(task.classes) < set(own.classes):
+        return task
+    return replace(task, classes=own.classes)
+
+
 def make_problem(
     source: Source | None, domain: Domain, task: Task, splits: Splits, balance: str, seed: int
 ) -> tuple[Problem, str]:
@@ -65,9 +105,9 @@ def make_problem(
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
-    if isinstance(task, Regression) and len(train):
-        assert target.labels is not None
-        values = evaluation_task(task).encode(target.labels[train])
+    if isinstance(task, Regression) and (len(train) or (source is not None and source.data is not None)):
+        labels = target.labels[train] if len(train) and target.labels is not None else source_labels(source)
+        values = evaluation_task(task).encode(labels)
         task = replace(task, mean=float(values.mean()), scale=float(values.std()) or 1.0)
     targets = task.encode(target.labels) if target.labels is not None else np.zeros(0)
     balance = applied_balance(balance, task, targets[train])
@@ -79,7 +119,14 @@ def make_problem(
     # What the reader noted, and where it read, may lead to the test rows.
     target = replace(target, splits={}, notes=(), reading={})
     hidden = replace(domain.take(splits.unlabelled), labels=None, splits={}, notes=(), reading={})
-    return Problem(source, target, targets, train, validation, hidden, task, weights, draw, seed), balance
+    known = source_rows(source, task)
+    return Problem(source, target, targets, train, validation, hidden, task, weights, draw, seed, known), balance
+
+
+def source_labels(source: Source | None) -> Array:
+    """The labels that the source's data have."""
+    assert source is not None and source.data is not None and source.data.labels is not None
+    return np.asarray(source.data.labels[source.data.labelled()])
 
 
 def weights_of_classes(task: Task, targets: Array) -> Array:
@@ -103,20 +150,31 @@ def applied_balance(balance: str, task: Task, targets: Array) -> str:
     return balance
 
 
-def have(source: Source | None, task: Task, splits: Splits, source_answers: bool) -> Needs:
+def have(source: Source | None, domain: Domain, task: Task, splits: Splits, source_answers: bool) -> Needs:
     """What the user has, in terms of what methods need."""
     found = Needs.NOTHING
     if source is not None and source.body is not None:
         found |= Needs.SOURCE_MODEL
-    if source_answers:
-        found |= Needs.SOURCE_ANSWERS
     if source is not None and source.data is not None:
         found |= Needs.SOURCE_DATA
+        if source_task(source, task) is task:
+            found |= Needs.SAME_TASK
+        if same_columns(source.data.inputs, domain.inputs):
+            found |= Needs.SAME_INPUTS
+    if source_answers or Needs.SAME_TASK | Needs.SAME_INPUTS in found:
+        found |= Needs.SOURCE_ANSWERS
     if len(splits.train):
         found |= Needs.TARGET_LABELS
-    if len(splits.unlabelled):
+    if len(splits.unlabelled) or len(splits.train):
         found |= Needs.UNLABELLED_TARGET
     return found
+
+
+def same_columns(ours: Inputs, theirs: Inputs) -> bool:
+    """Whether two inputs are of one kind and, where they are tables, the first has every column of the second."""
+    if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
+        return ours.kind == theirs.kind
+    return set(theirs.frame.columns) <= set(ours.frame.columns)
 
 
 def split_counts(splits: Splits) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def transfer(
     request = {
         "source": known.spec if known else None, "target": domain.name,
         "source_weights": known.body.weights_fingerprint() if known and known.body else None,
+        "source_data": data_fingerprint(known.data) if known and known.data else None,
         "target_inputs": domain.inputs.fingerprint(), "target_labels": labels_fingerprint(domain),
         "method": method, "settings": chosen.model_dump(mode="json"), "task": task, "metric": metric,
         "labels_per_class": labels_per_class, "labels": labels, "balance": balance,
@@ -142,6 +143,11 @@ def transfer(
         finally:
             leave()
     return Transfer(record, RunFolder(folder), temporary)
+
+
+def data_fingerprint(domain: Domain) -> str:
+    """A hash of inputs and labels."""
+    return f"{domain.inputs.fingerprint()}-{labels_fingerprint(domain)}"
 
 
 def labels_fingerprint(domain: Domain) -> str:
@@ -195,14 +201,14 @@ def _fill(
         record = _run(source, domain, method, asked, [plan], path / "curve" / str(k), means, overwrite=False)
         points.append(curve_point(k, record))
     fitted = _fit_all(plans[-1], source, domain, method, request, folder, means)
-    found = evidence(fitted.task, fitted.exam, method.id(), fitted.units, len(fitted.splits[0].validation))
+    found = evidence(fitted.task, fitted.exam, method.id(), fitted.units, fitted.splits[0])
     record = {
         "sterna": __version__,
         "name": path.name,
         "method": method.id(),
         "settings": method.model_dump(mode="json"),
         "task": fitted.task.state(),
-        "source": {"spec": source.spec, "card": dict(source.card)} if source else None,
+        "source": source_record(source),
         "target": {
             "name": domain.name, "kind": domain.kind, "rows": len(domain),
             "notes": list(dict.fromkeys([*domain.notes, *fitted.splits[0].notes])),
@@ -226,6 +232,14 @@ def _fill(
     if rank_and_world()[0] == 0:
         _keep(record, fitted, method.id(), folder, domain)
     return record
+
+
+def source_record(source: Source | None) -> dict[str, Any] | None:
+    """What a record says of the source."""
+    if source is None:
+        return None
+    data = {"name": source.data.name, "rows": len(source.data)} if source.data else None
+    return {"spec": source.spec, "card": dict(source.card), "data": data}
 
 
 def curve_point(labels: int, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from sterna.experiment.problem import Exam
-from sterna.methods.method import Array, Method, Problem
+from sterna.methods.method import Method
+from sterna.methods.problem import Array, Problem
 from sterna.methods.tuning import score_of
 from sterna.networks.network import Network
 from sterna.store.run import RunFolder, Unit

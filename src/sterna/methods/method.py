@@ -1,4 +1,4 @@
-"""What a method is, what it may see, and how it is found by name."""
+"""What a method is, what it needs, and how it is found by name."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import sterna.methods
-from sterna.domains.domain import Domain
-from sterna.domains.inputs import Inputs
 from sterna.errors import RequestError, closest
+from sterna.methods.problem import Problem
 from sterna.networks.network import Network
-from sterna.sources.source import Source
-from sterna.tasks.task import Task
 from sterna.training.trainer import Trainer
 
-Array = np.ndarray[Any, Any]
 KINDS = ("controls", "parameters", "networks", "features", "examples", "rules")
 
 
@@ -36,6 +30,8 @@ class Needs(Flag):
     SOURCE_DATA = auto()
     TARGET_LABELS = auto()
     UNLABELLED_TARGET = auto()
+    SAME_TASK = auto()
+    SAME_INPUTS = auto()
 
     def words(self) -> list[str]:
         """The needs in words."""
@@ -44,69 +40,13 @@ class Needs(Flag):
 
 _NEED_WORDS = {
     Needs.SOURCE_MODEL: "a source model (--source)",
-    Needs.SOURCE_ANSWERS: "a source model that already answers this task (the same classes)",
+    Needs.SOURCE_ANSWERS: "a source that already answers this task: a model, or labelled data, with the same classes",
     Needs.SOURCE_DATA: "labelled source data (--source-data)",
     Needs.TARGET_LABELS: "labelled target examples",
     Needs.UNLABELLED_TARGET: "unlabelled target examples",
+    Needs.SAME_TASK: "source data labelled as the target is (the same classes, or numbers)",
+    Needs.SAME_INPUTS: "source data of the target's kind (in a table, with its columns)",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """All that a method may see; the test split is not in it.
-
-    Attributes
-    ----------
-    source
-        What is known already, if anything.
-    target
-        The labelled target rows for training and validation, and no others.
-    targets
-        Their encoded labels, ``(n,)`` or ``(n, k)``.
-    train, validation
-        Row numbers in `target`.
-    unlabelled
-        Target rows without labels.
-    task
-        What is asked.
-    weights
-        Weight of each row of `target`, ``(n,)``.
-    draw
-        Probability to draw each row of `target`, ``(n,)``; ``None`` where each comes once an epoch.
-    seed
-        Of this run.
-    """
-
-    source: Source | None
-    target: Domain
-    targets: Array
-    train: Array
-    validation: Array
-    unlabelled: Domain
-    task: Task
-    weights: Array
-    draw: Array | None
-    seed: int
-
-    @property
-    def inputs(self) -> Inputs:
-        """The inputs of `target`."""
-        return self.target.inputs
-
-    def joined(self) -> Problem:
-        """The same problem with the validation rows among the training rows."""
-        rows = np.sort(np.concatenate([self.train, self.validation]))
-        return replace(self, train=rows, validation=rows[:0])
-
-    def row_weights(self) -> Array:
-        """The weight of each row, ``(n,)``; for learners that draw no batches, how often a row would be drawn."""
-        return self.weights if self.draw is None else self.draw * len(self.train)
-
-    def train_weights(self) -> Array:
-        """The weight of each row, zero outside the training rows, ``(n,)``."""
-        mask = np.zeros(len(self.target))
-        mask[self.train] = self.row_weights()[self.train]
-        return mask
 
 
 class Method(BaseModel, ABC):

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from sterna.domains.inputs import Inputs
-from sterna.methods.method import Array, Problem
+from sterna.methods.problem import Array, Problem
 from sterna.networks.freezing import freeze, thaw
 from sterna.networks.network import Network
 from sterna.training.activations import from_the_cut

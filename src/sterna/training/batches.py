@@ -176,3 +176,71 @@ class Stream:
                 None if self.weights is None else self.weights[index],
                 index,
             )
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A batch of each of several streams: what an objective that looks at two domains is given.
+
+    Attributes
+    ----------
+    of
+        By the names the streams were given; the first leads.
+    """
+
+    of: Mapping[str, Batch]
+
+    def __getitem__(self, name: str) -> Batch:
+        return self.of[name]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.of.values())))
+
+    def to(self, device: torch.device) -> Batches:
+        return Batches({name: batch.to(device) for name, batch in self.of.items()})
+
+    def parts(self, count: int) -> list[Batches]:
+        """Each batch cut into as many parts as all can be cut into, at most `count`."""
+        count = min(count, *(len(batch) for batch in self.of.values()))
+        cut = {name: batch.parts(count) for name, batch in self.of.items()}
+        return [Batches({name: cut[name][i] for name in cut}) for i in range(count)]
+
+
+class Streams:
+    """Several streams side by side: an epoch is one of the first, the others go round at their own pace.
+
+    Parameters
+    ----------
+    streams
+        By name; the first leads.
+    """
+
+    def __init__(self, **streams: Stream) -> None:
+        self.streams = streams
+        self._lead = next(iter(streams.values()))
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch of the first."""
+        return self._lead.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of the first in a batch."""
+        return self._lead.batch_size
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batches]:
+        """The batches of an epoch from number `start` on; where the others stand follows from the step alone."""
+        done = epoch * self.steps + start
+        others = {n: _endless(s, done) for n, s in self.streams.items() if s is not self._lead}
+        name = next(iter(self.streams))
+        for batch in self._lead.epoch(epoch, start):
+            yield Batches({name: batch, **{n: next(batches) for n, batches in others.items()}})
+
+
+def _endless(stream: Stream, done: int) -> Iterator[Batch]:
+    """The batches of a stream from number `done` on, epoch after epoch."""
+    epoch, start = divmod(done, stream.steps)
+    while True:
+        yield from stream.epoch(epoch, start)
+        epoch, start = epoch + 1, 0

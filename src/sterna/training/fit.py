@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sterna.errors import RequestError, RunError
 from sterna.networks.freezing import frozen_names
 from sterna.training import checkpoint
-from sterna.training.batches import Batch, Stream
+from sterna.training.batches import Batch, Batches, Stream, Streams
 from sterna.training.distributed import agree, shared
 from sterna.training.objective import Objective
 from sterna.training.schedule import warmup_cosine
@@ -34,7 +34,7 @@ class Fit:
 
     trainer: Trainer
     objective: Objective
-    stream: Stream
+    stream: Stream | Streams
     groups: list[dict[str, Any]]
     stage: str
     epochs: int
@@ -110,9 +110,10 @@ class Fit:
             return self.objective
         return DistributedDataParallel(self.objective)  # anew for each epoch: what is frozen may have changed
 
-    def _step(self, module: nn.Module, batch: Batch) -> None:
+    def _step(self, module: nn.Module, batch: Batch | Batches) -> None:
         state = self.state
         torch.manual_seed(self.trainer.seed * 1_000_003 + state.step * 1009 + self.trainer.rank)
+        self.objective.progress = state.step / self.total
         factor = warmup_cosine((state.step + 1) / (self.total + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
@@ -135,7 +136,7 @@ class Fit:
             f"(--set learning_rate=...), or look for broken inputs; {kept}."
         )
 
-    def _gradients(self, module: nn.Module, batch: Batch) -> dict[str, float]:
+    def _gradients(self, module: nn.Module, batch: Batch | Batches) -> dict[str, float]:
         """Gradients of one batch; where memory runs out the batch is cut in halves, and said so at the end."""
         while True:
             try:
@@ -153,17 +154,32 @@ class Fit:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _accumulate(self, module: nn.Module, batch: Batch) -> dict[str, float]:
+    def _accumulate(self, module: nn.Module, batch: Batch | Batches) -> dict[str, float]:
         totals: dict[str, float] = {}
         for part in batch.parts(self.state.micro) if self.state.micro > 1 else [batch]:
             share = len(part) / len(batch)
             with self.trainer.autocast():
                 terms: dict[str, Tensor] = module(part)
-                loss = torch.stack(list(terms.values())).sum() * share
-            loss.backward()  # type: ignore[no-untyped-call]
+                losses = [term * share for term in terms.values()]
+            self._backward(losses)
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + float(term.detach()) * share
         return totals
+
+    def _backward(self, losses: list[Tensor]) -> None:
+        """Add the gradients of the losses' sum; where the objective says so, of shared parts without their conflict."""
+        objective = self.objective
+        if objective.aggregator is None or len(losses) < 2:
+            torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+            return
+        from torchjd.aggregation import Sum
+        from torchjd.autojac import backward, jac_to_grad
+
+        shared = {id(p) for p in objective.shared}
+        trained = [p for p in objective.parameters() if p.requires_grad]
+        backward(losses, inputs=trained)
+        jac_to_grad([p for p in trained if id(p) in shared], objective.aggregator)
+        jac_to_grad([p for p in trained if id(p) not in shared], Sum())
 
     def _end_epoch(self, epoch: int, ended: bool) -> None:
         state = self.state

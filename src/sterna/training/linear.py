@@ -226,11 +226,37 @@ def fit_head(features: Features, targets: Array, task: Task, weights: Array, pen
                 yield start, (part - mean) / scale
 
         return as_layer(fit_linear(standardised, targets, task, weights, penalty), mean, scale)
-    x, basis = rotated((features.array(rows) - mean) / scale)
-    solution = fit_linear(in_memory(x), targets[rows], task, weights[rows], penalty)
+    return fit_head_on(features.array(rows), targets[rows], task, weights[rows], penalty=penalty)[0]
+
+
+def fit_head_on(
+    x: Array, targets: Array, task: Task, weights: Array | None = None, *, penalty: float | None = None, seed: int = 0
+) -> tuple[nn.Linear, float]:
+    """A linear head on features in memory, and its penalty, chosen by cross-validation where none is given.
+
+    Parameters
+    ----------
+    x
+        Features ``(n, width)``; they are standardised by these rows for the fit, and the layer takes them as they are.
+    targets
+        Encoded labels, ``(n,)`` or ``(n, k)``.
+    weights
+        A weight for each row, ``(n,)``; 1 by default. Rows of weight zero are not looked at.
+    penalty
+        λ of :func:`fit_linear`.
+    """
+    weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    mean, scale = moments(in_memory(x), weights)
+    rows = np.flatnonzero(weights)
+    standard = (x[rows] - mean) / scale
+    if penalty is None:
+        some = np.searchsorted(rows, sample_of(rows, targets, task, seed))
+        penalty = choose_penalty(standard[some], targets[rows][some], task, weights[rows][some], seed).penalty
+    found, basis = rotated(standard)
+    solution = fit_linear(in_memory(found), targets[rows], task, weights[rows], penalty)
     if basis is not None:
         solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale)
+    return as_layer(solution, mean, scale), penalty
 
 
 def as_layer(solution: Array, mean: Array, scale: Array) -> nn.Linear:

@@ -17,30 +17,31 @@ class Log:
     messages
         Sentences the user should know (a halved batch, truncated texts).
     choices
-        Which labels chose what: ``("validation", 40, "epoch")`` reads "validation: 40 labelled target examples".
+        Which labels chose what: ``("validation", 40, "target", "epoch")`` reads "validation: 40 labelled target
+        examples (epoch)".
     chosen
         What was chosen, by name: ``{"blocks": [...], "penalty": 0.1}``.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
-    choices: list[tuple[str, int, str]] = field(default_factory=list)
+    choices: list[tuple[str, int, str, str]] = field(default_factory=list)
     chosen: dict[str, Any] = field(default_factory=dict)
 
-    def choose(self, by: str, labels: int, what: str, value: Any) -> None:
-        """Note that `labels` labelled target examples chose the value of `what`."""
-        self.choices.append((by, labels, what))
+    def choose(self, by: str, labels: int, what: str, value: Any, of: str = "target") -> None:
+        """Note that so many labelled examples of the target (or the source, or both) chose the value of `what`."""
+        self.choices.append((by, labels, of, what))
         self.chosen[what] = value
 
-    def selected_by(self) -> str:
-        """One line that says which labels chose the model."""
-        words: dict[tuple[str, int], list[str]] = {}
-        for by, labels, what in self.choices:
-            words.setdefault((by, labels), []).append(what)
-        return (
-            "; ".join(
-                f"{by}: {labels} labelled target examples ({', '.join(dict.fromkeys(what))})"
-                for (by, labels), what in words.items()
-            )
-            or "nothing was selected: fixed settings"
-        )
+    def selected_by(self, target_labels: int = 1) -> str:
+        """One line that says which labels chose the model; so many labels of the target could be seen."""
+        words: dict[tuple[str, int, str], list[str]] = {}
+        for by, labels, of, what in self.choices:
+            words.setdefault((by, labels, of), []).append(what)
+        lines = [
+            f"{by}: {labels} labelled {of} examples ({', '.join(dict.fromkeys(what))})"
+            for (by, labels, of), what in words.items()
+        ]
+        if not target_labels:
+            return "; ".join(["without target labels", *lines])
+        return "; ".join(lines) or "nothing was selected: fixed settings"

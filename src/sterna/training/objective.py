@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,26 @@ from sterna.training.batches import Batch
 
 
 class Objective(nn.Module):
-    """A module that turns a batch into named loss terms; the Trainer minimises their sum."""
+    """A module that turns a batch into named loss terms; the Trainer minimises their sum.
+
+    Attributes
+    ----------
+    progress
+        Share of the training that is done, 0 to 1; the Trainer sets it before each step.
+    shared
+        Parameters for which the gradients of the terms, where they conflict, are brought together by
+        :attr:`aggregator` instead of being summed.
+    aggregator
+        Of torchjd; ``None`` sums the terms.
+    """
+
+    progress: float = 0.0
+    shared: tuple[nn.Parameter, ...] = ()
+    aggregator: Any = None
 
     @abstractmethod
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss terms of this batch, each a scalar."""
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """The loss terms of this batch (a :class:`Batch`, or :class:`Batches`), each a scalar."""
 
 
 class Supervised(Objective):

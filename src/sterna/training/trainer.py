@@ -17,7 +17,7 @@ from sterna.errors import RequestError
 from sterna.networks.network import Network
 from sterna.networks.preparation_text import TokenItems
 from sterna.training import checkpoint
-from sterna.training.batches import Batch, Stream, move
+from sterna.training.batches import Batch, Stream, Streams, move
 from sterna.training.cache import FeatureCache, Features
 from sterna.training.distributed import join, rank_and_world
 from sterna.training.fit import Fit, Score
@@ -213,7 +213,7 @@ class Trainer:
     def fit(
         self,
         objective: Objective,
-        stream: Stream,
+        stream: Stream | Streams,
         groups: list[dict[str, Any]],
         *,
         stage: str,

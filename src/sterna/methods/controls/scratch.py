@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from sterna.methods.method import Method, Needs, Problem
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Problem
 from sterna.methods.tuning import few_validation_rows, tune
 from sterna.networks.network import Network
 from sterna.networks.small import small_body

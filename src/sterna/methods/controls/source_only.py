@@ -7,7 +7,9 @@ from typing import ClassVar
 from torch import nn
 
 from sterna.errors import RequestError
-from sterna.methods.method import Method, Needs, Problem
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Problem
+from sterna.methods.simple import learn
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.saved_parts import Columns
@@ -19,13 +21,19 @@ from sterna.training.trainer import Trainer
 class SourceOnly(Method):
     """The source's own model answers for the target, unchanged; no target label is used.
 
-    It fits where the source already answers the task: the same classes (in any order), or a number.
+    It fits where the source already answers the task: the same classes (in any order), or a number. A source that
+    has no such model but labelled data gets one first, from its data alone: a linear head on the features of its
+    body, if it has one; else a small network for images, and for tables and texts the best cheap learner.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.SOURCE_ANSWERS
+    needs: ClassVar[Needs] = Needs.SOURCE_ANSWERS
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         source, task = problem.source, problem.task
+        if not answers(source, task) and problem.known is not None:
+            network = learn(problem.on_source(), trainer)
+            freeze(network)
+            return network
         assert source is not None and source.body is not None and source.head is not None and source.task is not None
         if not answers(source, task):
             raise RequestError(

@@ -14,7 +14,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from sterna.domains.inputs import Preparation
 from sterna.domains.preparation_table import TablePreparation
-from sterna.methods.method import Array, Method, Needs, Problem
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
@@ -62,7 +63,7 @@ class TargetOnly(Method):
             body = identity_body(x.shape[1])
             head, chosen = _linear_or_boosting(x, problem), "learner"
         rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed))
-        trainer.log.choose("cross-validation", rows, chosen, _describe(head))
+        trainer.log.choose("cross-validation", rows, chosen, _describe(head), problem.labels_of)
         network = Network(preparation, body, head, task=problem.task)
         freeze(network)
         return network

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from sterna.methods.method import Array, Method, Needs, Problem
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
@@ -85,9 +86,9 @@ class FeatureExtraction(Method):
         best = min(found.values(), key=lambda choice: choice.loss)
         blocks = next(each for each in sets if is_near(found[each], best))
         if self.blocks == "auto":
-            trainer.log.choose("cross-validation", len(rows), "blocks", list(blocks))
+            trainer.log.choose("cross-validation", len(rows), "blocks", list(blocks), problem.labels_of)
         if self.penalty is None:
-            trainer.log.choose("cross-validation", len(rows), "penalty", found[blocks].penalty)
+            trainer.log.choose("cross-validation", len(rows), "penalty", found[blocks].penalty, problem.labels_of)
         return blocks, self.penalty or found[blocks].penalty
 
 

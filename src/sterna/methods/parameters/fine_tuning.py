@@ -7,8 +7,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from sterna.errors import RequestError, closest
-from sterna.methods.method import Method, Needs, Problem
+from sterna.methods.method import Method, Needs
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
+from sterna.methods.problem import Problem
 from sterna.methods.tuning import few_validation_rows, tune
 from sterna.networks.network import Network
 from sterna.training.trainer import Trainer

@@ -1,0 +1,29 @@
+"""pooled: source and target rows together, as if they were one data set."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Problem
+from sterna.methods.simple import learn
+from sterna.networks.network import Network
+from sterna.training.trainer import Trainer
+
+
+class Pooled(Method):
+    """The source's labelled rows and the target's are put together and learnt from as one data set.
+
+    What moves: the source's examples, all of them and unchanged. With a source model a linear head is fitted on its
+    features; without one, images train a small network, and tables and texts the best cheap learner. It is the
+    simplest use of a source's data, and often hard to beat: whatever weighs, selects or maps the source's rows
+    should gain something over it.
+    """
+
+    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        return learn(problem.pooled(), trainer)

@@ -1,0 +1,147 @@
+"""All that a method may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs
+from sterna.domains.joined import joined_inputs
+from sterna.sources.source import Source
+from sterna.tasks.task import Task
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """The source's labelled rows.
+
+    Attributes
+    ----------
+    domain
+        The rows, ``n`` of them.
+    targets
+        Their labels as `task` encodes them, ``(n,)`` or ``(n, k)``.
+    task
+        What they answer: the problem's own task where the classes are the same.
+    """
+
+    domain: Domain
+    targets: Array
+    task: Task
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs of `domain`."""
+        return self.domain.inputs
+
+    def __len__(self) -> int:
+        return len(self.domain)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a method may see; the test split is not in it.
+
+    Attributes
+    ----------
+    source
+        What is known already, if anything; its labelled data are in `known`.
+    target
+        The labelled target rows for training and validation, and no others.
+    targets
+        Their encoded labels, ``(n,)`` or ``(n, k)``.
+    train, validation
+        Row numbers in `target`.
+    unlabelled
+        Target rows without labels.
+    task
+        What is asked.
+    weights
+        Weight of each row of `target`, ``(n,)``.
+    draw
+        Probability to draw each row of `target`, ``(n,)``; ``None`` where each comes once an epoch.
+    seed
+        Of this run.
+    known
+        The source's labelled rows, if any.
+    labels_of
+        Whose labels `targets` are, as the result will say: ``"target"``, ``"source"`` or ``"source and target"``.
+    """
+
+    source: Source | None
+    target: Domain
+    targets: Array
+    train: Array
+    validation: Array
+    unlabelled: Domain
+    task: Task
+    weights: Array
+    draw: Array | None
+    seed: int
+    known: Labelled | None = None
+    labels_of: str = "target"
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs of `target`."""
+        return self.target.inputs
+
+    def joined(self) -> Problem:
+        """The same problem with the validation rows among the training rows."""
+        rows = np.sort(np.concatenate([self.train, self.validation]))
+        return replace(self, train=rows, validation=rows[:0])
+
+    def on_source(self) -> Problem:
+        """The source's own problem: its labelled rows are what is trained on, and nothing of the target is in it."""
+        assert self.known is not None
+        rows = np.arange(len(self.known))
+        return replace(
+            self,
+            target=self.known.domain,
+            targets=self.known.targets,
+            train=rows,
+            validation=rows[:0],
+            unlabelled=self.known.domain.take(rows[:0]),
+            task=self.known.task,
+            weights=np.ones(len(rows)),
+            draw=None,
+            known=None,
+            labels_of="source",
+        )
+
+    def pooled(self) -> Problem:
+        """The problem with the source's rows behind those of the target, as if they were training rows of its own."""
+        assert self.known is not None
+        count, more = len(self.target), len(self.known)
+        both = joined_inputs(self.inputs, self.known.inputs, self.target.name, self.known.domain.name)
+        return replace(
+            self,
+            target=Domain(self.target.name, both),
+            targets=np.concatenate([self.targets, self.known.targets]) if count else self.known.targets,
+            train=np.concatenate([self.train, np.arange(count, count + more)]),
+            weights=np.concatenate([self.row_weights(), np.ones(more)]),
+            draw=None,
+            labels_of="source and target" if count else "source",
+        )
+
+    def target_inputs(self) -> Inputs:
+        """What may be seen of the target without its labels: its unlabelled rows, then the training rows."""
+        train = self.inputs.take(self.train)
+        if not len(self.unlabelled):
+            return train
+        return joined_inputs(self.unlabelled.inputs, train) if len(train) else self.unlabelled.inputs
+
+    def row_weights(self) -> Array:
+        """The weight of each row, ``(n,)``; for learners that draw no batches, how often a row would be drawn."""
+        return self.weights if self.draw is None else self.draw * len(self.train)
+
+    def train_weights(self) -> Array:
+        """The weight of each row, zero outside the training rows, ``(n,)``."""
+        mask = np.zeros(len(self.target))
+        mask[self.train] = self.row_weights()[self.train]
+        return mask

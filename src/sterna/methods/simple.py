@@ -1,0 +1,23 @@
+"""The simplest sensible way to learn from labelled rows: what controls do with a source's data."""
+
+from __future__ import annotations
+
+from sterna.methods.controls.scratch import Scratch
+from sterna.methods.controls.target_only import TargetOnly
+from sterna.methods.parameters.feature_extraction import FeatureExtraction
+from sterna.methods.problem import Problem
+from sterna.networks.network import Network
+from sterna.training.trainer import Trainer
+
+
+def learn(problem: Problem, trainer: Trainer) -> Network:
+    """Learn from the problem's training rows.
+
+    With a source model a linear head on its features; without, a small network for images, and for tables and texts
+    the best cheap learner.
+    """
+    if problem.source is not None and problem.source.body is not None:
+        return FeatureExtraction().run(problem, trainer)
+    if problem.target.kind == "images":
+        return Scratch().run(problem, trainer)
+    return TargetOnly().run(problem, trainer)
