@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sterna import Domain, transfer
+from sterna import Domain, Source, transfer
 from sterna.domains.splits import make_splits
 from sterna.methods.method import make_method
 from sterna.tasks import infer_task
@@ -181,3 +181,15 @@ def test_a_whole_run_with_shuffled_test_labels_differs_in_its_scores_alone(
     tables = [pd.read_parquet(run.folder.path / "predictions.parquet") for run in runs]
     pd.testing.assert_frame_equal(tables[0].drop(columns="label"), tables[1].drop(columns="label"))
     assert records[0]["scores"] != records[1]["scores"]
+
+
+def test_source_rows_that_are_test_rows_are_left_out_and_said(digits):
+    target = digits(200, splits=(100, 50))
+    result = transfer(
+        Source(spec="the same digits", data=digits(180)), target, method="pooled", control="none", epochs=1
+    )
+    assert "30 rows of the source's data are rows of the test split as well" in result.record["target"]["notes"][-1]
+    alone = transfer(
+        Source(spec="the same digits", data=digits(150)), target, method="pooled", control="none", epochs=1
+    )
+    assert result.scores["log_loss"].value == alone.scores["log_loss"].value

@@ -213,6 +213,12 @@ def test_resuming_a_finished_run_gives_it_back(finished):
     assert again.record == first.record
 
 
+def test_resuming_where_there_is_nothing_is_refused(finished, tmp_path):
+    with pytest.raises(RequestError, match="no run in .* to go on with"):
+        finished(resume=True)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -12,7 +12,7 @@ from sterna.domains import Domain
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
 from sterna.experiment.controls import control_methods
-from sterna.experiment.problem import Exam, applied_balance, have, make_exam, widened
+from sterna.experiment.problem import Exam, applied_balance, have, make_exam, unseen, widened
 from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.sources import Source
@@ -26,14 +26,21 @@ class Plan:
 
     Attributes
     ----------
+    source
+        Without rows that are test rows as well.
     splits
         Of each seed.
+    notes
+        What a user should know of it, one sentence each.
     """
+
+    source: Source | None
 
     task: Task
     exam: Exam
     splits: list[Splits]
     controls: list[Method]
+    notes: tuple[str, ...]
 
 
 def make_plan(source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any]) -> Plan:
@@ -50,6 +57,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Ma
     draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
     seeds = range(request["seed"], request["seed"] + request["seeds"])
     splits = [make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws) for seed in seeds]
+    source, notes = unseen(source, domain, splits[0].test)
     # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
     task = widened(infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation])), source)
     applied_balance(request["balance"], task, targets[splits[0].train])
@@ -60,7 +68,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Ma
     controls = control_methods(request["control"], method, domain.kind, there)
     for control in controls:
         check_needs(control, there, known)
-    return Plan(task, make_exam(domain, task, splits[0]), splits, controls)
+    return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, (*splits[0].notes, *notes))
 
 
 def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:

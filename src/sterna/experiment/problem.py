@@ -60,6 +60,19 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
     return Exam(test, rows, evaluation_task(task).encode(test.labels))
 
 
+def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
+    """The source without rows whose content is that of a test row, and a note where there were some."""
+    if source is None or source.data is None or source.data.kind != domain.kind:
+        return source, ()
+    secret = set(domain.inputs.take(test).keys())
+    contents = source.data.inputs.keys()
+    same = np.array([key in secret for key in contents], dtype=bool)
+    if not same.any():
+        return source, ()
+    note = f"{same.sum():,} rows of the source's data are rows of the test split as well, and were left out."
+    return source.with_data(source.data.take(np.flatnonzero(~same))), (note,)
+
+
 def source_rows(source: Source | None, task: Task) -> Labelled | None:
     """The labelled rows of the source's data, those of its test split left out."""
     if source is None or source.data is None:

@@ -132,6 +132,10 @@ def transfer(
     check_counts(request)
     if resume and out is None:
         raise RequestError("resume needs out: the folder of the run to continue.")
+    if resume and out is not None and not Path(out).exists():
+        raise RequestError(
+            f"resume: there is no run in {str(out)!r} to go on with; leave resume out to start one there."
+        )
     amounts: Sequence[int | None] = list(curve) or [labels_per_class]
     plans = [make_plan(known, domain, chosen, {**request, "labels_per_class": k}) for k in amounts]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if out is None else None
@@ -200,7 +204,7 @@ def _fill(
         asked = {**request, "curve": [], "labels_per_class": k}
         record = _run(source, domain, method, asked, [plan], path / "curve" / str(k), means, overwrite=False)
         points.append(curve_point(k, record))
-    fitted = _fit_all(plans[-1], source, domain, method, request, folder, means)
+    fitted = _fit_all(plans[-1], domain, method, request, folder, means)
     found = evidence(fitted.task, fitted.exam, method.id(), fitted.units, fitted.splits[0])
     record = {
         "sterna": __version__,
@@ -211,7 +215,7 @@ def _fill(
         "source": source_record(source),
         "target": {
             "name": domain.name, "kind": domain.kind, "rows": len(domain),
-            "notes": list(dict.fromkeys([*domain.notes, *fitted.splits[0].notes])),
+            "notes": list(dict.fromkeys([*domain.notes, *plans[-1].notes])),
             "classes": list(getattr(fitted.task, "classes", ())), "splits": split_counts(fitted.splits[0]),
             "given": list(fitted.splits[0].given), "reading": dict(domain.reading),
         },
@@ -248,12 +252,14 @@ def curve_point(labels: int, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fit_all(
-    plan: Plan, source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder,
+    plan: Plan, domain: Domain, method: Method, request: Mapping[str, Any], folder: RunFolder,
     means: Means,
 ) -> _Fitted:  # fmt: skip
     units: dict[str, list[Unit]] = {}
     for i, splits in enumerate(plan.splits):
-        problem, balance = make_problem(source, domain, plan.task, splits, request["balance"], seed=request["seed"] + i)
+        problem, balance = make_problem(
+            plan.source, domain, plan.task, splits, request["balance"], seed=request["seed"] + i
+        )
         for each in (method, *plan.controls):
             validated = each is not method and len(plan.controls) > 1
             keep = each is method and i == 0
