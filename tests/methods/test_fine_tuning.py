@@ -1,5 +1,8 @@
 """fine-tuning: what is frozen stays, what is thawed trains at its own rate, and the head starts as a probe."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +12,9 @@ from torch import nn
 
 from sterna import RequestError
 from sterna.methods import tuning
+from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
-from sterna.methods.parameters.fine_tuning import FineTuning
+from sterna.methods.parameters.fine_tuning import FineTuning, between
 from sterna.methods.tuning import layer_rates, thawed_at
 from sterna.training.trainer import Trainer
 
@@ -197,3 +201,59 @@ def test_the_sampler_draws_rare_classes_as_often(source, digits_arrays, problem_
         assert set(rows) <= set(each.train)
         assert each.targets[rows].mean() == pytest.approx(0.5, abs=0.05)
         assert set(each.train[each.targets[each.train] == 1]) <= set(rows)
+
+
+# -- between the probe and the tuned weights ---------------------------------------------------------
+
+
+def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(source, digits, problem_of, trainer, monkeypatch):
+    domain = digits(300, splits=(120, 100))
+    kept = {}
+    monkeypatch.setattr(fine_tuning, "between", lambda network, start, share: kept.update(start=start) or network)
+    _, whole = tuned(source, domain, problem_of, trainer, share=1.0)
+    monkeypatch.undo()
+    ends = kept["start"].state_dict(), whole.state_dict()
+    assert any(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    for share in (0.0, 0.25, 1.0):
+        _, found = tuned(source, domain, problem_of, trainer, share=share)
+        for name, value in found.state_dict().items():
+            first, last = ends[0][name], ends[1][name]
+            if share in (0, 1) or not value.is_floating_point():
+                assert torch.equal(value, last if share else first), name
+            else:
+                torch.testing.assert_close(value, share * last + (1 - share) * first, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("validation", [30, 100])
+def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, validation):
+    domain = digits(300, splits=(120, validation))
+    problem, _ = problem_of(source, domain)
+    method = FineTuning(learning_rate=0.02)
+    made = trainer(epochs=4)
+    start = method._probe(problem, made)
+    network = method._tuned(copy.deepcopy(start), problem, made, "fine-tuning")
+    scores = {}
+    for share in fine_tuning.SHARES:
+        outputs = made.outputs(between(copy.deepcopy(network), start, share), problem.inputs, problem.validation)
+        targets = problem.targets[problem.validation]
+        loss = float(nn.functional.cross_entropy(torch.from_numpy(outputs), torch.from_numpy(targets)))
+        scores[share] = ((outputs.argmax(1) == targets).mean(), -loss) if validation == 100 else (-loss,)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    share = fine_tuning.chosen_share(network, start, problem, made)
+    assert scores[share] == pytest.approx(max(scores.values()), abs=1e-6)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert made.log.choices[-1] == ("validation", validation, "target", "share of the tuned weights")
+
+
+def test_with_few_validation_rows_all_labels_train_in_the_end(source, digits, problem_of, trainer, monkeypatch):
+    seen = []
+    tune = fine_tuning.tune
+    monkeypatch.setattr(
+        fine_tuning, "tune", lambda problem, *a, **k: seen.append(len(problem.train)) or tune(problem, *a, **k)
+    )
+    for validation, expected in ((30, [120, 150]), (100, [120]), (0, [120])):
+        seen.clear()
+        problem, _ = problem_of(source, digits(300, splits=(120, 100)))
+        problem = replace(problem, validation=problem.validation[:validation])
+        FineTuning().run(problem, trainer(epochs=1))
+        assert seen == expected
