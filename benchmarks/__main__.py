@@ -3,17 +3,18 @@
 import importlib
 import sys
 
-NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory")
+NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse")
+PAIRS = ("photos", "digits", "adaptation", "gas", "hospitals", "credit", "products", "chinese", "speech")
 
 
 def main() -> None:
     """Run those named on the command line."""
-    names = sys.argv[1:] or NAMES
+    names = sys.argv[1:] or [*NAMES, *PAIRS]
     for name in names:
-        if name not in NAMES:
-            sys.exit(f"There is no benchmark {name!r}; there are {', '.join(NAMES)}.")
+        if name not in (*NAMES, *PAIRS):
+            sys.exit(f"There is no benchmark {name!r}; there are {', '.join((*NAMES, *PAIRS))}.")
     for name in names:
-        importlib.import_module(f"benchmarks.{name}").main()
+        importlib.import_module(f"benchmarks.{'pairs.' if name in PAIRS else ''}{name}").main()
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def data(name: str) -> Path:
     return path
 
 
-def write(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a result, and print it."""
+def write(name: str, title: str, rows: Sequence[Mapping[str, Any]], quiet: bool = False) -> None:
+    """Write a result, and print it unless `quiet`."""
     packages = ("torch", "timm", "transformers", "scikit-learn", "numpy")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; " + ", ".join(
         f"{package} {version(package)}" for package in packages
@@ -44,6 +44,8 @@ def write(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if quiet:
+        return
     print(f"\n{title}")
     for row in rows:
         print("  " + ", ".join(f"{key} {_short(value)}" for key, value in row.items()), flush=True)
@@ -74,6 +76,41 @@ def row(record: Mapping[str, Any], *metrics: str, **more: Any) -> dict[str, Any]
         "seeds": len(record["seeds"]),
         "seconds": round(record["seconds"]["total"], 1),
     }
+
+
+def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Run transfers one after the other, and write the table anew after each.
+
+    Parameters
+    ----------
+    runs
+        Of each: ``pair`` (its name), ``source``, ``target``, ``method``, ``metric``, and what else
+        :func:`sterna.transfer` takes; ``note`` is shown as it is.
+    """
+    from sterna import transfer
+
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        asked = {"seeds": SEEDS, **run}
+        pair, source, target, note = (asked.pop(k, None) for k in ("pair", "source", "target", "note"))
+        labels = asked.get("labels", asked.get("labels_per_class"))
+        words = "all" if labels is None else f"{labels}{' a class' if 'labels_per_class' in asked else ''}"
+        record = transfer(source, target, **asked).record
+        about = {"pair": pair, "labels": words, **({"note": note} if note else {})}
+        rows.append(row(record, record["task"]["metric"], metric=record["task"]["metric"], **about))
+        print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+        write(name, title, rows, quiet=True)
+
+
+def trained(target: Any, seeds_of: int = 0, **options: Any) -> Any:
+    """A source that was trained here: a small network on this labelled Domain, with the Domain beside it."""
+    import tempfile
+
+    from sterna import load_source, transfer
+
+    folder = tempfile.mkdtemp(prefix="sterna-source-")
+    transfer(None, target, method="scratch", control="none", seed=seeds_of, out=f"{folder}/run", **options)
+    return load_source(f"run:{folder}/run").with_data(target)
 
 
 def timed(*command: str, **environment: str) -> float:

@@ -1,0 +1,25 @@
+"""Digits without target labels: MNIST to USPS, USPS to MNIST, MNIST to MNIST-M."""
+
+import numpy as np
+
+from benchmarks.common import compare, data
+from benchmarks.pairs.digits import mnist
+from sterna import Source, load_domain
+
+METHODS = ("source-only", "coral", "deep-coral", "dan", "dann")
+
+
+def main() -> None:
+    usps, whole = load_domain(data("digits_usps.npz")), load_domain(data("digits_mnist.npz"))
+    some = whole.take(np.concatenate([whole.splits["train"][:10_000], whole.splits["test"][::5]]))
+    pairs = {
+        "MNIST → USPS": (mnist(), usps),
+        "USPS → MNIST": (usps.take(usps.splits["train"]), some),
+        "MNIST → MNIST-M": (mnist(), load_domain(data("digits_mnistm.npz"))),
+    }
+    runs = [
+        {"pair": pair, "source": Source(spec="labelled digits", data=known), "target": target, "method": method,
+         "labels": 0, "control": "source-only"}
+        for pair, (known, target) in pairs.items() for method in METHODS
+    ]  # fmt: skip
+    compare("adaptation", "Digits, no target labels", runs)
