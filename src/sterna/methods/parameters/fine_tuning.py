@@ -65,7 +65,8 @@ class FineTuning(Method):
     patience: int | None = Field(5, ge=1, description="epochs without a better validation score before it stops")
 
     def refits_on(self, problem: Problem) -> bool:
-        return few_validation_rows(problem) and not self.linear_probe  # with a probe it sees to that itself
+        chooses = self.linear_probe and self.share is None  # the share, and then it sees to all labels itself
+        return few_validation_rows(problem) and not chooses
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         if not self.linear_probe:
@@ -76,9 +77,9 @@ class FineTuning(Method):
             return self._tuned(network, problem, trainer, "fine-tuning")
         start = self._probe(problem, trainer)
         network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning")
-        share = self.share
-        if share is None:
-            share = chosen_share(network, start, problem, trainer)
+        if self.share is not None:
+            return between(network, start, self.share)
+        share = chosen_share(network, start, problem, trainer)
         if few_validation_rows(problem) and len(problem.validation):
             problem = problem.joined()
             start = self._probe(problem, trainer)
