@@ -13,7 +13,9 @@ def main() -> None:
     source = load_source("packaged/efficientnet-lite0")
     rows = []
     for method, control in (("feature-extraction", "target-only"), ("fine-tuning", "auto")):
-        record = transfer(source, target, method=method, control=control, balance="auto", seeds=SEEDS, steps=STEPS).record
+        record = transfer(
+            source, target, method=method, control=control, balance="auto", seeds=SEEDS, steps=STEPS
+        ).record
         rows.append(row(record, *METRICS, balance=record["balance"]))
         if "scratch" in record["controls"]:
             scores = record["controls"]["scratch"]

@@ -106,4 +106,4 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
-from sterna.cli import demo, doctor, methods, predict, report, score, sources, transfer  # noqa: E402, F401  # register
+from sterna.cli import demo, doctor, fuse, methods, predict, report, rules, score, shift, sources, transfer  # noqa: E402, F401  # register

@@ -15,7 +15,10 @@ from sterna.errors import RequestError
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT ...", help="Files, folders, or tables.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT ...", help="Image or audio files, folders or zips of them, or a table."),
+    ],
     out: Annotated[Path | None, typer.Option(help="FILE.csv or FILE.json; standard output if not given.")] = None,
     json: Json = False,
     quiet: Quiet = False,

@@ -54,7 +54,9 @@ def _flag(text: str, panel: str, name: str) -> Any:
 
 @app.command()
 def transfer(
-    target: Annotated[str, typer.Argument(help="Folder or zip of images, CSV/TSV/Parquet/JSON Lines, or .npz.")],
+    target: Annotated[
+        str, typer.Argument(help="Folder or zip of images or audio, CSV/TSV/Parquet/JSON Lines, or .npz.")
+    ],
     source: Annotated[
         list[str],
         _option(
@@ -85,7 +87,7 @@ def transfer(
         TaskName | None,
         _option("classification, multilabel or regression; told from the labels if not given.", DATA, metavar="NAME"),
     ] = None,
-    label: Annotated[str | None, _option("Target column of a table.", DATA, metavar="NAME")] = None,
+    label: Annotated[str | None, _option("Target column of a table or manifest.", DATA, metavar="NAME")] = None,
     text: Annotated[str | None, _option("Column whose texts are the inputs.", DATA, metavar="NAME")] = None,
     drop: Annotated[list[str], _option("Column to leave out; may be repeated.", DATA, metavar="NAME")] = [],  # noqa: B006
     column: Annotated[
@@ -101,7 +103,7 @@ def transfer(
         _option("Rows of this domain are source data: of --source-data, or of TARGET.", DATA, metavar="VALUE"),
     ] = None,
     target_domain: Annotated[str | None, _option("Rows of this domain are the target.", DATA, metavar="VALUE")] = None,
-    strict: Annotated[bool, _flag("One unreadable image is an error.", DATA, "--strict")] = False,
+    strict: Annotated[bool, _flag("One unreadable image or recording is an error.", DATA, "--strict")] = False,
     labels_per_class: Annotated[
         int | None, _option("Use K labels a class, hide the others.", DATA, metavar="K")
     ] = None,

@@ -9,6 +9,7 @@ from sterna.errors import RequestError, closest
 _FILES = {
     "pneumonia": "pneumonia_demo.npz",
     "reviews": "reviews_demo.csv",
+    "speech": "speech_demo.zip",
 }
 
 
@@ -25,6 +26,8 @@ def demo_path(name: str) -> Path:
     name
         ``"pneumonia"``: real chest X-rays, 28×28 grey, 380 normal and 760 pneumonia to train with, 624 to test with.
         ``"reviews"``: 200 sentences written for the demo, columns ``split``, ``department``, ``sentiment``, ``text``.
+        ``"speech"``: 80 recordings of spoken digits by two speakers, with a manifest: ``file``, ``digit``, ``speaker``,
+        ``accent``.
 
     Raises
     ------

@@ -6,6 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sterna.domains.audio import AudioFiles as AudioFiles
+    from sterna.domains.audio import AudioSequence as AudioSequence
+    from sterna.domains.audio import Sound as Sound
     from sterna.domains.balance import class_weights as class_weights
     from sterna.domains.balance import is_imbalanced as is_imbalanced
     from sterna.domains.balance import sampler_weights as sampler_weights
@@ -43,6 +46,9 @@ _HOMES = {
     "ImageArray": "images",
     "ImageFiles": "images",
     "ImageSequence": "images",
+    "AudioFiles": "audio",
+    "AudioSequence": "audio",
+    "Sound": "audio",
     "TableInputs": "tables",
     "TextInputs": "text",
     "Schema": "schema",

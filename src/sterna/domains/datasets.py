@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.audio import AudioSequence, Sound
 from sterna.domains.domain import Domain
 from sterna.domains.folders import SPLIT_NAMES, UNLABELLED
 from sterna.domains.images import ImageArray, ImageSequence
@@ -41,10 +42,12 @@ def inputs_from_arrays(
         got = "an empty sequence" if isinstance(inputs, Sequence) and not len(inputs) else type(inputs).__name__
         raise RequestError(
             f"Inputs are {got}; a uint8 array (n, height, width[, channels]) or a list of PIL images, a DataFrame or a "
-            "number array (n, columns), or a list of strings was expected."
+            "number array (n, columns), a list of strings, or a list of Sound was expected."
         )
     if isinstance(inputs[0], str):
         return _texts(list(inputs)), []
+    if isinstance(inputs[0], Sound):
+        return AudioSequence(list(inputs)), []
     if hasattr(inputs[0], "getbands") or np.ndim(inputs[0]) in (2, 3):  # PIL images, or arrays of different size
         return ImageSequence(list(inputs)), []
     return _from_array(np.asarray(inputs), columns, drop)
@@ -153,6 +156,10 @@ def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, ima
     image = image or next((c for c in others if type(features[c]).__name__ == "Image" and text is None), None)
     if image is not None:
         return Domain(name, ImageSequence(_Column(dataset.select_columns([image]), image)), labels, classes=classes)
+    audio = next((c for c in others if type(features[c]).__name__ == "Audio" and text is None), None)
+    if audio is not None:  # not decoded by the data set, which would need a library of its own for it
+        raw = dataset.select_columns([audio]).cast_column(audio, type(features[audio])(decode=False))
+        return Domain(name, AudioSequence(_Column(raw, audio)), labels, classes=classes)
     strings = [column for column in others if getattr(features[column], "dtype", None) in ("string", "large_string")]
     if text is None and len(strings) == len(others) == 1:
         text = strings[0]

@@ -68,7 +68,7 @@ class Domain:
 
     @property
     def kind(self) -> Kind:
-        """``images``, ``table`` or ``text``."""
+        """``images``, ``table``, ``text`` or ``audio``."""
         return self.inputs.kind
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Image folders and zips: what is listed, which folder means what, which files are broken."""
+"""Folders and zips of files: what is listed, which folder means what, which files are broken."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import os
 import stat
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from sterna.domains.domain import Domain
-from sterna.domains.images import ImageFiles, in_threads
+from sterna.domains.file_inputs import FileInputs, in_threads
+from sterna.domains.images import ENDINGS, ImageFiles
 from sterna.domains.pixels import reason
 from sterna.errors import RequestError, closest, require
 
-ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff")
 SPLIT_NAMES = {
     "train": "train",
     "val": "validation",
@@ -29,11 +30,38 @@ UNLABELLED = ("unlabelled", "unlabeled")
 
 FULL_CHECK_FILES = 5_000
 FULL_CHECK_BYTES = 500_000_000
-"""Up to here every image is decoded at load, in seconds; beyond, only the headers are read."""
+"""Up to here every file is decoded at load, in seconds; beyond, only the headers are read."""
 
 MOST_CORRUPT = 0.05
 LARGEST_RATIO = 200
 """Unpacked over packed bytes of a whole archive; pictures stay below 20, bombs start in the thousands."""
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """What files of one kind of data are called, and how they are read.
+
+    Attributes
+    ----------
+    one, many
+        In a sentence: ``"an image"``, ``"images"``.
+    endings
+        Of their names.
+    package, extra
+        What it takes to read them, and which extra brings it.
+    inputs
+        Makes inputs of a root and paths.
+    problem
+        Why the file of a row cannot be read, or ``None``; with ``True`` all of it is tried, else its header.
+    """
+
+    one: str
+    many: str
+    endings: tuple[str, ...]
+    package: str
+    extra: str
+    inputs: Callable[[Path, Sequence[str]], FileInputs]
+    problem: Callable[[Any, int, bool], str | None]
 
 
 @dataclass(frozen=True)
@@ -45,39 +73,40 @@ class Place:
     label: str | None
 
 
-def load_images(path: Path, *, domain: str | None, strict: bool, max_unpacked_bytes: int) -> Domain:
+def load_files(path: Path, kind: FileKind, names: Sequence[str], *, domain: str | None, strict: bool) -> Domain:
     """Read a folder or ``.zip`` of ``[split/]class/file``.
 
     Parameters
     ----------
     path
         The folder or zip.
+    kind
+        What its files are.
+    names
+        Paths of all files in it, as `names_below` gives them.
     domain
         Of ``domain/[split/]class/file``, the folder to take.
     strict
-        One broken image is an error.
-    max_unpacked_bytes
-        Most bytes that a zip may unpack to.
+        One broken file is an error.
 
     Raises
     ------
     RequestError
-        Nothing to read, a layout that is not understood, a hostile zip, too many broken images.
+        Nothing to read, a layout that is not understood, too many broken files.
     """
-    require("PIL", "image")
-    if path.is_file():
-        check_archive(path, max_unpacked_bytes)
-    files, others = listed(path)
+    require(kind.package, kind.extra)
+    files = with_endings(names, kind.endings)
     if not files:
         raise RequestError(
-            f"{path} holds no images ({_endings()}); {'a folder' if path.is_dir() else 'a zip'} of class/file or "
-            "split/class/file was expected."
+            f"{path} holds no {kind.many} ({', '.join(kind.endings)}); {'a folder' if path.is_dir() else 'a zip'} of "
+            "class/file or split/class/file was expected."
         )
-    places, notes = _places(path, files, domain)
-    if others:
-        notes.append(f"Left out, no images by their ending: {others:,} of the files in {path.name}.")
-    inputs = ImageFiles(path, [place.file for place in places])
-    good, corrupt_notes = _without_corrupt(inputs, strict)
+    places, notes = _places(path, files, domain, kind)
+    if len(files) < len(names):
+        notes.append(f"Left out, no {kind.many} by their ending: {len(names) - len(files):,} of the files in "
+                     f"{path.name}.")  # fmt: skip
+    inputs = kind.inputs(path, [place.file for place in places])
+    good, corrupt_notes = without_corrupt(inputs, kind, strict)
     places = [places[i] for i in good]
     labels = np.array([place.label for place in places] + [None], dtype=object)[:-1]
     splits = {
@@ -126,11 +155,14 @@ def check_archive(path: Path, max_unpacked_bytes: int) -> None:
                            "if you trust it, unpack it and give the folder.")  # fmt: skip
 
 
-def listed(path: Path) -> tuple[list[str], int]:
-    """Image files below `path`, sorted, and how many other files there are; hidden ones count nowhere."""
-    names = sorted(_walk(path, "", set()) if path.is_dir() else _members(path))
-    images = [name for name in names if name.lower().endswith(ENDINGS)]
-    return images, len(names) - len(images)
+def names_below(path: Path) -> list[str]:
+    """Paths of all files in a folder or zip, sorted, but for hidden ones."""
+    return sorted(_walk(path, "", set()) if path.is_dir() else _members(path))
+
+
+def with_endings(names: Sequence[str], endings: tuple[str, ...]) -> list[str]:
+    """Those of the names that end so."""
+    return [name for name in names if name.lower().endswith(endings)]
 
 
 def _walk(root: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
@@ -169,7 +201,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def _places(path: Path, files: list[str], domain: str | None) -> tuple[list[Place], list[str]]:
+def _places(path: Path, files: list[str], domain: str | None, kind: FileKind) -> tuple[list[Place], list[str]]:
     parts = [PurePosixPath(file.replace("\\", "/")).parts for file in files]
     depth = _enclosing(parts)
     if domain is not None:
@@ -193,13 +225,14 @@ def _places(path: Path, files: list[str], domain: str | None) -> tuple[list[Plac
         if len(inner) > 1 and inner[0].lower() not in UNLABELLED:
             raise RequestError(
                 f"{file} in {path} lies deeper than class/file or split/class/file; if {inner[0]!r} is one of several "
-                f"domains, choose it with domain={inner[0]!r}, else put images directly into the folder of their class."
+                f"domains, choose it with domain={inner[0]!r}, else put {kind.many} directly into the folder of their "
+                "class."
             )
         places.append(Place(file, split, inner[0] if inner and inner[0].lower() not in UNLABELLED else None))
     notes = []
     if beside:
-        notes.append(f"{len(beside):,} images lie beside the class folders ({_some(beside)}) and were left out; "
-                     "images without a class go into a folder 'unlabelled'.")  # fmt: skip
+        notes.append(f"{len(beside):,} {kind.many} lie beside the class folders ({_some(beside)}) and were left out; "
+                     f"{kind.many} without a class go into a folder 'unlabelled'.")  # fmt: skip
     return places, notes
 
 
@@ -217,39 +250,39 @@ def _enclosing(parts: list[tuple[str, ...]]) -> int:
         depth += 1
 
 
-def _without_corrupt(inputs: ImageFiles, strict: bool) -> tuple[list[int], list[str]]:
-    """Rows whose image can be read, and a note on the others."""
+def without_corrupt(inputs: FileInputs, kind: FileKind, strict: bool) -> tuple[list[int], list[str]]:
+    """Rows whose file can be read, and a note on the others."""
     full = len(inputs) <= FULL_CHECK_FILES and sum(_sizes(inputs)) <= FULL_CHECK_BYTES
     names = inputs.names()
     bad: dict[int, str] = {}
-    for row, problem in enumerate(in_threads(lambda row: _problem(inputs, row, full), len(inputs))):
+    for row, problem in enumerate(in_threads(lambda row: kind.problem(inputs, row, full), len(inputs))):
         if problem is None:
             continue
         if strict:
             raise RequestError(
-                f"{names[row]} in {inputs.root} cannot be read as an image ({problem}); replace or remove it, or "
+                f"{names[row]} in {inputs.root} cannot be read as {kind.one} ({problem}); replace or remove it, or "
                 "leave strict out to skip such files."
             )
         bad[row] = problem
     if not bad:
         return list(range(len(inputs))), []
     shown = _some([f"{names[row]} ({problem})" for row, problem in bad.items()])
-    what = f"{len(bad):,} of {len(inputs):,} images of {inputs.root} cannot be read: {shown}"
+    what = f"{len(bad):,} of {len(inputs):,} {kind.many} of {inputs.root} cannot be read: {shown}"
     if len(bad) > MOST_CORRUPT * len(inputs):
         raise RequestError(f"{what}; up to {MOST_CORRUPT:.0%} would be skipped, so replace or remove them.")
     note = f"{what}; skipped."
-    warnings.warn(note, UserWarning, stacklevel=5)  # where load_domain was called
+    warnings.warn(note, UserWarning, stacklevel=6)  # where load_domain was called
     return [row for row in range(len(inputs)) if row not in bad], [note]
 
 
-def _sizes(inputs: ImageFiles) -> list[int]:
+def _sizes(inputs: FileInputs) -> list[int]:
     try:
         return inputs.sizes()
     except OSError:  # a dangling link is found, and named, by the check itself
         return []
 
 
-def _problem(inputs: ImageFiles, row: int, full: bool) -> str | None:
+def _image_problem(inputs: ImageFiles, row: int, full: bool) -> str | None:
     from PIL import Image
 
     try:
@@ -267,5 +300,4 @@ def _some(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
-def _endings() -> str:
-    return ", ".join(ENDINGS)
+IMAGES = FileKind("an image", "images", ENDINGS, "PIL", "image", ImageFiles, _image_problem)

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["images", "table", "text"]
+Kind = Literal["images", "table", "text", "audio"]
 """Kinds of data a Domain can hold."""
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -28,7 +28,7 @@ class Inputs(ABC):
 
     @abstractmethod
     def __getitem__(self, row: int) -> Any:
-        """One raw input: a PIL image (mode ``L`` or ``RGB``), a ``str``, or a ``dict`` of cells."""
+        """One raw input: a PIL image (mode ``L`` or ``RGB``), a ``str``, a ``dict`` of cells, or a `Sound`."""
 
     @abstractmethod
     def take(self, rows: Rows) -> Inputs:
@@ -66,7 +66,7 @@ class Preparation(ABC):
 
     @abstractmethod
     def items(self, inputs: Inputs) -> Items:
-        """Prepare rows: lazily for images (decoded on access), at once for text and tables."""
+        """Prepare rows: lazily for images and audio (decoded on access), at once for text and tables."""
 
     def augmented(self, items: Items, row: int, random: np.random.Generator) -> Any:
         """One prepared row, changed at random as training on this kind of data asks; unchanged by default."""

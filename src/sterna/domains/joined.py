@@ -31,6 +31,10 @@ def joined_inputs(first: Inputs, second: Inputs, ours: str = "the first", theirs
         from sterna.domains.images import JoinedImages
 
         return JoinedImages([first, second])
+    if first.kind == "audio":
+        from sterna.domains.audio import JoinedAudio
+
+        return JoinedAudio([first, second])
     if first.kind == "text":
         from sterna.domains.text import TextInputs
 

@@ -60,11 +60,12 @@ def load_domain(
     Parameters
     ----------
     spec
-        A folder or ``.zip`` of images (``class/file`` or ``split/class/file``, without a class in ``unlabelled/``), a
+        A folder or ``.zip`` of images, or of WAV, FLAC, OGG or MP3 recordings (``class/file`` or ``split/class/file``,
+        without a class in ``unlabelled/``; recordings also with a ``manifest.csv`` that names them and their labels), a
         ``.npz`` (``images``, ``labels``, or ``train_images``, ...; ``X``, ``y`` for tables), or a table: ``.csv``,
         ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, also with ``.gz``.
     label
-        The target column of a table; of a ``.npz``, the array.
+        The target column of a table or of a manifest; of a ``.npz``, the array.
     text
         The column whose texts are the inputs; a table otherwise.
     drop
@@ -74,12 +75,12 @@ def load_domain(
     group
         Column whose rows of one value are never on two sides of a split.
     domain_column, domain
-        Only the rows with this value in this column; of images in ``domain/class/file`` and of arrays
+        Only the rows with this value in this column; of images and recordings in ``domain/class/file`` and of arrays
         named ``domain_X``, the `domain` alone.
     test
         A separate test set, read in the same way; `spec` then gives no test rows.
     strict
-        One image that cannot be read is an error; up to 5 % are skipped with a warning otherwise.
+        One image or recording that cannot be read is an error; up to 5 % are skipped with a warning otherwise.
     task
         ``classification``, ``multilabel`` or ``regression``, where the labels of a table leave it open.
     max_unpacked_bytes
@@ -114,12 +115,7 @@ def _load(path: Path, options: _Options) -> Domain:
         raise RequestError(f"{path} does not exist.{_near(path)}")
     name = path.name.lower()
     if path.is_dir() or name.endswith(".zip"):
-        from sterna.domains.folders import load_images
-
-        options.refuse(path, "a set of images", "label", "text", "drop", "columns", "group", "domain_column")
-        return load_images(
-            path, domain=options.domain, strict=options.strict, max_unpacked_bytes=options.max_unpacked_bytes
-        )
+        return _load_folder(path, options)
     if name.endswith(".npz"):
         from sterna.domains.arrays import load_arrays
         from sterna.domains.folders import check_archive
@@ -150,9 +146,35 @@ def _load(path: Path, options: _Options) -> Domain:
             task=options.task,
         )
     raise RequestError(
-        f"{path} is of no kind that is known: a folder or .zip of images, .npz, or a table "
+        f"{path} is of no kind that is known: a folder or .zip of images or recordings, .npz, or a table "
         f"({', '.join(TABLES)}, also .gz) was expected.{closest(path.suffix, _endings_like(path.suffix))}"
     )
+
+
+def _load_folder(path: Path, options: _Options) -> Domain:
+    """A folder or zip of images, or of recordings: what it holds is told by the endings of its files."""
+    from sterna.domains import audio_folders, folders
+
+    if path.is_file():
+        folders.check_archive(path, options.max_unpacked_bytes)
+    names = folders.names_below(path)
+    images, recordings = (folders.with_endings(names, kind.endings) for kind in (folders.IMAGES, audio_folders.AUDIO))
+    if images and recordings:
+        raise RequestError(
+            f"{path} holds both images ({len(images):,}, such as {images[0]}) and recordings ({len(recordings):,}, "
+            f"such as {recordings[0]}); keep one kind in it."
+        )
+    if recordings and audio_folders.manifest_of(names):
+        options.refuse(path, "a set of recordings", "text", "drop", "columns")
+        return audio_folders.load_manifest(
+            path, names, label=options.label, group=options.group, domain_column=options.domain_column,
+            domain=options.domain, task=options.task, strict=options.strict,
+        )  # fmt: skip
+    what = f"a set of {'recordings without a manifest.csv' if recordings else 'images'}"
+    options.refuse(path, what, "label", "text", "drop", "columns", "group", "domain_column")
+    if recordings:
+        return audio_folders.load_audio(path, names, domain=options.domain, strict=options.strict)
+    return folders.load_files(path, folders.IMAGES, names, domain=options.domain, strict=options.strict)
 
 
 def _endings_like(suffix: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.domains.domain import Domain
-from sterna.domains.folders import ENDINGS, listed
+from sterna.domains.folders import IMAGES, FileKind, names_below, with_endings
 from sterna.domains.inputs import Inputs, Kind
 from sterna.errors import RequestError
 
@@ -18,7 +18,7 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
     Parameters
     ----------
     paths
-        Image files and folders of them, or one table, or text files (one text a line).
+        Image or audio files and folders of them, or one table, or text files (one text a line).
     kind
         What the run learnt from.
     reading
@@ -32,8 +32,8 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
     for path in paths:
         if not path.exists():
             raise RequestError(f"There is no input {str(path)!r}.")
-    if kind == "images":
-        return _images(paths)
+    if kind in ("images", "audio"):
+        return _files(paths, kind)
     if len(paths) > 1:
         raise RequestError(f"{len(paths)} inputs were given; a run on {kind} answers one file at a time.")
     path = paths[0]
@@ -53,24 +53,27 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
     return Domain(path.name, inputs, notes=tuple(notes))
 
 
-def _images(paths: Sequence[Path]) -> Domain:
-    from sterna.domains.images import ImageFiles, JoinedImages
+def _files(paths: Sequence[Path], kind: Kind) -> Domain:
+    from sterna.domains.audio import JoinedAudio
+    from sterna.domains.audio_folders import AUDIO
+    from sterna.domains.images import JoinedImages
 
+    files, joined = (IMAGES, JoinedImages) if kind == "images" else (AUDIO, JoinedAudio)
     parts: list[Inputs] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".zip":
-            parts.append(ImageFiles(path, _listed(path)))
-        elif path.suffix.lower() in ENDINGS:
-            parts.append(ImageFiles(path.parent, [path.name]))
+            parts.append(files.inputs(path, _listed(path, files)))
+        elif path.suffix.lower() in files.endings:
+            parts.append(files.inputs(path.parent, [path.name]))
         else:
             raise RequestError(
-                f"{str(path)!r} is not an image; expected one of {', '.join(ENDINGS)}, a folder or a zip."
+                f"{str(path)!r} is not {files.one}; expected one of {', '.join(files.endings)}, a folder or a zip."
             )
-    return Domain(paths[0].name, parts[0] if len(parts) == 1 else JoinedImages(parts))
+    return Domain(paths[0].name, parts[0] if len(parts) == 1 else joined(parts))
 
 
-def _listed(path: Path) -> list[str]:
-    found, _ = listed(path)
+def _listed(path: Path, files: FileKind) -> list[str]:
+    found = with_endings(names_below(path), files.endings)
     if not found:
-        raise RequestError(f"{str(path)!r} holds no image.")
+        raise RequestError(f"{str(path)!r} holds no {files.one.split()[-1]}.")
     return found

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs, make_method, method_class, method_ids
 
-AUTOMATIC = {"images": ("target-only", "scratch"), "table": ("target-only", "scratch"), "text": ("target-only",)}
+AUTOMATIC = {
+    "images": ("target-only", "scratch"), "table": ("target-only", "scratch"), "text": ("target-only",),
+    "audio": ("target-only", "scratch"),
+}  # fmt: skip
 """Controls without a source, by kind of data. A text encoder trained from a random start on few texts is a
 weak control and a dear one, so for text it runs only when asked for."""
 

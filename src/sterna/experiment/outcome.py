@@ -96,7 +96,7 @@ class Transfer:
         Parameters
         ----------
         inputs
-            A path or spec, a Domain, a DataFrame, an array of images, or a list of texts.
+            A path or spec, a Domain, a DataFrame, an array of images, or a list of texts or of `Sound`.
         """
         return self.task.answers(self.outputs(inputs))
 
@@ -142,8 +142,10 @@ class Transfer:
         """A labelled Domain, read as the run's own was but for these options of :func:`load_domain`."""
         path, kind = Path(spec), self.network.preparation.kind
         reading = dict(self.record["target"]["reading"])
-        if kind != "images" and (path.is_dir() or path.suffix.lower() == ".zip"):
-            raise RequestError(f"{spec} is a set of images, but this run learnt from {_WORDS[kind]}; give a file.")
+        if kind not in ("images", "audio") and (path.is_dir() or path.suffix.lower() == ".zip"):
+            raise RequestError(
+                f"{spec} is a set of images or recordings, but this run learnt from {_WORDS[kind]}; give a file."
+            )
         return load_domain(spec, **{**reading, **{name: value for name, value in options.items() if value}})
 
     def read_inputs(self, paths: Sequence[Path]) -> Domain:
@@ -184,7 +186,7 @@ def load_transfer(folder: str | Path) -> Transfer:
     return Transfer(run.read_json("manifest.json"), run)
 
 
-_WORDS = {"images": "images", "table": "a table", "text": "texts"}
+_WORDS = {"images": "images", "table": "a table", "text": "texts", "audio": "recordings"}
 
 
 @contextmanager

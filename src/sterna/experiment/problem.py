@@ -178,6 +178,8 @@ def have(source: Source | None, domain: Domain, task: Task, splits: Splits, sour
         found |= Needs.SOURCE_ANSWERS
     if len(splits.train):
         found |= Needs.TARGET_LABELS
+    if len(splits.train) or Needs.SAME_TASK | Needs.SAME_INPUTS in found:
+        found |= Needs.LABELS
     if len(splits.unlabelled) or len(splits.train):
         found |= Needs.UNLABELLED_TARGET
     return found

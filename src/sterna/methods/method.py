@@ -32,6 +32,7 @@ class Needs(Flag):
     UNLABELLED_TARGET = auto()
     SAME_TASK = auto()
     SAME_INPUTS = auto()
+    LABELS = auto()
 
     def words(self) -> list[str]:
         """The needs in words."""
@@ -46,6 +47,7 @@ _NEED_WORDS = {
     Needs.UNLABELLED_TARGET: "unlabelled target examples",
     Needs.SAME_TASK: "source data labelled as the target is (the same classes, or numbers)",
     Needs.SAME_INPUTS: "source data of the target's kind (in a table, with its columns)",
+    Needs.LABELS: "labelled examples, of the target or of source data like it (the same classes and columns)",
 }
 
 

@@ -9,12 +9,14 @@ import numpy as np
 from torch import nn
 
 from sterna.domains.inputs import Inputs, Preparation
+from sterna.domains.joined import joined_inputs
 from sterna.domains.preparation_table import TablePreparation
 from sterna.errors import RequestError
 from sterna.methods.problem import Array, Problem
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
+from sterna.networks.preparation_audio import LogMelStatistics
 from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import identity_body
 from sterna.tasks.task import Task
@@ -59,7 +61,7 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
     """The space a problem's rows are compared in.
 
     With a source model, its body's last features. Without one, a table's columns (prepared by the source's rows where
-    there are any, else by the target's training rows), and an image's pixels.
+    there are any, else by the target's training rows), an image's pixels, and a recording's log-mel statistics.
 
     Raises
     ------
@@ -78,6 +80,10 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
     if problem.target.kind == "images":
         image = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
         return Space(image, identity_body(3 * PIXELS * PIXELS), trainer)
+    if problem.target.kind == "audio":
+        rows = problem.inputs if len(problem.inputs) else problem.target_inputs()
+        statistics = LogMelStatistics().fit(joined_inputs(rows, problem.known.inputs) if problem.known else rows)
+        return Space(statistics, identity_body(statistics.width), trainer)
     raise RequestError(
         "Texts are compared by the features of a model, and no source model is given; add one, such as "
         "packaged/minilm-l6 (for --method target-only none is needed)."

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from sterna.networks.freezing import is_frozen as is_frozen
     from sterna.networks.freezing import thaw as thaw
     from sterna.networks.network import Network as Network
+    from sterna.networks.preparation_audio import LogMelPreparation as LogMelPreparation
+    from sterna.networks.preparation_audio import LogMelStatistics as LogMelStatistics
     from sterna.networks.preparation_image import ImagePreparation as ImagePreparation
+    from sterna.networks.preparation_speech import SpeechPreparation as SpeechPreparation
     from sterna.networks.preparation_text import HashedTextPreparation as HashedTextPreparation
     from sterna.networks.preparation_text import RawText as RawText
     from sterna.networks.preparation_text import TextPreparation as TextPreparation
@@ -39,6 +42,9 @@ _HOMES = {
     "TextPreparation": "preparation_text",
     "HashedTextPreparation": "preparation_text",
     "RawText": "preparation_text",
+    "LogMelPreparation": "preparation_audio",
+    "LogMelStatistics": "preparation_audio",
+    "SpeechPreparation": "preparation_speech",
     "EstimatorHead": "estimator",
     "small_body": "small",
     "identity_body": "small",

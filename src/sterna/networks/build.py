@@ -31,7 +31,8 @@ def build_body(recipe: Recipe) -> Body:
         ``loader`` and what it needs:
 
         - ``timm``: ``name``, and ``options`` for ``timm.create_model`` (``num_classes`` is 0);
-        - ``hf``: ``config``, the dict of a transformers configuration, and ``options`` for ``AutoModel.from_config``;
+        - ``hf``: ``config``, the dict of a transformers configuration, and ``options`` for ``AutoModel.from_config``,
+          and ``"part": "encoder"`` for that of Whisper;
         - ``small``: ``name`` and the arguments of one of Sterna's small bodies;
         - ``python``: ``function``, as ``module:function``, which gives the module.
 
@@ -122,7 +123,10 @@ def preparation_from_state(state: Mapping[str, Any], folder: str | Path | None =
         If the type is not known, or the files are missing.
     """
     from sterna.domains.preparation_table import TablePreparation
+    from sterna.networks.preparation_audio import LogMelPreparation, LogMelStatistics
     from sterna.networks.preparation_image import ImagePreparation
+    from sterna.networks.preparation_rules import RulePreparation, TextRulePreparation
+    from sterna.networks.preparation_speech import SpeechPreparation
     from sterna.networks.preparation_text import HashedTextPreparation, RawText, TextPreparation
 
     simple: dict[str, Callable[[Mapping[str, Any]], Preparation]] = {
@@ -130,12 +134,21 @@ def preparation_from_state(state: Mapping[str, Any], folder: str | Path | None =
         "image": ImagePreparation.from_state,
         "hashed-text": HashedTextPreparation.from_state,
         "raw-text": RawText.from_state,
+        "table-rules": RulePreparation.from_state,
+        "text-rules": TextRulePreparation.from_state,
+        "log-mel": LogMelPreparation.from_state,
+        "log-mel-statistics": LogMelStatistics.from_state,
+        "speech": SpeechPreparation.from_state,
     }
     kind = state.get("type")
     if kind in simple:
         return simple[kind](state)
     if kind == "text":
         return TextPreparation.from_state(state, None if folder is None else Path(folder))
+    if kind == "pair":
+        from sterna.networks.preparation_pair import PairPreparation
+
+        return PairPreparation.from_state(state, None if folder is None else Path(folder))
     raise RequestError(f"A preparation of the type {kind!r} is not known to this Sterna; upgrade it.")
 
 
@@ -151,6 +164,10 @@ def _hf(recipe: Recipe) -> nn.Module:
     config = dict(recipe["config"])
     built = transformers.AutoConfig.for_model(config.pop("model_type"), **config)
     module: nn.Module = transformers.AutoModel.from_config(built, **recipe.get("options", {}))
+    if recipe.get("part") == "encoder":  # of Whisper; the decoder goes
+        from sterna.networks.speech import WhisperSounds
+
+        return WhisperSounds(module.get_submodule("encoder"))
     return module
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sterna.networks.blocks import Block, as_for_inference
 from sterna.networks.examples import example_of, on
-from sterna.networks.pooling import tensor_of
+from sterna.networks.pooling import mask_of, tensor_of
 
 if TYPE_CHECKING:
     from sterna.networks.body import Body
@@ -69,6 +69,8 @@ def cut(body: Body, block: Block) -> tuple[nn.Module, Body] | None:
     upper.widths = {n: w for n, w in body.widths.items() if n == LAST or n in [b.name for b in above]}
     lower = Lower(body, block)
     example = on(example_of(body.recipe["input"]), body.module)
+    if mask_of(example) is not None:  # what comes later also looks at the mask
+        return None
     try:
         with as_for_inference(body), as_for_inference(upper), torch.no_grad():
             whole, halves = body(example), upper(lower(example))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 
 def mask_of(inputs: Any) -> Tensor | None:
-    """The attention mask ``(n, t)`` of a batch of tokens, if it has one."""
-    return inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+    """Which tokens ``(n, t)`` of a batch are real, if it says so; of recordings, which frames of the features."""
+    return inputs.get("frame_mask", inputs.get("attention_mask")) if isinstance(inputs, Mapping) else None
 
 
 def tensor_of(output: Any) -> Tensor:

@@ -19,6 +19,8 @@ from sterna.errors import RequestError
 from sterna.files import explained
 from sterna.networks.body import Body
 from sterna.networks.network import Network
+from sterna.networks.pair import AnswerBody, Answers, PairBody
+from sterna.networks.preparation_pair import KEYS
 from sterna.networks.saved_parts import build_part, describe_part, without
 
 FORMAT = 1
@@ -72,7 +74,7 @@ def _write(network: Network, folder: Path) -> None:
     about = {
         "format": FORMAT,
         "sterna": version("sterna"),
-        "recipe": _recipe(network),
+        "recipe": _recipe(network.body, "body", folder),
         "outputs": list(network.body.outputs),
         "map": describe_part(network.map, "map", folder),
         "head": describe_part(network.head, "head", folder),
@@ -93,15 +95,24 @@ def _keep_preparation(network: Network, folder: Path) -> dict[str, Any]:
     return network.preparation.state()
 
 
-def _recipe(network: Network) -> dict[str, Any]:
+def _recipe(body: Body, name: str, folder: Path) -> dict[str, Any]:
     """How the body is built; the code of a module from Python is not kept, but its shape is, while the program runs."""
-    recipe = dict(network.body.recipe)
+    recipe = dict(body.recipe)
+    if isinstance(body, PairBody):
+        return recipe | {key: _part_recipe(half, f"{name}-{key}", folder) for key, half in body.halves.items()}
+    if isinstance(body, AnswerBody):
+        inner, width = _part_recipe(body.body, f"{name}-body", folder), body.widths["last"]
+        return recipe | {"body": inner, "answers": describe_part(body.answers, name, folder), "width": width}
     if recipe.get("loader") == "module":
-        shape = _shape_only(network.body.module)
+        shape = _shape_only(body.module)
         if shape is not None:
             recipe["kept"] = uuid.uuid4().hex
             _SHAPES[recipe["kept"]] = shape
     return recipe
+
+
+def _part_recipe(body: Body, name: str, folder: Path) -> dict[str, Any]:
+    return {"recipe": _recipe(body, name, folder), "outputs": list(body.outputs)}
 
 
 def _shape_only(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]] | None:
@@ -115,10 +126,29 @@ def _shape_only(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]] | None
         return None
 
 
-def _body(recipe: dict[str, Any]) -> Body:
+def _compound(recipe: dict[str, Any], folder: Path) -> Body:
+    """A body of two: a pair, or a network whose answers are features."""
+    if recipe["loader"] == "pair":
+        body: Body = PairBody(*(_part(recipe[key], folder) for key in KEYS))
+    else:
+        answers = build_part(recipe["answers"], folder)
+        assert isinstance(answers, Answers)
+        body = AnswerBody(_part(recipe["body"], folder), answers, recipe["width"])
+    body.recipe |= {"mirror": recipe["mirror"]} if "mirror" in recipe else {}
+    return body
+
+
+def _part(about: dict[str, Any], folder: Path) -> Body:
+    body = _body(about["recipe"], folder)
+    return body if list(body.outputs) == about["outputs"] else body.selecting(about["outputs"])
+
+
+def _body(recipe: dict[str, Any], folder: Path) -> Body:
     from sterna.networks.build import build_body, build_module
     from sterna.networks.small import identity_body
 
+    if recipe.get("loader") in ("pair", "answers"):
+        return _compound(recipe, folder)
     if recipe.get("name") == "identity" and recipe.get("loader") == "small":
         return identity_body(recipe["width"])
     if recipe.get("kept") in _SHAPES:
@@ -195,9 +225,7 @@ def _built(folder: Path, about: dict[str, Any]) -> Network:
     from sterna.networks.build import preparation_from_state
     from sterna.tasks import task_from_state
 
-    body = _body(about["recipe"])
-    if list(body.outputs) != about["outputs"]:
-        body = body.selecting(about["outputs"])
+    body = _part(about, folder)
     preparation = preparation_from_state(about["preparation"], folder / _ASSETS)
     task = None if about["task"] is None else task_from_state(about["task"])
     head, mapped = build_part(about["head"], folder), build_part(about["map"], folder)

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from sterna.errors import RequestError
 from sterna.networks.estimator import EstimatorHead
+from sterna.networks.gate import Gate, Scaled
+from sterna.networks.pair import Answers, Beside
+from sterna.networks.rule_vote import RuleVote
 
 Description = dict[str, Any]
 
@@ -29,12 +32,21 @@ class Columns(nn.Module):
         return outputs[:, self.order]
 
 
+class Normalize(nn.Module):
+    """Features ``(n, d)`` at length 1."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``x / ‖x‖`` of each row; a row of zeros stays."""
+        return nn.functional.normalize(features, dim=1)
+
+
 _PLAIN: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
     "flatten": nn.Flatten,
+    "normalize": Normalize,
 }
 _BUILDERS: dict[str, Callable[[Description], nn.Module]] = {
     "linear": lambda part: nn.Linear(part["in"], part["out"], bias=part["bias"]),
@@ -42,6 +54,9 @@ _BUILDERS: dict[str, Callable[[Description], nn.Module]] = {
     "layer-norm": lambda part: nn.LayerNorm(part["shape"], part["eps"], part["affine"]),
     "batch-norm": lambda part: nn.BatchNorm1d(part["width"], part["eps"], part["momentum"], part["affine"]),
     "columns": lambda part: Columns([0] * part["count"]),
+    "rule-vote": lambda part: RuleVote(part["rules"], part["outputs"], part["mean"]),
+    "scaled": lambda part: Scaled(part["width"]),
+    "gate": lambda part: Gate(part["source"], part["target"], part["width"]),
 }
 
 
@@ -68,10 +83,21 @@ def describe_part(part: nn.Module, name: str, folder: Path) -> Description:
         return {"type": "batch-norm", **known}
     if isinstance(part, Columns):
         return {"type": "columns", "count": len(part.order)}
+    if isinstance(part, RuleVote):
+        rules, outputs = part.values.shape
+        return {"type": "rule-vote", "rules": rules, "outputs": outputs, "mean": part.mean}
     if type(part) is nn.Sequential:
         modules = list(part._modules.items())  # named_children would leave out a module that comes twice
         parts = [describe_part(each, f"{name}-{key}", folder) for key, each in modules]
         return {"type": "sequential", "names": [key for key, _ in modules], "parts": parts}
+    if isinstance(part, Gate):
+        return {"type": "gate", "source": part.sizes[0], "target": part.sizes[1], "width": part.gate.out_features}
+    if isinstance(part, Scaled):
+        return {"type": "scaled", "width": len(part.mean)}
+    if isinstance(part, Answers):
+        return {"type": "answers", "kind": part.kind, "head": describe_part(part.head, f"{name}-head", folder)}
+    if isinstance(part, Beside):
+        return {"type": "beside", "part": describe_part(part.part, f"{name}-part", folder)}
     if isinstance(part, EstimatorHead):
         part.save(folder / name)
         return {"type": "estimator", "folder": name}
@@ -99,6 +125,10 @@ def build_part(about: Description, folder: Path) -> nn.Module:
         for name, part in zip(about["names"], about["parts"], strict=True):
             parts.add_module(name, build_part(part, folder))
         return parts
+    if kind == "answers":
+        return Answers(build_part(about["head"], folder), about["kind"])
+    if kind == "beside":
+        return Beside(build_part(about["part"], folder))
     if kind == "estimator":
         return EstimatorHead.load(folder / Path(about["folder"]).name)
     raise RequestError(f"{str(folder)!r} has a part of the type {kind!r}, which this Sterna does not know; upgrade it.")

@@ -1,4 +1,4 @@
-"""Small bodies for small data: convolutions for images, a perceptron for tables, hashed n-grams for text."""
+"""Small bodies for small data: convolutions for images and audio, a perceptron for tables, hashed n-grams for text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SMALLEST, LARGEST = 16, 96
 class SmallCNN(nn.Module):
     """Four stages of 3 × 3 convolutions with batch norm, then the mean over places: features ``(n, 128)``.
 
-    Good from 16 px digits to 96 px photos: from 48 px on, the first convolution goes two pixels at a time.
+    Good from 16 px digits to 96 px photos: from 48 px on, the first convolution goes two pixels at a time. A
+    spectrogram is an image with one channel.
 
     Parameters
     ----------
@@ -115,7 +116,9 @@ class _Identity(Body):
         return result
 
 
-_MODULES: dict[str, Callable[..., nn.Module]] = {"cnn": SmallCNN, "mlp": TableMLP, "hashed": HashedText}
+_MODULES: dict[str, Callable[..., nn.Module]] = {
+    "cnn": SmallCNN, "mel-cnn": SmallCNN, "mlp": TableMLP, "hashed": HashedText,
+}  # fmt: skip
 
 
 def identity_body(width: int | None) -> Body:
@@ -135,7 +138,7 @@ def small_body(inputs: Inputs, *, seed: int = 0) -> tuple[Body, Preparation]:
     Parameters
     ----------
     inputs
-        Images, texts or table rows.
+        Images, texts, table rows or recordings.
     seed
         Of the random start.
     """
@@ -157,6 +160,8 @@ def small_input(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The shapes of an example for a recipe of a small body."""
     if recipe["name"] == "cnn":
         return {"shape": [recipe["channels"], recipe["size"], recipe["size"]], "whole": False}
+    if recipe["name"] == "mel-cnn":
+        return {"shape": [1, recipe["mels"], recipe["frames"]], "whole": False}
     if recipe["name"] == "hashed":
         return {"shape": [4], "whole": True}
     return {"shape": [recipe.get("width_in", 1)], "whole": False}
@@ -187,8 +192,18 @@ def _for_text(inputs: Inputs) -> tuple[Preparation, dict[str, Any]]:
     return preparation, {"loader": "small", "name": "hashed", "size": preparation.size}
 
 
+def _for_audio(inputs: Inputs) -> tuple[Preparation, dict[str, Any]]:
+    from sterna.networks.preparation_audio import LogMelPreparation
+
+    found = LogMelPreparation().fit(inputs)
+    size = int((found.mels * found.frames) ** 0.5)
+    about = {"channels": 1, "size": size, "mels": found.mels, "frames": found.frames}
+    return found, {"loader": "small", "name": "mel-cnn", **about}
+
+
 _SUITING: dict[str, Callable[[Inputs], tuple[Preparation, dict[str, Any]]]] = {
     "images": _for_images,
     "table": _for_table,
     "text": _for_text,
+    "audio": _for_audio,
 }

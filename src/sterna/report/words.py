@@ -42,7 +42,7 @@ _CONTROLS = {
     "pooled": "source and target rows together",
 }
 
-_KINDS = {"images": "images", "text": "texts", "table": "rows"}
+_KINDS = {"images": "images", "text": "texts", "table": "rows", "audio": "recordings"}
 
 
 def metric_name(metric: str) -> str:

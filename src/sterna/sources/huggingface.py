@@ -1,4 +1,4 @@
-"""`hf/<id or folder>`: encoders of texts and images in the Hugging Face format, and classifiers with their heads."""
+"""`hf/<id or folder>`: encoders of texts, images and speech in the Hugging Face format, classifiers with heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest, require
-from sterna.sources import hub
+from sterna.sources import hub, speech
 from sterna.sources.preparations import image_preparation, text_preparation
 from sterna.sources.source import Source
 from sterna.sources.weights import first_line
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def load(name: str, spec: str) -> Source:
-    """Load an encoder, or a classifier of texts or images with its head and classes.
+    """Load an encoder of texts, images or speech, or a classifier of texts or images with its head and classes.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
 
     transformers = _library()
     config = _config(transformers, folder, spec)
+    if speech.takes_sounds(config):
+        return _speech(transformers, folder, speech.settle(config), spec)
     texts = _reads_texts(folder, config)
     preparation = text_preparation(folder, config) if texts else image_preparation(folder, config)
     classifier = _classifier(transformers, folder, config, texts, spec) if pooling is None else None
@@ -94,6 +96,25 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
     }
     if classifier is not None:
         card["head"] = "left out: it reads more than the pooled features"
+    return Source(spec, body, preparation, card=card)
+
+
+def _speech(transformers: Any, folder: Path, config: Any, spec: str) -> Source:
+    """A speech encoder, whose features are averaged over the frames of a recording."""
+    from sterna.networks.body import Body
+    from sterna.sources.module import parameters
+
+    preparation = speech.speech_preparation(transformers, folder, config, spec)
+    loaded, options, _ = _encoder(transformers, folder, config, spec, pooler=True)
+    module, recipe = speech.encoder_of(loaded), _recipe(loaded, options, "mean", False)
+    if module is not loaded:
+        recipe["part"] = "encoder"
+    body = Body(module.eval(), recipe, example=preparation.example())
+    card = {
+        "licence": _licence(folder),
+        "origin": f"{folder.name} ({config.model_type})",
+        "parameters": parameters(module),
+    }
     return Source(spec, body, preparation, card=card)
 
 
@@ -116,9 +137,11 @@ def _config(transformers: Any, folder: Path, spec: str) -> Any:
         raise RequestError(
             f"The config.json of {spec!r} cannot be read ({first_line(error)}); get the model again."
         ) from error
-    if config.is_encoder_decoder or hasattr(config, "vision_config"):
+    if (config.is_encoder_decoder and not speech.takes_sounds(config)) or hasattr(config, "vision_config"):
         what = "an encoder with a decoder" if config.is_encoder_decoder else "two encoders in one"
-        raise RequestError(f"{spec!r} ({config.model_type}) is {what}; an encoder of texts or of images was expected.")
+        raise RequestError(
+            f"{spec!r} ({config.model_type}) is {what}; an encoder of texts, images or speech was expected."
+        )
     return config
 
 

@@ -29,7 +29,7 @@ class Listed(NamedTuple):
 
 _FORMS = (
     Listed("timm/<name>", "images", "pretrained weights of the timm library, such as timm/resnet50.a1_in1k"),
-    Listed("hf/<id or folder>", "any", "encoder or classifier of texts or images in the Hugging Face format"),
+    Listed("hf/<id or folder>", "any", "encoder of texts, images or speech, or classifier, in the Hugging Face format"),
     Listed("sentence-transformers/<id or folder>", "text", "sentence encoder with its own pooling"),
     Listed("file:<path>", "any", ".safetensors, .pt or .pth, with --architecture timm:<name> or module:function"),
     Listed("run:<folder>", "any", "the network of an earlier run"),

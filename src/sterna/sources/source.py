@@ -26,7 +26,7 @@ SMALL_SIZE = 96
 
 _SAMPLE = 32
 _POSITIONS = re.compile(r"(^|[._])(rel(ative)?_)?pos(itions?|itional)?(_|\.|$)")
-_NOUN = {"images": "images", "text": "texts", "table": "table rows"}
+_NOUN = {"images": "images", "text": "texts", "table": "table rows", "audio": "recordings"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Source:
 
         Small images (longest side of a sample at most 64 px) are prepared at 96 px for a convolutional body whose own
         input is larger: enlarging them further adds no knowledge and costs five times the work. A body with a fixed
-        table of positions keeps its size.
+        table of positions keeps its size. A speech encoder reads as much of a recording as these are long.
 
         Raises
         ------
@@ -109,6 +109,11 @@ class Source:
                 f"The source {self.spec!r} takes {_NOUN[self.preparation.kind]}, but the target holds "
                 f"{_NOUN[inputs.kind]}; choose a source for {_NOUN[inputs.kind]} (see: sterna sources)."
             )
+        if inputs.kind == "audio":
+            from sterna.networks.preparation_speech import SpeechPreparation
+
+            own = self.preparation
+            return replace(self, preparation=own.suited(inputs)) if isinstance(own, SpeechPreparation) else self
         size = getattr(self.preparation, "size", None)
         chosen = "size" in self.card  # the user said image_size=
         if inputs.kind != "images" or chosen or not isinstance(size, int) or size <= SMALL_SIZE or not len(inputs):

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from sterna.domains.inputs import Inputs, Items, Preparation
 from sterna.errors import RequestError
 from sterna.networks.network import Network
-from sterna.networks.preparation_text import TokenItems
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
 from sterna.training.cache import FeatureCache, Features
@@ -30,6 +29,9 @@ Array = np.ndarray[Any, Any]
 INFERENCE_BATCH = 64
 INFERENCE_PIXELS = 400_000
 """Of a batch on a CPU: activations that fit its cache make a convolutional body twice as fast."""
+
+INFERENCE_SECONDS = 60.0
+"""Of a batch of recordings: a speech encoder's first convolutions keep megabytes for each second."""
 
 
 class Featured(Protocol):
@@ -193,7 +195,8 @@ class Trainer:
     def _prepared(self, preparation: Preparation, inputs: Inputs) -> Items:
         """Prepared rows; what was cut off is said, once for each sentence."""
         items = preparation.items(inputs)
-        note = items.note() if isinstance(items, TokenItems) else None
+        said = getattr(items, "note", None)
+        note = said() if said is not None else None
         if note and note not in self.log.messages:
             self.say(note)
         return items
@@ -275,6 +278,9 @@ def pick_device(name: str) -> torch.device:
 
 def inference_batch(preparation: Preparation, device: torch.device) -> int:
     """Rows to run at once where nothing is learnt."""
+    seconds = getattr(preparation, "seconds", None)
+    if seconds is not None:
+        return int(np.clip(INFERENCE_SECONDS / seconds, 1, INFERENCE_BATCH))
     size = getattr(preparation, "size", None)
     if preparation.kind != "images" or size is None or device.type != "cpu":
         return INFERENCE_BATCH

@@ -18,7 +18,7 @@ class Scratch(Method):
     """The same network from a random start, trained on the target under the same budget.
 
     Nothing moves: what the source's knowledge is worth shows in the difference. Without a source the network is a
-    small one that suits the data: convolutions for images, a perceptron for tables, hashed n-grams for text.
+    small one that suits the data: convolutions for images and audio, a perceptron for tables, hashed n-grams for text.
     """
 
     needs: ClassVar[Needs] = Needs.TARGET_LABELS

@@ -19,6 +19,7 @@ from sterna.methods.problem import Array, Problem
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
+from sterna.networks.preparation_audio import LogMelStatistics
 from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.preparation_text import RawText
 from sterna.networks.small import identity_body
@@ -38,8 +39,9 @@ class TargetOnly(Method):
 
     Tables: gradient boosting, and logistic or ridge regression on standardised columns. Texts: logistic or ridge
     regression on TF-IDF of words and of characters (the latter for languages without spaces, too). Images:
-    logistic or ridge regression on 32 x 32 pixels; the other control, ``scratch``, trains a network. The learner
-    and its penalty are chosen by cross-validation on the training labels.
+    logistic or ridge regression on 32 x 32 pixels; the other control, ``scratch``, trains a network. Audio: gradient
+    boosting, and logistic or ridge regression, on the mean and deviation of each log-mel band over time and its mean
+    in each third of the recording. The learner and its penalty are chosen by cross-validation on the training labels.
 
     References
     ----------
@@ -74,20 +76,22 @@ def _columns(problem: Problem) -> tuple[Preparation, Array]:
     if problem.target.kind == "table":
         table = TablePreparation().fit(problem.inputs.take(problem.train))
         return table, np.asarray(table.items(problem.inputs))
-    image = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
+    image: Preparation = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
+    if problem.target.kind == "audio":
+        image = LogMelStatistics().fit(problem.inputs.take(problem.train))
     items = image.items(problem.inputs)
     return image, np.stack([np.asarray(items[i], dtype=np.float32).ravel() for i in range(len(items))])
 
 
 def _linear_or_boosting(x: Array, problem: Problem) -> Any:
-    """The better of a linear model and, on tables, gradient boosting, by the cross-validated loss."""
+    """The better of a linear model and, on tables and audio, gradient boosting, by the cross-validated loss."""
     task, train = problem.task, problem.train
     rows = sample_of(train, problem.targets, task, problem.seed)
     weights = problem.row_weights()
     mean, scale = moments(in_memory(x), problem.train_weights())
     standard = ((x - mean) / scale).astype(np.float32)
     linear = choose_penalty(standard[rows], problem.targets[rows], task, weights[rows], problem.seed)
-    boosting = boosting_learner(task, len(train)) if problem.target.kind == "table" else None
+    boosting = boosting_learner(task, len(train)) if problem.target.kind in ("table", "audio") else None
     if boosting is not None:
         loss = _cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, problem.seed)
         if loss < linear.loss:

@@ -1,0 +1,305 @@
+"""``sterna rules``: draw rules out of a model or of data, look at them, check them, let them answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.errors import RequestError
+
+if TYPE_CHECKING:
+    from sterna.domains import Domain
+    from sterna.rules import Extraction, Judgement, RuleSet
+    from sterna.tasks import Task
+
+rules = typer.Typer(help="Draw readable rules out of a model or of data, check them, let them answer.")
+app.add_typer(rules, name="rules")
+
+Label = Annotated[str | None, typer.Option(metavar="NAME", help="Target column.")]
+Text = Annotated[str | None, typer.Option(metavar="NAME", help="Column whose texts are the inputs.")]
+Drop = Annotated[list[str], typer.Option(metavar="NAME", help="Column to leave out; may be repeated.")]
+DomainColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")]
+TargetDomain = Annotated[str | None, typer.Option(metavar="VALUE", help="Only the rows of this domain.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="File of rules.")]
+
+
+@rules.command()
+def extract(
+    source: Annotated[str, typer.Argument(metavar="RUN_OR_DATA", help="Run folder, or labelled data.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Rows that the run's model answers; not for labelled data.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; standard output if not given.")] = None,
+    label: Label = None,
+    text: Text = None,
+    drop: Drop = [],  # noqa: B006
+    domain_column: DomainColumn = None,
+    target_domain: TargetDomain = None,
+    depth: Annotated[int, typer.Option(metavar="N", min=1, max=20, help="Most conditions of a rule.")] = 4,
+    leaves: Annotated[int, typer.Option(metavar="N", min=2, max=500, help="Most rules.")] = 16,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the rows held out.")] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw rules out of a run's model (with rows for it to answer), or straight out of labelled data.
+
+    Example: sterna rules extract runs/heart heart.csv --label disease --out rules.txt
+    """
+    from sterna.files import atomic
+    from sterna.rules import extract_rules, format_rules
+
+    reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
+    answered = _by_run if (Path(source) / "manifest.json").is_file() else _by_labels
+    domain, targets, task, what = answered(source, data, reading)
+    found = extract_rules(domain.inputs, targets, task, depth=depth, leaves=leaves, seed=seed)
+    written = f"{_heading(found, what)}\n{format_rules(found.rules)}\n"
+    if out is not None:
+        with atomic(out) as temporary:
+            temporary.write_text(written, encoding="utf-8")
+    if json:
+        about = {"rules": format_rules(found.rules).split("\n"), "fidelity": found.fidelity, "rows": found.rows,
+                 "held_out": found.held_out, "out": None if out is None else str(out)}  # fmt: skip
+        print_json(about)
+    elif out is None:
+        sys.stdout.write(written)
+    elif not quiet:
+        print(f"{len(found.rules)} rules in {out}; {found.words()}")
+
+
+def _heading(found: Extraction, what: str) -> str:
+    return f"# {len(found.rules)} rules drawn from {found.rows:,} rows of {what}; {found.words()}.".replace("\n", " ")
+
+
+def _by_run(run: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain, Any, Task, str]:
+    """Rows, and what the model of a run answers for them."""
+    from sterna.experiment import load_transfer
+
+    if data is None:
+        raise RequestError(f"{run} is a run: name rows for its model to answer, such as: extract {run} heart.csv.")
+    transfer = load_transfer(run)
+    domain = transfer.read(data, **reading)
+    outputs = transfer.outputs(domain)
+    targets = outputs.argmax(axis=1) if transfer.task.id == "classification" else outputs[:, 0]
+    return domain, targets, transfer.task, f"{domain.name}, answered by the run {Path(run).name}"
+
+
+def _by_labels(spec: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain, Any, Task, str]:
+    """Labelled rows, and their labels."""
+    if data is not None:
+        raise RequestError(f"{spec} is no run folder, so its own labels make the rules; leave out {data!r}.")
+    domain, task = _labelled(spec, reading)
+    assert domain.labels is not None
+    return domain, task.encode(domain.labels), task, domain.name
+
+
+def _labelled(spec: str, reading: dict[str, Any]) -> tuple[Domain, Task]:
+    """The labelled rows of a Domain, and what they answer, in the user's units."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from sterna.domains import load_domain
+    from sterna.tasks import infer_task
+    from sterna.tasks.regression import Regression
+
+    domain = load_domain(spec, **reading)
+    keep = domain.labelled()
+    if not keep.any():
+        raise RequestError(f"{domain.name} has no labelled row; name the target column with --label.")
+    domain = domain.take(np.flatnonzero(keep))
+    task = infer_task(domain)
+    return domain, replace(task, mean=0.0, scale=1.0) if isinstance(task, Regression) else task
+
+
+@rules.command()
+def show(
+    file: File,
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Labelled data to measure the rules on.")] = None,
+    label: Label = None,
+    text: Text = None,
+    drop: Drop = [],  # noqa: B006
+    domain_column: DomainColumn = None,
+    target_domain: TargetDomain = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show rules as a table; with DATA, how many of its rows each covers, and how often it is right there."""
+    from sterna.rules import read_rules
+
+    reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
+    found = read_rules(file)
+    judged = None if data is None else _judged(found, data, reading)
+    if json:
+        print_json(_record(found, judged))
+    elif not quiet:
+        _print_table(found, judged)
+
+
+@rules.command()
+def check(
+    file: File,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled data.")],
+    label: Label = None,
+    text: Text = None,
+    drop: Drop = [],  # noqa: B006
+    domain_column: DomainColumn = None,
+    target_domain: TargetDomain = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check rules: can they be read, does DATA have their columns, how often are they right, and silent?
+
+    A file that cannot be read, or a column that does not exist, ends with exit code 2.
+    """
+    from sterna.rules import read_rules
+
+    reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
+    found = read_rules(file)
+    judged = _judged(found, data, reading)
+    if json:
+        print_json(_record(found, judged))
+    elif not quiet:
+        _print_table(found, judged)
+        silent = [str(i) for i, score in enumerate(judged.rules, 1) if not score.rows]
+        if silent:
+            print(f"never fire: {', '.join(silent)}")
+        print(f"{judged.rows} rows; no rule fires on {judged.abstained:.1%}")
+        if judged.accuracy is not None:
+            print(f"right where a rule fires: {judged.accuracy:.3f}")
+        print(f"{judged.metric} on all rows: {judged.value:.3f}")
+
+
+def _judged(found: RuleSet, data: str, reading: dict[str, Any]) -> Judgement:
+    from sterna.domains.tables import TableInputs
+    from sterna.errors import closest
+    from sterna.rules import judge
+
+    domain, task = _labelled(data, reading)
+    known = list(map(str, domain.inputs.frame.columns)) if isinstance(domain.inputs, TableInputs) else ["text"]
+    lacking = [name for name in found.columns if name not in known]
+    if lacking:
+        near = "".join(closest(name, known) for name in lacking[:3])
+        raise RequestError(f"{domain.name} lacks {', '.join(map(repr, lacking))}, of which the rules speak.{near}")
+    assert domain.labels is not None
+    return judge(found, domain.inputs, task.encode(domain.labels), task)
+
+
+def _record(found: RuleSet, judged: Judgement | None) -> dict[str, Any]:
+    """Rules and what was measured of them, as plain values."""
+    scores: Sequence[dict[str, Any]] = [{}] * len(found) if judged is None else [asdict(s) for s in judged.rules]
+    record: dict[str, Any] = {
+        "rules": [
+            {"rule": str(rule), "answer": rule.answer, "confidence": rule.confidence, "line": rule.line, **score}
+            for rule, score in zip(found.rules, scores, strict=True)
+        ],
+        "otherwise": None if found.otherwise is None else str(found.otherwise),
+        "columns": list(found.columns),
+    }
+    return record if judged is None else {**record, **{k: v for k, v in asdict(judged).items() if k != "rules"}}
+
+
+def _print_table(found: RuleSet, judged: Judgement | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    numbers = judged is not None and judged.accuracy is None and judged.metric in ("r2", "rmse", "mae", "mse")
+    for name in ("", "if", "then", "confidence"):
+        table.add_column(name, justify="left" if name in ("if", "then") else "right")
+    for name in ("rows", "covers", "mean error" if numbers else "precision") if judged is not None else ():
+        table.add_column(name, justify="right")
+    for i, rule in enumerate(found.rules):
+        when, _, _ = str(rule).removeprefix("IF ").rpartition(" THEN ")
+        cells = [str(i + 1), escape(when), escape(rule.answer), f"{rule.confidence:g}"]
+        if judged is not None:
+            score = judged.rules[i]
+            cells += [str(score.rows), f"{score.coverage:.1%}", _right(score)]
+        table.add_row(*cells)
+    if found.otherwise is not None:
+        table.add_row("", "otherwise", escape(found.otherwise.answer), f"{found.otherwise.confidence:g}")
+    Console().print(table)
+
+
+def _right(score: Any) -> str:
+    if score.error is not None:
+        return f"{score.error:.4g}"
+    return "" if score.precision is None else f"{score.precision:.2f} [{score.low:.2f}, {score.high:.2f}]"
+
+
+@rules.command()
+def apply(
+    file: File,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A table, or texts (also a .txt, one a line).")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Where to; standard output if not given.")
+    ] = None,
+    text: Text = None,
+    drop: Drop = [],  # noqa: B006
+    numbers: Annotated[bool, typer.Option("--numbers", help="Answers are numbers, not classes.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Answer rows: for each the answer, its probability, and the rules that fired; empty where nothing is said."""
+    from sterna.files import atomic
+    from sterna.rules import read_rules
+
+    found = read_rules(file)
+    frame = _answered(found, _inputs(data, text, drop), numbers)
+    if out is None:
+        sys.stdout.write(
+            frame.to_json(orient="records", force_ascii=False, indent=1) if json else frame.to_csv(index=False)
+        )
+        return
+    with atomic(out) as temporary:
+        temporary.write_text(frame.to_csv(index=False), encoding="utf-8")
+    if json:
+        print_json({"rows": len(frame), "out": str(out)})
+    elif not quiet:
+        print(f"{len(frame)} answers in {out}")
+
+
+def _inputs(data: str, text: str | None, drop: list[str]) -> Any:
+    """Rows to answer: a table or its texts, or a file with a text a line."""
+    from sterna.domains.tables import load_inputs
+    from sterna.domains.unlabelled import load_inputs as load_lines
+
+    path = Path(data)
+    if path.suffix == ".txt" or not path.is_file():
+        return load_lines([path], "text", {}).inputs  # which also says what is wrong with the path
+    return load_inputs(path, text=text, without=drop)[0]
+
+
+def _answered(found: RuleSet, inputs: Any, numbers: bool) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    from sterna.rules import fires
+    from sterna.rules.voting import votes_of
+    from sterna.tasks import Classification, Regression
+
+    fired = fires(found, inputs)
+    silent = np.asarray(~fired.any(axis=1) & (found.otherwise is None))
+    columns: dict[str, Any] = {"name": inputs.names()}
+    if numbers:
+        columns["answer"] = np.where(silent, np.nan, votes_of(found, Regression()).outputs(fired)[:, 0])
+    else:
+        classes = found.answers if len(found.answers) > 1 else (*found.answers, "")
+        task = Classification(classes)
+        outputs = votes_of(found, task).outputs(fired)
+        columns["answer"] = [
+            None if quiet else answer for quiet, answer in zip(silent, task.answers(outputs), strict=True)
+        ]
+        columns["probability"] = np.where(silent, np.nan, task.probabilities(outputs).max(axis=1).round(6))
+    columns["rules"] = [" ".join(str(i + 1) for i in np.flatnonzero(row)) for row in fired]
+    return pd.DataFrame(columns)

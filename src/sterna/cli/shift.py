@@ -1,0 +1,123 @@
+"""``sterna shift``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.errors import RequestError, closest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sterna.domains import Domain
+
+
+@app.command()
+def shift(
+    source: Annotated[str, typer.Argument(help="Folder or zip of images, CSV/TSV/Parquet/JSON Lines, or .npz.")],
+    target: Annotated[str, typer.Argument(help="The same kind of data.")],
+    body: Annotated[
+        str | None,
+        typer.Option("--source", metavar="SPEC", help="Compare the features of this model, such as packaged/NAME."),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of labels, which are not compared; a file may lack it.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="NAME", help="Column whose texts are compared.")] = None,
+    drop: Annotated[list[str], typer.Option(metavar="NAME", help="Column to leave out; may be repeated.")] = [],  # noqa: B006
+    domain_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")] = None,
+    source_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of SOURCE to compare.")] = None,
+    target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of TARGET to compare.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the sample and the test.")] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how far apart the inputs of two domains are; labels are not looked at.
+
+    Example: sterna shift heart.csv heart.csv --domain-column hospital --source-domain a --target-domain b
+    """
+    from sterna.experiment.shift import shift as measure
+
+    if seed < 0:
+        raise RequestError(f"--seed is {seed}; expected 0 or more.")
+    if domain_column is not None and source_domain is None and target_domain is None:
+        raise RequestError(
+            f"--domain-column is {domain_column!r}, but no domain is named; add --source-domain or --target-domain."
+        )
+    domains = read_pair(
+        (source, target), (source_domain, target_domain), label=label, text=text, drop=drop, domain_column=domain_column
+    )
+    found = measure(*domains, body=body, seed=seed, progress=not quiet)
+    if json:
+        print_json(found.record())
+    elif not quiet:
+        print(f"{found.source} → {found.target}: {found.rows} rows of each, {found.features}")
+        if found.columns:
+            print(f"compared: {named(found.columns)}")
+        if found.left_out:
+            print(f"left out, since only one has them or they hold another kind: {named(found.left_out)}")
+        print(f"proxy A-distance  {found.proxy_a_distance:.3f}  (0 the same, 2 apart)")
+        print(f"MMD²              {found.mmd2:.5f}  (p = {found.p_value:.3f}, {found.permutations} permutations)")
+        print(found.sentence())
+
+
+def named(columns: Sequence[str], limit: int = 12) -> str:
+    """Names in a sentence, not more than `limit`."""
+    more = f" and {len(columns) - limit} more" if len(columns) > limit else ""
+    return ", ".join(columns[:limit]) + more
+
+
+def read_pair(
+    specs: tuple[str, str],
+    values: tuple[str | None, str | None],
+    *,
+    label: str | None,
+    text: str | None,
+    drop: list[str],
+    domain_column: str | None,
+) -> list[Domain]:
+    """Both domains; of two tables, either may lack the label column or one to drop, but not both."""
+    from sterna.domains import load_domain
+    from sterna.domains.table_files import is_table, read_table
+
+    paths = [Path(spec).expanduser() for spec in specs]
+    if not all(path.is_file() and is_table(path) for path in paths):
+        pairs = zip(paths, values, strict=True)
+        return [
+            load_domain(
+                path, label=label, text=text, drop=drop, domain_column=domain_column if value else None, domain=value
+            )
+            for path, value in pairs
+        ]
+    tables = [read_table(path) for path in paths]
+    columns = list(dict.fromkeys(str(name) for frame, _ in tables for name in frame.columns))
+    labels = [label] if label is None or label in columns else [part.strip() for part in label.split(",")]
+    for option, name in [*(("--label", name) for name in labels if name), *(("--drop", name) for name in drop)]:
+        if name not in columns:
+            raise RequestError(f"{option} is {name!r}, but no table has such a column.{closest(name, columns)}")
+    without = {*drop, *(name for name in labels if name)}
+    return [
+        _rows(frame, notes, path, without, label is None, text, domain_column if value else None, value)
+        for (frame, notes), path, value in zip(tables, paths, values, strict=True)
+    ]
+
+
+def _rows(
+    frame: pd.DataFrame, notes: list[str], path: Path, without: set[str], guess: bool, text: str | None,
+    column: str | None, value: str | None,
+) -> Domain:  # fmt: skip
+    """A table's rows without their labels: the columns named, or else the one column that is called as labels are."""
+    from sterna.domains.table_labels import LABEL_NAMES
+    from sterna.domains.tables import table_domain
+
+    called = [str(name) for name in frame.columns if str(name).strip().lower() in LABEL_NAMES]
+    if guess and len(called) == 1 and called[0] not in (text, column):
+        without = {*without, called[0]}
+    named = [str(name) for name in frame.columns if str(name) in without]
+    return table_domain(frame, text=text, drop=named, domain_column=column, domain=value, name=path.name, notes=notes)

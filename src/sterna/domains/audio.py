@@ -1,0 +1,234 @@
+"""Recordings as inputs: files in a folder or zip, arrays, any sequence; decoded when a row is asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from math import gcd
+from typing import IO, Any, NamedTuple, Self
+
+import numpy as np
+
+from sterna.domains.file_inputs import FileInputs, JoinedInputs, digest, in_threads
+from sterna.domains.inputs import Inputs, Rows
+from sterna.errors import RequestError, require
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+
+LONGEST = 60
+"""Seconds of a recording that are read; what comes after is left out."""
+
+FEW = 512
+"""Recordings whose length is looked at where a few are enough."""
+
+
+class Sound(NamedTuple):
+    """One recording.
+
+    Attributes
+    ----------
+    samples
+        ``(t,)`` float32, from −1 to 1; several channels are averaged.
+    rate
+        Samples a second.
+    """
+
+    samples: Array
+    rate: int
+
+
+def decode(stream: IO[bytes]) -> Sound:
+    """The first 60 seconds that the bytes of a file hold.
+
+    Raises
+    ------
+    ValueError
+        If it holds no samples, or some that are no numbers.
+    """
+    soundfile = require("soundfile", "audio")
+    with soundfile.SoundFile(stream) as file:
+        samples = file.read(min(file.frames, LONGEST * file.samplerate), dtype="float32", always_2d=True)
+        return _sound(samples.mean(axis=1), file.samplerate)
+
+
+def as_sound(value: Any, rate: int | None = None) -> Sound:
+    """A recording of whatever holds one.
+
+    Parameters
+    ----------
+    value
+        A `Sound`; a pair of samples and rate; samples ``(t,)``, ``(t, channels)`` or ``(channels, t)``, floats from −1
+        to 1 or signed whole numbers; a mapping of ``array`` and ``sampling_rate``, or of ``bytes`` or ``path``, as
+        Hugging Face's data sets have them.
+    rate
+        Samples a second, where `value` does not say.
+
+    Raises
+    ------
+    RequestError
+        If it is none of these, or the rate is not known.
+    """
+    if isinstance(value, Mapping):
+        if value.get("bytes") is not None:
+            return decode(io.BytesIO(value["bytes"]))
+        if value.get("path") is not None and "array" not in value:
+            with open(value["path"], "rb") as stream:
+                return decode(stream)
+        value = (value.get("array"), value.get("sampling_rate"))
+    if isinstance(value, tuple) and len(value) == 2:
+        value, rate = value[0], value[1]
+    samples = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if samples.ndim == 2:
+        samples = samples.mean(axis=int(np.argmin(samples.shape)), dtype=np.float64).astype(
+            np.float32 if samples.dtype.kind == "f" else samples.dtype
+        )
+    if samples.ndim != 1 or samples.dtype.kind not in "fi":
+        raise RequestError(
+            f"A recording is {samples.dtype} of the shape {samples.shape}; samples (t,), (t, channels) or (channels, "
+            "t), floats from −1 to 1 or signed whole numbers, were expected."
+        )
+    if rate is None or not 100 <= rate <= 1_000_000:
+        raise RequestError(f"The rate of a recording is {rate}; say how many samples a second it has, such as 16000.")
+    if samples.dtype.kind == "i":
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    try:
+        return _sound(samples[: LONGEST * int(rate)], int(rate))
+    except ValueError as error:
+        raise RequestError(f"A recording cannot be used: {error}.") from error
+
+
+def _sound(samples: np.ndarray[Any, Any], rate: int) -> Sound:
+    if not len(samples):
+        raise ValueError("it holds no sound (0 samples)")
+    if not np.isfinite(samples).all():
+        raise ValueError("it holds samples that are no numbers")
+    return Sound(np.ascontiguousarray(samples, dtype=np.float32), rate)
+
+
+def resampled(sound: Sound, rate: int) -> Array:
+    """The samples at another rate, ``(t · rate / sound.rate,)``."""
+    if sound.rate == rate:
+        return sound.samples
+    from scipy.signal import resample_poly
+
+    common = gcd(sound.rate, rate)
+    return np.asarray(resample_poly(sound.samples, rate // common, sound.rate // common), dtype=np.float32)
+
+
+class AudioFiles(FileInputs):
+    """Recordings below a folder or inside a zip, which is read in place and never unpacked to disk.
+
+    Parameters
+    ----------
+    root
+        A folder, or a ``.zip`` file.
+    files
+        Their paths inside `root`, with ``/``.
+    """
+
+    kind = "audio"
+    one = "a recording"
+
+    def __getitem__(self, row: int) -> Sound:
+        require("soundfile", "audio")
+        try:
+            with self.opened(row) as stream:
+                return decode(stream)
+        except Exception as error:  # whatever a decoder raises on broken files
+            raise RequestError(
+                f"{self._files[row]} in {self.root} cannot be read as a recording ({reason(error)}); replace or "
+                "remove it."
+            ) from error
+
+    def opened(self, row: int) -> IO[bytes]:
+        """One file to decode; a decoder goes back and forth, which is slow inside a zip."""
+        return io.BytesIO(self.read(row)) if self._zipped else self.stream(row)
+
+    def problem(self, row: int, full: bool) -> str | None:
+        """Why a file cannot be read; with `full` all of it is decoded, else its header is read."""
+        try:
+            with self.opened(row) as stream:
+                if full:
+                    decode(stream)
+                elif not require("soundfile", "audio").info(stream).frames:
+                    return "it holds no sound (0 samples)"
+            return None
+        except Exception as error:
+            return reason(error)
+
+    def lengths(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Seconds of some recordings, from their headers, ``(len(rows),)``."""
+        return np.array(list(in_threads(lambda i: self._length(int(rows[i])), len(rows))), dtype=np.float64)
+
+    def _length(self, row: int) -> float:
+        with self.opened(row) as stream:
+            return float(require("soundfile", "audio").info(stream).duration)
+
+
+class AudioSequence(Inputs):
+    """Recordings that something else holds: a list of arrays, a column of a data set.
+
+    Parameters
+    ----------
+    sounds
+        Gives, by row, what `as_sound` takes.
+    rate
+        Samples a second, where the rows do not say.
+    rows
+        The rows of `sounds` that belong to it; all when not given.
+    """
+
+    kind = "audio"
+
+    def __init__(self, sounds: Sequence[Any] | Any, rate: int | None = None, rows: Rows | None = None) -> None:
+        self._sounds, self._rate = sounds, rate
+        self._rows = np.arange(len(sounds), dtype=np.int64) if rows is None else np.asarray(rows, dtype=np.int64)
+        self._keys: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> Sound:
+        return as_sound(self._sounds[int(self._rows[row])], self._rate)
+
+    def take(self, rows: Rows) -> Self:
+        wanted = self._rows[np.asarray(rows, dtype=np.int64)]
+        if isinstance(self._sounds, list):
+            return type(self)([self._sounds[int(row)] for row in wanted], self._rate)
+        return type(self)(self._sounds, self._rate, wanted)
+
+    def keys(self) -> list[str]:
+        if self._keys is None:
+            sounds = (self[row] for row in range(len(self)))
+            self._keys = [digest(str(sound.rate).encode() + sound.samples.tobytes()) for sound in sounds]
+        return self._keys
+
+    def fingerprint(self) -> str:
+        return digest("\n".join(self.keys()).encode())
+
+
+class JoinedAudio(JoinedInputs):
+    """Recordings of several places one after the other: a data set and its separate test set."""
+
+    kind = "audio"
+
+
+def some_of(inputs: Inputs, most: int) -> Rows:
+    """Up to `most` row numbers, spread evenly."""
+    return np.unique(np.linspace(0, len(inputs) - 1, min(most, len(inputs))).astype(np.int64))
+
+
+def lengths_of(inputs: Inputs, rows: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Seconds of some recordings, ``(len(rows),)``; only headers are read where they lie in files."""
+    if isinstance(inputs, AudioFiles):
+        return np.asarray(np.minimum(inputs.lengths(rows), LONGEST))
+    sounds = (inputs[int(row)] for row in rows)
+    return np.array([len(sound.samples) / sound.rate for sound in sounds], dtype=np.float64)
+
+
+def reason(error: Exception) -> str:
+    """Why a recording could not be read, short, without the addresses of objects."""
+    text = str(getattr(error, "error_string", None) or error).strip() or type(error).__name__
+    return text.removeprefix("Error : ").rstrip(".")

@@ -1,0 +1,174 @@
+"""Recordings in folders and zips: ``class/file`` as for images, or a ``manifest.csv`` that names files and labels."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.audio import ENDINGS, LONGEST, AudioFiles
+from sterna.domains.domain import Domain
+from sterna.domains.folders import (
+    FULL_CHECK_FILES,
+    MOST_CORRUPT,
+    FileKind,
+    load_files,
+    with_endings,
+    without_corrupt,
+)
+from sterna.errors import RequestError, closest, require
+
+AUDIO = FileKind("a recording", "recordings", ENDINGS, "soundfile", "audio", AudioFiles, AudioFiles.problem)
+
+MANIFEST = "manifest.csv"
+FILE_COLUMNS = ("file", "path")
+
+
+def manifest_of(names: Sequence[str]) -> str | None:
+    """The manifest among the files of a folder or zip: the one that lies least deep."""
+    found = [name for name in names if PurePosixPath(name).name.lower() == MANIFEST]
+    return min(found, key=lambda name: (name.count("/"), name)) if found else None
+
+
+def load_audio(path: Path, names: Sequence[str], *, domain: str | None, strict: bool) -> Domain:
+    """Read a folder or ``.zip`` of ``[split/]class/file``; see `load_files`."""
+    return _with_long_ones_noted(load_files(path, AUDIO, names, domain=domain, strict=strict))
+
+
+def load_manifest(
+    path: Path,
+    names: Sequence[str],
+    *,
+    label: str | None,
+    group: str | None,
+    domain_column: str | None,
+    domain: str | None,
+    task: str | None,
+    strict: bool,
+) -> Domain:
+    """Read the recordings that a ``manifest.csv`` names, with its labels.
+
+    Parameters
+    ----------
+    path
+        The folder or zip.
+    names
+        Paths of all files in it.
+    label, group, domain_column, domain, task
+        Columns of the manifest and how they are read, as in `load_table`.
+    strict
+        One recording that is missing or cannot be read is an error.
+
+    Raises
+    ------
+    RequestError
+        If the manifest has no column of files, none that is the label, or names files that are not there.
+    """
+    require(AUDIO.package, AUDIO.extra)
+    manifest = manifest_of(names)
+    assert manifest is not None
+    from sterna.domains.table_labels import listed
+
+    table, notes = _read(path, manifest)
+    where = f"{MANIFEST} in {path.name}"
+    column = next((c for c in table.columns if c.strip().lower() in FILE_COLUMNS), None)
+    if column is None:
+        known = listed([str(c) for c in table.columns])
+        raise RequestError(f"{where} has no column called {' or '.join(FILE_COLUMNS)}; it has {known}.")
+    options = {"label": label, "group": group, "domain_column": domain_column, "domain": domain, "task": task}
+    read = _labelled(table, column, where, options)
+    recordings = with_endings(names, ENDINGS)
+    files = _found([read.inputs[i] for i in range(len(read))], recordings, PurePosixPath(manifest).parent)
+    there = np.flatnonzero([file is not None for file in files])
+    notes += _missing(read, files, recordings, where, strict)
+    inputs = AudioFiles(path, [file for file in files if file is not None])
+    good, corrupt = without_corrupt(inputs, AUDIO, strict)
+    name = path.stem if path.is_file() else path.resolve().name
+    return _with_long_ones_noted(
+        replace(
+            read.take(there[good]),
+            name=name if domain is None else f"{name} ({domain})",
+            inputs=inputs.take(np.array(good, dtype=np.int64)),
+            notes=(*notes, *read.notes, *corrupt),
+        )
+    )
+
+
+def _read(path: Path, manifest: str) -> tuple[Any, list[str]]:
+    """The manifest as a table of strings, and notes on how it was read."""
+    from sterna.domains.table_files import read_table
+
+    if path.is_dir():
+        return read_table(path / manifest)
+    with tempfile.TemporaryDirectory(prefix="sterna-") as folder, zipfile.ZipFile(path) as archive:
+        copy = Path(folder) / MANIFEST
+        with archive.open(manifest) as packed, copy.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        return read_table(copy)
+
+
+def _labelled(table: Any, column: str, where: str, options: dict[str, str | None]) -> Domain:
+    """The rows of a manifest as a Domain whose inputs are the names of the files."""
+    from sterna.domains import table_labels as labels_of
+    from sterna.domains.tables import table_domain
+
+    others = [c for c in table.columns if c not in (column, options["group"], options["domain_column"])]
+    label = options["label"] or labels_of.find_label(others, where)
+    named = [label] if label in table.columns else [part.strip() for part in label.split(",")]
+    checked = [("label", name) for name in named] + [(a, options[a]) for a in ("group", "domain_column")]
+    for argument, asked in checked:
+        if asked is not None:
+            labels_of.need_column(asked, argument, table, where)
+    wanted = {column, *named, options["group"], options["domain_column"]}
+    kept = [c for c in table.columns if c in wanted or c.strip().lower() in labels_of.SPLIT_NAMES]
+    return table_domain(table[kept], text=column, name=where, **{**options, "label": label})  # type: ignore[arg-type]
+
+
+def _found(asked: Sequence[str], recordings: Sequence[str], beside: PurePosixPath) -> list[str | None]:
+    """The file that each name of a manifest means: one beside the manifest, one of this path, or the only one so named.
+
+    Manifests name files as the folder was when they were written, often without the folder they now lie in.
+    """
+    paths = {PurePosixPath(name).as_posix(): name for name in recordings}
+    short: dict[str, str | None] = {}
+    for path, name in paths.items():
+        last = PurePosixPath(path).name
+        short[last] = None if last in short else name
+    found = []
+    for name in asked:
+        meant = PurePosixPath(name.strip().replace("\\", "/"))
+        found.append(paths.get((beside / meant).as_posix()) or paths.get(meant.as_posix()) or short.get(meant.name))
+    return found
+
+
+def _missing(
+    read: Domain, files: Sequence[str | None], recordings: Sequence[str], where: str, strict: bool
+) -> list[str]:
+    """A note on the names without a file, where they are few."""
+    lost = [read.inputs[row] for row, file in enumerate(files) if file is None]
+    if not lost:
+        return []
+    what = f"{where} names {len(lost):,} of {len(files):,} recordings that are not there once, such as {lost[0]!r}"
+    if strict or len(lost) > MOST_CORRUPT * len(files):
+        known = [PurePosixPath(name).name for name in recordings]
+        raise RequestError(f"{what}; correct the names.{closest(PurePosixPath(lost[0]).name, known)}")
+    return [f"{what}; left out."]
+
+
+def _with_long_ones_noted(domain: Domain) -> Domain:
+    """The Domain with a note where recordings are longer than what is read of them."""
+    assert isinstance(domain.inputs, AudioFiles)
+    if len(domain) > FULL_CHECK_FILES:
+        return domain
+    long = np.flatnonzero(domain.inputs.lengths(np.arange(len(domain))) > LONGEST)
+    if not len(long):
+        return domain
+    name = domain.inputs.names()[long[0]]
+    note = f"{len(long):,} recordings are longer than {LONGEST} s, of which so much is read (such as {name})."
+    return replace(domain, notes=(*domain.notes, note))

@@ -1,0 +1,162 @@
+"""Inputs that lie in files, below a folder or inside a zip, and inputs of several places one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+
+from sterna.domains.inputs import Inputs, Rows
+from sterna.errors import RequestError
+
+LARGEST_FILE = 2**30
+"""Bytes one file may have; a larger one is a mistake or an attack."""
+
+THREADS = min(8, (os.cpu_count() or 1) + 2)
+AT_ONCE = 1024
+"""Files that wait for a thread: of a hundred thousand, the waiting alone would take hundreds of megabytes."""
+
+T = TypeVar("T")
+
+
+def in_threads(function: Callable[[int], T], count: int) -> Iterator[T]:
+    """``function(row)`` of the rows from 0 to `count` in order, some at a time in threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, count, AT_ONCE):
+            yield from pool.map(function, range(start, min(start + AT_ONCE, count)))
+
+
+class FileInputs(Inputs):
+    """Files below a folder or inside a zip, which is read in place and never unpacked to disk.
+
+    What a row is, says the kind of data that derives from it.
+
+    Parameters
+    ----------
+    root
+        A folder, or a ``.zip`` file.
+    files
+        Their paths inside `root`, with ``/``.
+    """
+
+    one: ClassVar[str]
+    """One of them, in a sentence: ``"an image"``."""
+
+    def __init__(self, root: Path | str, files: Sequence[str]) -> None:
+        self.root = Path(root)
+        self._files = tuple(files)
+        self._zipped = self.root.is_file()
+        self._archive: tuple[int, zipfile.ZipFile] | None = None
+        self._keys: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def stream(self, row: int) -> IO[bytes]:
+        """One file, open for reading: of a large data set, a header is all that is wanted."""
+        name = self._files[row]
+        size = self._open().getinfo(name).file_size if self._zipped else (self.root / name).stat().st_size
+        if size > LARGEST_FILE:
+            raise RequestError(f"its {size:,} bytes are more than {self.one} may have")
+        return self._open().open(name) if self._zipped else (self.root / name).open("rb")
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one file."""
+        with self.stream(row) as stream:
+            return stream.read()
+
+    def sizes(self) -> list[int]:
+        """Bytes of each file (unpacked)."""
+        if self._zipped:
+            return [self._open().getinfo(name).file_size for name in self._files]
+        return [(self.root / name).stat().st_size for name in self._files]
+
+    def take(self, rows: Rows) -> Self:
+        taken = type(self)(self.root, [self._files[int(row)] for row in rows])
+        if self._keys is not None:
+            taken._keys = [self._keys[int(row)] for row in rows]
+        return taken
+
+    def keys(self) -> list[str]:
+        if self._keys is None:
+            if self._zipped:
+                infos = [self._open().getinfo(name) for name in self._files]
+                self._keys = [f"{info.CRC:08x}-{info.file_size}" for info in infos]
+            else:
+                self._keys = list(in_threads(lambda row: digest(self.read(row)), len(self)))
+        return self._keys
+
+    def fingerprint(self) -> str:
+        # Folders: name, size and time of change stand for the content, as in make and rsync; reading it all is dear.
+        if self._zipped:
+            parts = self.keys()
+        else:
+            stats = ((name, (self.root / name).stat()) for name in self._files)
+            parts = [f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats]
+        return digest("\n".join(parts).encode("utf-8", "surrogateescape"))
+
+    def names(self) -> list[str]:
+        return list(self._files)
+
+    def _open(self) -> zipfile.ZipFile:
+        # A forked worker shares its parent's file position, so each process opens the archive for itself.
+        if self._archive is None or self._archive[0] != os.getpid():
+            self._archive = (os.getpid(), zipfile.ZipFile(self.root))
+        return self._archive[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_archive": None, "_keys": None}
+
+
+class JoinedInputs(Inputs):
+    """Inputs of several places one after the other: a data set and its separate test set.
+
+    Parameters
+    ----------
+    parts
+        The places; of each, all rows.
+    """
+
+    def __init__(self, parts: Sequence[Inputs]) -> None:
+        self._parts = list(parts)
+        self._part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        self._row = np.concatenate([np.arange(len(part), dtype=np.int64) for part in parts])
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __getitem__(self, row: int) -> Any:
+        return self._parts[self._part[row]][int(self._row[row])]
+
+    def take(self, rows: Rows) -> Self:
+        part, row = self._part[rows], self._row[rows]
+        taken = type(self)([p.take(row[part == i]) for i, p in enumerate(self._parts)])
+        # Each part now holds its rows in the order asked for; the k-th of a part stands where that part is met again.
+        taken._part = part
+        taken._row = np.empty(len(part), dtype=np.int64)
+        for i in range(len(self._parts)):
+            taken._row[part == i] = np.arange(int((part == i).sum()))
+        return taken
+
+    def keys(self) -> list[str]:
+        by_part = [part.keys() for part in self._parts]
+        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
+
+    def fingerprint(self) -> str:
+        order = self._part.astype(np.int64).tobytes() + self._row.tobytes()
+        return digest(order + "\n".join(part.fingerprint() for part in self._parts).encode())
+
+    def names(self) -> list[str]:
+        by_part = [part.names() for part in self._parts]
+        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
+
+
+def digest(data: bytes) -> str:
+    """A 128-bit content hash."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,254 @@
+"""shift(): how far apart two domains are, before anything is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.domains import Domain, load_domain
+from sterna.domains.inputs import Inputs, Preparation
+from sterna.domains.joined import joined_inputs
+from sterna.domains.preparation_table import TablePreparation
+from sterna.domains.schema import Schema
+from sterna.domains.tables import TableInputs
+from sterna.errors import RequestError
+from sterna.evaluation.shift import PERMUTATIONS, mmd_test, proxy_a_distance
+from sterna.networks.preparation_audio import LogMelStatistics
+from sterna.networks.preparation_image import ImagePreparation
+from sterna.sources import Source, load_source
+from sterna.training.progress import Progress
+from sterna.training.trainer import Trainer
+
+Array = np.ndarray[Any, Any]
+
+ROWS = 2000
+"""Most rows of each domain that are looked at."""
+
+FEWEST = 10
+"""Rows of each domain below which nothing can be said."""
+
+PIXELS = 32
+"""Without a body images are compared at this many pixels a side."""
+
+CHANCE = 0.05
+"""A p value from here on is what chance alone would give."""
+
+SMALL, LARGE = 0.4, 1.0
+"""Proxy A-distances: below the first a classifier of the domains errs in 40 % of the rows or more, from the second
+on in 25 % or less."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far apart two domains are.
+
+    Attributes
+    ----------
+    source, target
+        Their names.
+    rows
+        How many rows of each were looked at.
+    features
+        What was compared: columns, pixels, log-mel statistics, or the features of a body.
+    columns, left_out
+        Of tables: the columns that were compared, and those that only one domain has or that hold another kind.
+    proxy_a_distance
+        From 0 (a linear classifier cannot tell the domains apart) to 2 (it does without an error).
+    mmd2, p_value
+        Squared maximum mean discrepancy (it may be a little below zero), and how often chance alone gives as much.
+    reading
+        ``"nearly the same"``, ``"somewhat shifted"`` or ``"clearly shifted"``.
+    """
+
+    source: str
+    target: str
+    rows: int
+    features: str
+    columns: tuple[str, ...]
+    left_out: tuple[str, ...]
+    proxy_a_distance: float
+    mmd2: float
+    p_value: float
+    permutations: int
+    seed: int
+    reading: str
+
+    def record(self) -> dict[str, Any]:
+        """All of it as plain values, as ``sterna shift --json`` prints it."""
+        return {**asdict(self), "sentence": self.sentence()}
+
+    def sentence(self) -> str:
+        """The reading and its reasons, for people."""
+        error = (1 - self.proxy_a_distance / 2) / 2
+        chance = "less than" if self.p_value <= 1 / (1 + self.permutations) else "about"
+        return (
+            f"{self.reading}: a linear classifier mistakes the domain of {error:.0%} of the rows (50% is a guess), and "
+            f"chance alone gives as large an MMD in {chance} {max(self.p_value, 0.001):.1%} of cases"
+        )
+
+
+def shift(
+    source: Domain | str | Path,
+    target: Domain | str | Path,
+    *,
+    body: Source | str | Any | None = None,
+    rows: int = ROWS,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> Shift:
+    """Measure how far apart the inputs of two domains are; no label is looked at.
+
+    As many rows of one domain as of the other are drawn. Without a body, tables are compared by the columns both have
+    (prepared by both), images by their pixels, recordings by log-mel statistics; texts need a body.
+
+    Parameters
+    ----------
+    source, target
+        Domains, or specs for :func:`load_domain`.
+    body
+        Whose features are compared: a :class:`Source` with a model, a spec for :func:`load_source`, or a module.
+    rows
+        Most rows of each domain.
+    permutations
+        Random exchanges of rows that the p value is counted on; 200 or more.
+    seed
+        Of the sample, the folds and the exchanges.
+    device
+        Where a body runs.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    Shift
+        The proxy A-distance, MMD² with its p value, and a reading.
+
+    Raises
+    ------
+    RequestError
+        If the domains are of different kinds, tables share no column, there are too few rows, or texts come without a
+        body.
+    """
+    if rows < FEWEST or permutations < 200:
+        raise RequestError(
+            f"rows is {rows} and permutations {permutations}; expected at least {FEWEST} rows and 200 permutations."
+        )
+    first, second = (each if isinstance(each, Domain) else load_domain(each) for each in (source, target))
+    _check(first, second)
+    known = load_source(body) if body is not None and not isinstance(body, Source) else body
+    columns, left_out = common_columns(first.inputs, second.inputs)
+    count = min(rows, len(first), len(second))
+    random = np.random.default_rng(seed)
+    drawn = [only(_drawn(each.inputs, count, random), columns) for each in (first, second)]
+    both = joined_inputs(drawn[0], drawn[1], first.name, second.name)
+    with Progress(quiet=not progress) as bar:
+        x, features, used = _features(both, known, Trainer(seed=seed, device=device, progress=bar))
+    distance = proxy_a_distance(x[:count], x[count:], seed=seed)
+    mmd2, p_value = mmd_test(x[:count], x[count:], permutations=permutations, seed=seed)
+    return Shift(
+        first.name, second.name, count, features, used, left_out, distance, mmd2, p_value, permutations, seed,
+        reading(distance, p_value, count),
+    )  # fmt: skip
+
+
+def reading(distance: float, p_value: float, rows: int) -> str:
+    """What a distance and a p value come to, with so many rows of each domain.
+
+    A distance is small below `SMALL`, or below three of its standard errors: guessing errs in half of the rows with a
+    standard error of √(1 / 8n), and the distance has four times that.
+
+    Examples
+    --------
+    >>> reading(0.05, 0.6, 1000), reading(0.3, 0.01, 1000), reading(1.6, 0.002, 1000)
+    ('nearly the same', 'somewhat shifted', 'clearly shifted')
+    """
+    if distance < max(SMALL, 3 * (2 / rows) ** 0.5) and p_value >= CHANCE:
+        return "nearly the same"
+    return "clearly shifted" if distance >= LARGE and p_value < CHANCE else "somewhat shifted"
+
+
+def common_columns(first: Inputs, second: Inputs) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns that both tables have with the same kind of values, and the others; nothing for other kinds of inputs.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    if not (isinstance(first, TableInputs) and isinstance(second, TableInputs)):
+        return (), ()
+    ours, theirs = first.kinds, second.kinds
+    common = tuple(name for name in ours if theirs.get(name) == ours[name])
+    others = tuple(name for name in dict.fromkeys([*ours, *theirs]) if name not in common)
+    if not common:
+        raise RequestError(
+            f"The two tables have no column in common that holds the same kind of values: one has {_some(ours)}, the "
+            f"other {_some(theirs)}; rename columns that mean the same."
+        )
+    return common, others
+
+
+def only(inputs: Inputs, columns: tuple[str, ...]) -> Inputs:
+    """A table's inputs with these columns alone; other inputs as they are."""
+    if not isinstance(inputs, TableInputs):
+        return inputs
+    schema = inputs.schema.bare()
+    return TableInputs(inputs.frame[list(columns)], Schema(tuple(schema[name] for name in columns), rows=-1))
+
+
+def _check(first: Domain, second: Domain) -> None:
+    if first.kind != second.kind:
+        raise RequestError(
+            f"{first.name} holds {first.kind}, but {second.name} holds {second.kind}; give two domains of one kind."
+        )
+    for domain in (first, second):
+        if len(domain) < FEWEST:
+            raise RequestError(
+                f"{domain.name} has {len(domain)} row{'s' * (len(domain) != 1)}; a shift is measured on at least "
+                f"{FEWEST} rows of each domain."
+            )
+
+
+def _drawn(inputs: Inputs, count: int, random: np.random.Generator) -> Inputs:
+    return inputs.take(np.sort(random.choice(len(inputs), count, replace=False)))
+
+
+def _features(inputs: Inputs, source: Source | None, trainer: Trainer) -> tuple[Array, str, tuple[str, ...]]:
+    """What is compared, ``(n, d)`` float64; what to call it; the columns it comes from."""
+    if source is not None:
+        if source.body is None:
+            raise RequestError(f"The source {source.spec!r} has no model whose features could be compared.")
+        found = trainer.features(source.body, source.prepared(inputs), inputs, source.body.outputs).array()
+        return found.astype(np.float64), f"{found.shape[1]} features of {source.spec}", ()
+    if inputs.kind == "table":
+        table = TablePreparation().fit(inputs)
+        used = tuple(c.name for c in table._fitted() if c.width)
+        return _numbers(table, inputs), f"{len(used)} columns", used
+    if inputs.kind == "text":
+        raise RequestError(
+            "Texts are compared by the features of a model, and none is given; add one, such as packaged/minilm-l6 "
+            "(--source packaged/minilm-l6)."
+        )
+    if inputs.kind == "audio":
+        statistics = LogMelStatistics().fit(inputs)
+        return _numbers(statistics, inputs), "log-mel statistics", ()
+    channels = 1 if all(inputs[row].mode == "L" for row in range(len(inputs))) else 3
+    image = ImagePreparation(PIXELS, (0.5,), (0.5,), "bilinear", crop=1.0, channels=channels)
+    return _numbers(image, inputs), f"pixels at {PIXELS} × {PIXELS}", ()
+
+
+def _numbers(preparation: Preparation, inputs: Inputs) -> Array:
+    """Prepared rows as vectors, ``(n, d)`` float64."""
+    items = preparation.items(inputs)
+    return np.stack([np.asarray(items[i], dtype=np.float64).ravel() for i in range(len(items))])
+
+
+def _some(kinds: Mapping[str, str]) -> str:
+    named = ", ".join(repr(name) for name in list(kinds)[:6])
+    return f"{named}{', ...' if len(kinds) > 6 else ''}"

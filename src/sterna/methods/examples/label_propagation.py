@@ -1,0 +1,223 @@
+"""label-propagation: labels spread along a graph of near neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+from sklearn.semi_supervised import LabelSpreading
+
+from sterna.domains.tables import TableInputs
+from sterna.errors import RequestError
+from sterna.methods.method import Method, Needs
+from sterna.methods.odds import drawn
+from sterna.methods.problem import Array, Problem
+from sterna.methods.space import Space, space_of
+from sterna.networks.network import Network
+from sterna.tasks.task import Task
+from sterna.training.linear import choose_penalty, fit_head_on, in_memory, moments, sample_of
+from sterna.training.trainer import Trainer
+
+MOST = 10_000
+"""Rows of each part (labelled, unlabelled, source's) that the graph holds; of more, so many are drawn."""
+
+ROUNDS = 10_000
+"""Bound on the rounds; α = 0.2 takes about twenty, α = 0.99 two thousand."""
+
+
+class LabelPropagation(Method):
+    """Labels spread from labelled rows to their near neighbours, and a head learns from all the target's rows.
+
+    What moves: the labels themselves, along a graph. Each row is joined to its k nearest in the body's standardised
+    features. With the graph's normalised matrix S and the given labels Y (one-hot, zero for unlabelled rows),
+
+        F ← α S F + (1 − α) Y
+
+    is repeated until nothing changes: a row takes a share α from its neighbours and keeps a share 1 − α of what
+    it was told. The graph holds the target's labelled and unlabelled rows and the source's labelled rows, where those
+    answer the same task; of more than 10,000 rows of one of the three, so many are drawn. Then a linear head is fitted
+    on the target's rows by cross-entropy: on the label of the labelled rows, and on the spread class probabilities
+    of the others (soft labels). Rows that no label reached are left out. The head's penalty is chosen by
+    cross-validation on the likeliest labels, weighted by how likely they are.
+
+    When to use it: few labels, many unlabelled rows, classes that form groups in the features. When it hurts: classes
+    that touch, so that labels leak from one into the next; a source so far away that its labels reach few rows.
+
+    References
+    ----------
+    Zhou, Bousquet, Lal, Weston and Schölkopf, "Learning with local and global consistency", NIPS 2003.
+    """
+
+    needs: ClassVar[Needs] = Needs.LABELS | Needs.UNLABELLED_TARGET
+
+    neighbours: int = Field(10, ge=1, le=100, description="rows that each row is joined to: its nearest")
+    alpha: float = Field(0.2, gt=0, le=0.99, description="share that a row takes from its neighbours in each round")
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        task = problem.task
+        check_classification(self.id(), task)
+        problem = fitting_source(problem)
+        check_labels(self.id(), problem)
+        rows = _gathered(problem, trainer)
+        soft = spread_labels(*rows.graph(), task.outputs, self.neighbours, self.alpha)[rows.asked]
+        reached = soft.sum(1) > 0
+        _say(rows, reached, len(problem.unlabelled), trainer)
+        own = np.eye(task.outputs)[rows.codes]
+        x = np.concatenate([rows.labelled, rows.unlabelled[reached]])
+        if not len(x):
+            raise RequestError(
+                f"{self.id()}: no label of the source reaches any target row, since no source row is among the "
+                f"{self.neighbours} nearest of one; raise neighbours, or use target labels."
+            )
+        targets = np.concatenate([own, soft[reached]])
+        weights = np.concatenate([rows.weights, soft[reached] @ class_weights(own, rows.weights)])
+        penalty = _penalty(x, targets, weights, task, problem.seed)
+        head = fit_head_on(x, targets, task, weights, penalty=penalty)[0]
+        labels = len(rows.codes) + len(rows.source)
+        of = [name for name, some in (("source", rows.source), ("target", rows.codes)) if len(some)]
+        trainer.log.choose("cross-validation on spread labels", labels, "penalty", penalty, " and ".join(of))
+        return rows.space.network(head, task)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What the graph is made of, and the head fitted on.
+
+    Attributes
+    ----------
+    labelled, codes, weights
+        The target's training rows ``(l, d)``, their classes and their weights.
+    unlabelled
+        Unlabelled target rows ``(u, d)``, some where there are many.
+    source, source_codes
+        The source's rows ``(s, d)``, some where there are many, and their classes.
+    nodes
+        Which of `labelled` the graph holds.
+    """
+
+    space: Space
+    labelled: Array
+    codes: Array
+    weights: Array
+    unlabelled: Array
+    source: Array
+    source_codes: Array
+    nodes: Array
+
+    @property
+    def asked(self) -> slice:
+        """Where the unlabelled rows stand in the graph."""
+        return slice(len(self.nodes), len(self.nodes) + len(self.unlabelled))
+
+    def graph(self) -> tuple[Array, Array]:
+        """Standardised rows ``(n, d)`` and their classes, −1 for unlabelled rows."""
+        x = np.concatenate([self.labelled[self.nodes], self.unlabelled, self.source])
+        codes = np.concatenate([self.codes[self.nodes], np.full(len(self.unlabelled), -1), self.source_codes])
+        return _standardised(x), codes.astype(np.int64)
+
+
+def _gathered(problem: Problem, trainer: Trainer) -> _Rows:
+    space, known, seed = space_of(problem, trainer), problem.known, problem.seed
+    labelled = space.of(problem.inputs)[problem.train]
+    unlabelled = problem.unlabelled.inputs.take(drawn(len(problem.unlabelled), seed, MOST))
+    source, source_codes = labelled[:0], np.zeros(0, dtype=np.int64)
+    if known is not None:
+        some = drawn(len(known), seed, MOST)
+        source, source_codes = space.of(known.inputs.take(some)), known.targets[some]
+    codes = problem.targets[problem.train].astype(np.int64)
+    weights, nodes = problem.row_weights()[problem.train], drawn(len(labelled), seed, MOST)
+    return _Rows(space, labelled, codes, weights, space.of(unlabelled), source, source_codes, nodes)
+
+
+def _say(rows: _Rows, reached: Array, unlabelled: int, trainer: Trainer) -> None:
+    if unlabelled > len(reached):
+        trainer.say(f"Labels spread to {len(reached):,} of the {unlabelled:,} unlabelled target rows, drawn at random.")
+    if not reached.all():
+        trainer.say(f"No label reached {(~reached).sum():,} of {len(reached):,} unlabelled rows; they were left out.")
+
+
+def _standardised(x: Array) -> Array:
+    mean, scale = moments(in_memory(x), np.ones(len(x)))
+    return np.asarray((x - mean) / scale)
+
+
+def spread_labels(x: Array, codes: Array, classes: int, neighbours: int, alpha: float) -> Array:
+    """Class probabilities of each row after spreading, ``(n, classes)``; zero where no label reached a row.
+
+    Parameters
+    ----------
+    x
+        Rows ``(n, d)``.
+    codes
+        Their classes, −1 for unlabelled rows, ``(n,)``.
+    """
+    # A label that travels h steps arrives with weight αʰ: a small tolerance lets it reach rows that lie far.
+    model = LabelSpreading(kernel="knn", n_neighbors=min(neighbours, len(x)), alpha=alpha, max_iter=ROUNDS, tol=1e-9)
+    model.fit(x, codes)
+    found = np.zeros((len(x), classes))
+    found[:, model.classes_] = model.label_distributions_
+    return found
+
+
+def class_weights(own: Array, weights: Array) -> Array:
+    """Mean weight of the labelled rows of each class, ``(k,)``: 1 for a class without any; `own` is one-hot."""
+    counts = own.sum(0)
+    return np.asarray(np.where(counts > 0, own.T @ weights / np.maximum(counts, 1), 1.0))
+
+
+def _penalty(x: Array, targets: Array, weights: Array, task: Task, seed: int) -> float:
+    hard, weights = targets.argmax(1), weights * targets.max(1)
+    some = sample_of(np.arange(len(x)), hard, task, seed)
+    return choose_penalty(_standardised(x)[some], hard[some], task, weights[some], seed).penalty
+
+
+def check_classification(name: str, task: Task) -> None:
+    """Refuse what is not a choice of one class.
+
+    Raises
+    ------
+    RequestError
+        If the task is another.
+    """
+    if task.id != "classification":
+        raise RequestError(
+            f"{name} is for rows of one class each, but the task here is {task.id}; choose another method, such as "
+            "feature-extraction, or example-weighting with source data."
+        )
+
+
+def fitting_source(problem: Problem) -> Problem:
+    """The problem without its source's rows, where those do not answer the target's task on the target's inputs."""
+    known = problem.known
+    if known is None or (known.task is problem.task and _same_columns(problem)):
+        return problem
+    return replace(problem, known=None)
+
+
+def _same_columns(problem: Problem) -> bool:
+    assert problem.known is not None
+    ours, theirs = problem.known.inputs, problem.inputs
+    if isinstance(ours, TableInputs) and isinstance(theirs, TableInputs):
+        return set(theirs.frame.columns) <= set(ours.frame.columns)
+    return ours.kind == theirs.kind
+
+
+def check_labels(name: str, problem: Problem) -> None:
+    """Refuse a problem in which no row has a label of the task.
+
+    Raises
+    ------
+    RequestError
+        If neither the target nor the source has labelled rows.
+    """
+    if not len(problem.train) and problem.known is None:
+        raise RequestError(
+            f"{name} needs labels to start from, but no target label is used and the source has no rows labelled with "
+            "the target's classes; use target labels, or add such source data (--source-data); a source model that "
+            "answers these classes fits source-only."
+        )

@@ -1,0 +1,154 @@
+"""prototypes: each class is the mean of its rows, and the nearest mean answers."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy.optimize import minimize_scalar
+from torch import nn
+
+from sterna.errors import RequestError
+from sterna.methods.examples.label_propagation import check_classification, check_labels, fitting_source
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
+from sterna.methods.space import Space, space_of
+from sterna.networks.network import Network
+from sterna.networks.saved_parts import Normalize
+from sterna.training.trainer import Trainer
+
+SURE = 0.9
+"""Probability of its class that a row at a class mean gets where the temperature follows from the means alone."""
+
+RANGE = math.log(100.0)
+"""How far the temperature is sought on either side of that, as a logarithm."""
+
+
+class Prototypes(Method):
+    """Each class is the mean of its labelled rows in the body's features; the nearest mean answers.
+
+    What moves: the body's features, in which one row a class can be enough; and, for classes that have no labelled
+    target row, the source's labelled rows. With the class means μ_c the answer is a linear head, exactly:
+
+        logit_c = τ (μ_c · x − ‖μ_c‖² / 2)     which is −τ/2 ‖x − μ_c‖² up to a term that all classes share
+
+    τ turns distances into probabilities. Where each class has two rows or more, it minimises the cross-entropy of the
+    rows, each answered by means that leave it out, against Platt's targets: of n rows and k classes (n + 1) / (n + k)
+    for the row's own class. Else it follows from the means alone: half the mean squared distance between two of them,
+    times τ, is the log-odds of 90 % against an even rest. Every class counts as equally frequent.
+
+    When to use it: one to five labels a class, or classes that form round groups. When it hurts: many labels, or
+    classes made of several groups; there ``feature-extraction`` is better.
+
+    References
+    ----------
+    Mensink, Verbeek, Perronnin and Csurka, "Distance-based image classification: generalizing to new classes at
+    near-zero cost", PAMI 2013. Snell, Swersky and Zemel, "Prototypical networks for few-shot learning", NIPS 2017.
+    Platt, "Probabilistic outputs for support vector machines", 1999.
+    """
+
+    needs: ClassVar[Needs] = Needs.LABELS
+
+    normalize: bool = Field(False, description="bring features to length 1 first, so that their direction alone counts")
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        task = problem.task
+        check_classification(self.id(), task)
+        problem = fitting_source(problem)
+        check_labels(self.id(), problem)
+        space = space_of(problem, trainer)
+        x, codes, of = _rows(problem, space, trainer)
+        if self.normalize:
+            x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+        means = class_means(x, codes, task.outputs)
+        temperature = closed_temperature(means)
+        if np.bincount(codes).min() > 1:
+            temperature = fitted_temperature(left_out_scores(x, codes, means), codes, temperature)
+            trainer.log.choose("leave-one-out", len(codes), "temperature", round(temperature, 6), of)
+        return space.network(nearest_mean_head(means, temperature), task, Normalize() if self.normalize else None)
+
+
+def _rows(problem: Problem, space: Space, trainer: Trainer) -> tuple[Array, Array, str]:
+    """Labelled target rows ``(n, d)``, with the source's of classes that have none; their classes; whose labels."""
+    x, codes = space.of(problem.inputs)[problem.train], problem.targets[problem.train].astype(np.int64)
+    known, classes = problem.known, problem.task.outputs
+    missing = np.setdiff1d(np.arange(classes), codes)
+    if known is not None and len(missing):
+        rows = np.flatnonzero(np.isin(known.targets, missing))
+        if len(codes) and len(rows):
+            lent = np.unique(known.targets[rows])
+            trainer.say(f"Classes without a target label have the mean of source rows: {_named(problem, lent)}.")
+        of = "source and target" if len(codes) else "source"
+        x = np.concatenate([x, space.of(known.inputs)[rows]])
+        codes = np.concatenate([codes, known.targets[rows].astype(np.int64)])
+    else:
+        of = problem.labels_of
+    missing = np.setdiff1d(np.arange(classes), codes)
+    if len(missing):
+        raise RequestError(
+            f"prototypes: no labelled row is of the class {_named(problem, missing)}; every class needs one: use "
+            "labels_per_class=1 or more."
+        )
+    return x, codes, of
+
+
+def _named(problem: Problem, codes: Array) -> str:
+    return ", ".join(problem.task.classes[code] for code in codes[:10])
+
+
+def class_means(x: Array, codes: Array, classes: int) -> Array:
+    """Mean of the rows ``(n, d)`` of each class, ``(classes, d)``; each class has one."""
+    chosen = np.eye(classes)[codes]
+    return np.asarray(chosen.T @ x / chosen.sum(0)[:, None])
+
+
+def left_out_scores(x: Array, codes: Array, means: Array) -> Array:
+    """−‖x − μ_c‖² / 2 of each row and class, ``(n, k)``, the mean of the row's own class taken without the row.
+
+    Leaving one of m rows out moves their mean away from it: ‖x − μ′‖ = m / (m − 1) ‖x − μ‖.
+    """
+    squares = np.maximum((x**2).sum(1)[:, None] - 2 * x @ means.T + (means**2).sum(1), 0)
+    counts = np.bincount(codes, minlength=len(means)).astype(np.float64)[codes]
+    squares[np.arange(len(x)), codes] *= (counts / (counts - 1)) ** 2
+    return np.asarray(-squares / 2)
+
+
+def closed_temperature(means: Array) -> float:
+    """τ by which half the mean squared distance between two means ``(k, d)`` becomes the log-odds of `SURE`."""
+    classes = len(means)
+    squares = 2 * classes / (classes - 1) * ((means - means.mean(0)) ** 2).sum(1).mean()
+    return float(math.log(SURE / (1 - SURE) * (classes - 1)) / max(squares / 2, 1e-12))
+
+
+def fitted_temperature(scores: Array, codes: Array, near: float) -> float:
+    """τ within a factor of 100 of `near` that minimises the cross-entropy of τ · scores ``(n, k)``.
+
+    The targets are those of Platt: (n + 1) / (n + k) for the row's own class, 1 / (n + k) for each other.
+    """
+    rows, classes = scores.shape
+    wanted = np.full((rows, classes), 1 / (rows + classes))
+    wanted[np.arange(rows), codes] *= rows + 1
+
+    def loss(logarithm: float) -> float:
+        logits = math.exp(logarithm) * scores
+        top = logits.max(1, keepdims=True)
+        logs = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
+        return float(-(wanted * logs).sum(1).mean())
+
+    middle = math.log(near)
+    return math.exp(minimize_scalar(loss, bounds=(middle - RANGE, middle + RANGE), method="bounded").x)
+
+
+def nearest_mean_head(means: Array, temperature: float) -> nn.Linear:
+    """The linear layer whose largest output is that of the nearest mean ``(k, d)``: τ (μ · x − ‖μ‖² / 2)."""
+    layer = nn.Linear(means.shape[1], means.shape[0])
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(temperature * means))
+        layer.bias.copy_(torch.from_numpy(-temperature / 2 * (means**2).sum(1)))
+    return layer

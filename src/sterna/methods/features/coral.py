@@ -1,0 +1,83 @@
+"""coral: the source's features are given the target's covariance."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from sterna.methods.features.domain_scaling import NEEDS, behind, fit_on_both, standardised
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
+from sterna.methods.space import space_of
+from sterna.networks.network import Network
+from sterna.training.trainer import Trainer
+
+
+class Coral(Method):
+    """The source's features are whitened and recoloured with the target's covariance; a head is fitted on them.
+
+    What moves: the source's labels, over features that correlate as the target's do. With the covariances of the
+    standardised features, C_s = cov(z_s) + λI and C_t = cov(z_t) + λI, the source's rows become
+    z_s C_s^(−1/2) C_t^(1/2): among linear maps the one that brings the covariances together with the least change.
+    As published, each domain is standardised by itself first. Labelled target rows, where there are some, join the
+    fit as they are. The target's own scale is folded into the head, so the network answers for raw features.
+
+    When to use it: features that correlate in another way in the target (another camera, another vocabulary), and
+    more target rows than features. When it hurts: few target rows (their covariance is noise), or a drift of each
+    feature by itself, where ``domain-scaling`` is enough and better.
+
+    References
+    ----------
+    Sun, Feng and Saenko, "Return of frustratingly easy domain adaptation", AAAI 2016.
+    """
+
+    needs: ClassVar[Needs] = NEEDS
+
+    regularization: float = Field(
+        1.0, gt=0, description="λ added to the variances, in units of the standardised features; 1 as published"
+    )
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        assert problem.known is not None
+        space = space_of(problem, trainer)
+        target, mean, scale = standardised(space.of(problem.target_inputs()))
+        source, _, _ = standardised(space.of(problem.known.inputs))
+        head = fit_on_both(recoloured(source, target, self.regularization), target, problem, trainer)
+        return space.network(behind(head, mean, scale), problem.task)
+
+
+def recoloured(source: Array, target: Array, regularization: float) -> Array:
+    """The source's rows with (nearly) the target's covariance.
+
+    Parameters
+    ----------
+    source, target
+        Features ``(n_s, d)`` and ``(n_t, d)``, each of mean 0.
+    regularization
+        λ, added to the diagonal of both covariances.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_s, d)
+        ``source @ C_s^(-1/2) @ C_t^(1/2)``; as λ goes to 0 its covariance goes to that of `target`.
+    """
+    return np.asarray(
+        source @ power(covariance(source, regularization), -0.5) @ power(covariance(target, regularization), 0.5)
+    )
+
+
+def covariance(x: Array, regularization: float) -> Array:
+    """Covariance of features ``(n, d)`` plus λ on its diagonal, ``(d, d)``."""
+    centred = x - x.mean(0)
+    return np.asarray(centred.T @ centred / max(1, len(x) - 1) + regularization * np.eye(x.shape[1]))
+
+
+def power(matrix: Array, exponent: float) -> Array:
+    """A power of a symmetric positive definite matrix ``(d, d)``, by its eigenvalues."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * values**exponent) @ vectors.T)

@@ -1,0 +1,185 @@
+"""feature-mapping: target features of another kind are mapped to where the source's model expects its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from sterna.errors import RequestError
+from sterna.methods.controls.source_only import answers
+from sterna.methods.features.domain_scaling import standardised
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
+from sterna.methods.simple import learn
+from sterna.methods.space import Space, space_of
+from sterna.networks.network import Network
+from sterna.networks.saved_parts import Columns
+from sterna.tasks.task import Task
+from sterna.training.linear import PENALTIES, as_layer, fit_head_on, folds_of, rotated, sample_of
+from sterna.training.trainer import Trainer
+
+
+class FeatureMapping(Method):
+    """The source's model answers for the target, whose features are first mapped into the source's by a linear map.
+
+    What moves: the source's head, over features of another width (other columns, another kind of data). Each labelled
+    target row is mapped towards the mean source feature m of its class, by ridge regression in closed form:
+    W, b = argmin Σ w_i ‖m(y_i) − W z_i − b‖² / Σ w_i + λ ‖W‖², over standardised target features z. λ is chosen by
+    cross-validation on the target labels, by the loss of the source's head on the mapped rows. Where the source does
+    not answer the task yet, a linear head is fitted on its data (without a model, a small network for images). The
+    network is: target preparation → target body → map → source head.
+
+    When to use it: the source has the target's classes but none of its columns, and some tens of labels are there to
+    learn the map from. When it hurts: the map knows of the source no more than one point a class, so with few classes
+    it is little else than a ridge regression on the target's labels, and ``target-only`` often does as well or better.
+
+    Where rows of both domains are known to be the same things, `map_between` fits the map on these pairs.
+
+    References
+    ----------
+    Palatucci, Pomerleau, Hinton and Mitchell, "Zero-shot learning with semantic output codes", NeurIPS 2009 (ridge
+    regression into a space in which a class is a point). Day and Khoshgoftaar, "A survey on heterogeneous transfer
+    learning", Journal of Big Data 2017.
+    """
+
+    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.TARGET_LABELS
+
+    penalty: float | None = Field(None, gt=0, description="λ of the map; chosen by cross-validation if none")
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        known, task = problem.known, problem.task
+        assert known is not None
+        if task.id != "classification":
+            raise RequestError(
+                f"feature-mapping brings rows together by their class, but the task is {task.id}; for rows that are "
+                "known in pairs, sterna.methods.features.feature_mapping.map_between fits the map."
+            )
+        theirs = source_network(problem, trainer)
+        points = class_means(
+            Space(theirs.preparation, theirs.body, trainer).of(known.inputs), known.targets, task.outputs
+        )
+        rows = problem.train[np.isfinite(points[problem.targets[problem.train], 0])]
+        if len(np.unique(problem.targets[rows])) < 2:
+            raise RequestError(
+                "feature-mapping needs labelled target rows of two classes or more that the source's data have; use "
+                "more labels."
+            )
+        space = target_space(problem, trainer)
+        x, targets, weights = space.of(problem.inputs.take(rows)), problem.targets[rows], problem.row_weights()[rows]
+        penalty = self.penalty
+        if penalty is None:
+            some = sample_of(np.arange(len(rows)), targets, task, problem.seed)
+            penalty = choose_by_head(
+                x[some], points, targets[some], weights[some], theirs.head, task, seed=problem.seed
+            )
+            trainer.log.choose("cross-validation", len(some), "map penalty", penalty)
+        return space.network(theirs.head, task, map=map_between(x, points[targets], weights, penalty=penalty))
+
+
+def source_network(problem: Problem, trainer: Trainer) -> Network:
+    """The source's own model for this task: as it is where it answers it, else learnt from the source's data."""
+    source, task, known = problem.source, problem.task, problem.known
+    assert known is not None
+    if source is not None and answers(source, task):
+        assert source.body is not None and source.head is not None and source.task is not None
+        order = Columns([source.task.classes.index(name) for name in task.classes])
+        return Network(source.prepared(known.inputs), source.body.copied(), nn.Sequential(source.head, order))
+    own = problem.on_source()
+    if (source is None or source.body is None) and known.domain.kind in ("images", "audio"):
+        return learn(own, trainer)
+    space = space_of(own, trainer)
+    head, penalty = fit_head_on(space.of(own.inputs), own.targets, task, seed=problem.seed)
+    rows = len(sample_of(own.train, own.targets, task, problem.seed))
+    trainer.log.choose("cross-validation", rows, "penalty", penalty, "source")
+    return space.network(head, task)
+
+
+def target_space(problem: Problem, trainer: Trainer) -> Space:
+    """Where the target's rows come from: the source's body where it takes them, else their own columns or pixels."""
+    source = problem.source
+    if source is not None and source.kind != problem.target.kind:
+        source = None
+    return space_of(replace(problem, source=source, known=None), trainer)
+
+
+def class_means(features: Array, targets: Array, classes: int) -> Array:
+    """Mean feature of each class, ``(classes, d)``; NaN for a class without a row."""
+    means = np.full((classes, features.shape[1]), np.nan)
+    for code in np.unique(targets):
+        means[code] = features[targets == code].mean(0)
+    return means
+
+
+def map_between(x: Array, goals: Array, weights: Array | None = None, *, penalty: float) -> nn.Linear:
+    """The ridge regression from features to features, in closed form.
+
+    Minimises Σ wᵢ ‖gᵢ − W zᵢ − b‖² / Σ wᵢ + λ ‖W‖², where z are the standardised x.
+
+    Parameters
+    ----------
+    x
+        Features ``(n, d_in)``, such as those of target rows.
+    goals
+        What they should become, ``(n, d_out)``: class means, or the source features of the same things.
+    weights
+        A weight for each row, ``(n,)``; 1 by default.
+    penalty
+        λ.
+
+    Returns
+    -------
+    torch.nn.Linear
+        From raw x to goals.
+    """
+    weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    z, mean, scale = standardised(x)
+    found, basis = rotated(z)
+    solution = ridge(found, goals, weights, penalty)
+    if basis is not None:
+        solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
+    return as_layer(solution, mean, scale)
+
+
+def ridge(z: Array, goals: Array, weights: Array, penalty: float) -> Array:
+    """W and b of the weighted ridge regression from ``(n, r)`` to ``(n, d_out)``, side by side: ``(d_out, r + 1)``."""
+    share = weights / weights.sum()
+    centre, goal = share @ z, share @ goals
+    weighted = share[:, None] * (z - centre)
+    covariance = weighted.T @ (z - centre)
+    covariance[np.diag_indices(len(covariance))] += penalty
+    found = np.linalg.solve(covariance, weighted.T @ (goals - goal)).T
+    return np.column_stack([found, goal - found @ centre])
+
+
+def choose_by_head(
+    x: Array, points: Array, targets: Array, weights: Array, head: nn.Module, task: Task, *, seed: int, folds: int = 5
+) -> float:
+    """The λ whose maps let the source's head lose least on held-out rows.
+
+    Parameters
+    ----------
+    x
+        Target features ``(n, d_in)``.
+    points
+        The point of each class in the source's space, ``(classes, d_out)``.
+    """
+    z, _ = rotated(standardised(x)[0])
+    losses = np.zeros(len(PENALTIES))
+    head.eval()
+    for train, held in folds_of(targets, task, folds, seed):
+        for i, penalty in enumerate(PENALTIES):
+            solution = ridge(z[train], points[targets[train]], weights[train], penalty)
+            mapped = torch.as_tensor(z[held] @ solution[:, :-1].T + solution[:, -1], dtype=torch.float32)
+            share = torch.as_tensor(weights[held])
+            with torch.inference_mode():
+                loss = task.loss(head(mapped).double(), torch.as_tensor(targets[held]), share)
+            losses[i] += float(loss) * float(share.sum())
+    return PENALTIES[int(losses.argmin())]

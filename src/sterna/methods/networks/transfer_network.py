@@ -1,0 +1,162 @@
+"""transfer-network: the source's network and a new one side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from sterna.domains.inputs import Inputs, Preparation
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
+from sterna.methods.tuning import BATCH, few_validation_rows, mirrored
+from sterna.methods.two_domains import LAYER_DECAY, groups_of, hold_statistics, minimise, target_stream
+from sterna.networks.body import Body
+from sterna.networks.freezing import freeze
+from sterna.networks.gate import Gate, GateWeight, Scaled
+from sterna.networks.network import Network
+from sterna.networks.pair import PairBody
+from sterna.networks.preparation_pair import PairInputs, PairPreparation
+from sterna.networks.small import identity_body, small_body
+from sterna.training.activations import ActivationInputs, ActivationPreparation
+from sterna.training.linear import in_memory, moments
+from sterna.training.objective import Supervised
+from sterna.training.trainer import Trainer
+
+
+class TransferNetwork(Method):
+    r"""The source's network and a new small one side by side: M = S ⊕ T.
+
+    What moves: the source's body S, frozen (or trained gently as well), beside a small body T from a random start,
+    which learns what S does not see. S and T may differ in kind and in how they take a row (colour photographs at 96
+    pixels beside small grey ones). ⊕ is ``concatenate``: the head sees ``[s; t]``; or ``gate``:
+    ``g ⊙ P_s s + (1 − g) ⊙ P_t t`` with ``g = σ(A [s; t] + a)`` for each row, and the mean of g on the training rows
+    is told: how much of the answer rests on the source.
+
+    The features of S are standardised by the training rows and scaled so that S, however wide, does not learn faster
+    than T: a head already fitted on S would leave nothing for T to learn. A frozen S runs once over the training rows,
+    not once an epoch.
+
+    When to use it: some hundreds of labels or more, and a target with details that the source's body ignores. When it
+    hurts: a handful of labels: T learns them by heart, and ``feature-extraction`` is steadier.
+
+    References
+    ----------
+    Rusu et al., "Progressive neural networks", arXiv 1606.04671, 2016 (a new column beside a frozen one). Arevalo et
+    al., "Gated multimodal units for information fusion", ICLR workshop 2017 (the gate).
+    """
+
+    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+
+    join: Literal["concatenate", "gate"] = Field(
+        "concatenate", description="how the two bodies' features come together"
+    )
+    train_source: bool = Field(False, description="train the source's body too, at a tenth of the learning rate")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate of the new body and the head")
+    epochs: int | None = Field(None, ge=1, description="passes over the training rows; 8 to 30 by their number if none")
+    augment: bool = Field(True, description="change images at random while training")
+
+    def refits_on(self, problem: Problem) -> bool:
+        return few_validation_rows(problem)
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        assert problem.source is not None and problem.source.body is not None
+        source, prepared = problem.source.body.copied(), problem.source.prepared(problem.inputs)
+        hold_statistics(source) if self.train_source else freeze(source)
+        target, own = small_body(problem.inputs.take(problem.train), seed=problem.seed)
+        map = self._joined(source, target, prepared, problem, trainer)
+        body = PairBody(source, target)
+        if self.augment and mirrored(problem.inputs):
+            body.recipe["mirror"] = True
+        head = problem.task.head(target.width if self.join == "gate" else body.width)
+        network = Network(PairPreparation(prepared, own), body, head, map=map, task=problem.task)
+        self._train(problem, trainer, network)
+        if self.join == "gate":
+            _tell(map, network, problem, trainer)
+        return network
+
+    def _joined(
+        self, source: Body, target: Body, prepared: Preparation, problem: Problem, trainer: Trainer
+    ) -> nn.Sequential:
+        """What comes between the bodies and the head."""
+        features = trainer.features(source, prepared, problem.inputs, source.outputs).array(problem.train)
+        map = nn.Sequential(scaled(features, target.width))
+        if self.join == "gate":
+            map.append(Gate(source.width, target.width, target.width))
+        return map
+
+    def _train(self, problem: Problem, trainer: Trainer, network: Network) -> None:
+        body = network.body
+        assert isinstance(body, PairBody) and isinstance(network.preparation, PairPreparation)
+        shorter = None if self.train_source else once(network, body, network.preparation, problem.inputs, trainer)
+        rows, trained = problem, network
+        if shorter is not None:
+            trained, inputs = shorter
+            rows = replace(problem, target=replace(problem.target, inputs=inputs))
+        halves = list(body.halves.values())
+        new = Network(network.preparation, halves[1], network.head, map=network.map)
+        groups = groups_of([new], self.learning_rate, 1.0, 0.01)
+        if self.train_source:
+            old = Network(network.preparation, halves[0], nn.Identity())
+            groups += groups_of([old], self.learning_rate / 10, LAYER_DECAY, 0.01)
+        stream = target_stream(rows, trainer, trained.preparation, self.augment, BATCH)
+        objective = Supervised(trained, problem.task)
+        minimise(rows, trainer, trained, objective, stream, groups, stage="transfer-network", epochs=self.epochs)
+
+
+def scaled(features: Array, width: int) -> Scaled:
+    """A layer that makes both halves learn at one pace, from the source's features of the training rows.
+
+    An optimiser that moves every weight by about the same step changes the answer by the sum of the absolute features.
+    Standardised, and divided by how many there are for each of the other half, the source's sum is that of the other,
+    however wide its body.
+
+    Parameters
+    ----------
+    features
+        Of the source on the training rows, ``(n, d)``.
+    width
+        Of the other half.
+    """
+    mean, scale = moments(in_memory(features), np.ones(len(features)))
+    layer = Scaled(features.shape[1])
+    layer.mean.copy_(torch.from_numpy(mean))
+    layer.scale.copy_(torch.from_numpy(scale * max(1.0, features.shape[1] / width)))
+    return layer
+
+
+def once(
+    network: Network, body: PairBody, preparation: PairPreparation, inputs: Inputs, trainer: Trainer
+) -> tuple[Network, Inputs] | None:
+    """The same network behind its frozen first half, and rows that hold what that half gives, computed once.
+
+    None where the first half gives the outputs of several blocks, which lie in several files.
+    """
+    source, target = body.halves.values()
+    if len(source.outputs) > 1:
+        return None
+    features = trainer.features(source, preparation.first, inputs, source.outputs)
+    stored = ActivationPreparation()
+    stored.kind = preparation.kind  # type: ignore[misc, assignment]
+    shorter = Network(
+        PairPreparation(stored, preparation.second),
+        PairBody(identity_body(features.width), target),
+        network.head,
+        map=network.map,
+        task=network.task,
+    )
+    return shorter, PairInputs(ActivationInputs(inputs.kind, features, (features.width,)), inputs)
+
+
+def _tell(map: nn.Sequential, network: Network, problem: Problem, trainer: Trainer) -> None:
+    """Say how much weight the gate gives the source; no label has a part in this."""
+    gate = map[1]
+    assert isinstance(gate, Gate)
+    watched = Network(network.preparation, network.body, GateWeight(gate), map=map[0], task=network.task)
+    share = float(trainer.outputs(watched, problem.inputs, problem.train).mean())
+    trainer.log.chosen["gate"] = share
+    trainer.say(f"transfer-network: on the training rows the gate gives the source {share:.0%} of the weight.")

@@ -1,0 +1,171 @@
+"""Where the rules of a method come from: written by someone, or drawn out of the source; on the target's columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from sterna.domains.inputs import Inputs
+from sterna.domains.tables import TableInputs
+from sterna.errors import RequestError
+from sterna.methods.controls.source_only import SourceOnly, answers
+from sterna.methods.problem import Array, Problem
+from sterna.rules.extraction import extract_rules
+from sterna.rules.firing import fires
+from sterna.rules.grammar import parse_rules, read_rules
+from sterna.rules.renaming import check_names, column_map, translated
+from sterna.rules.ruleset import TEXT, RuleSet
+from sterna.rules.voting import Votes, votes_of
+from sterna.training.trainer import Trainer
+
+MOSTLY = 0.5
+"""Rules are drawn on columns that have a value in more than this share of the target's rows."""
+
+_RULES = re.compile(r"\s*(IF|OTHERWISE)\b", re.IGNORECASE)
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, RuleSet) else value
+
+
+RulesSetting = Annotated[
+    str | None,
+    BeforeValidator(_as_text),
+    Field(description="a file of rules, or the rules themselves; drawn from the source's data or model if none"),
+]
+ColumnsSetting = Annotated[
+    dict[str, str] | str | None,
+    Field(description="what the target calls the source's columns: OURS=THEIRS,... or a JSON or YAML file"),
+]
+DepthSetting = Annotated[int, Field(ge=1, le=20, description="most conditions of a rule that is drawn from the source")]
+LeavesSetting = Annotated[int, Field(ge=2, le=500, description="most rules that are drawn from the source")]
+
+
+def rules_for(
+    problem: Problem,
+    trainer: Trainer,
+    *,
+    rules: str | None,
+    columns: Mapping[str, str] | str | None,
+    depth: int,
+    leaves: int,
+) -> RuleSet:
+    """The rules a method works with, on the target's columns; the user is told where they come from.
+
+    Written rules are taken as they are. Without any they are drawn out of the source: its model's answers, or those of
+    the simplest learner on its data, on the source's own rows (on the target's, without their labels, where the source
+    is a model alone) are learnt by a small tree.
+
+    Raises
+    ------
+    RequestError
+        If there are neither rules nor anything to draw them from, or none fits the target's columns.
+    """
+    if problem.target.kind not in ("table", "text"):
+        raise RequestError(f"Rules speak of table columns and of texts, but the target holds {problem.target.kind}.")
+    names = column_map(columns)
+    theirs = columns_of(problem.inputs)
+    if rules is None:
+        return _drawn(problem, trainer, names, depth, leaves)
+    written = written_rules(rules)
+    ours = list(written.columns) + ([] if problem.known is None else columns_of(problem.known.inputs))
+    check_names(names, ours, theirs)
+    found = translated(written, names, theirs)
+    note = found.note()
+    if note is not None:
+        trainer.say(note)
+    return found.rules
+
+
+def written_rules(rules: str) -> RuleSet:
+    """Rules from a file, or from the text itself."""
+    return parse_rules(rules) if "\n" in rules or _RULES.match(rules) else read_rules(rules)
+
+
+def columns_of(inputs: Inputs) -> list[str]:
+    """What rules can speak of: the columns of a table, ``text`` of texts."""
+    return [str(name) for name in inputs.frame.columns] if isinstance(inputs, TableInputs) else [TEXT]
+
+
+def _drawn(problem: Problem, trainer: Trainer, names: dict[str, str], depth: int, leaves: int) -> RuleSet:
+    """Rules that answer as the source's model does."""
+    if problem.known is None and not answers(problem.source, problem.task):
+        raise RequestError(
+            "There are no rules, and no source to draw them from: give a file of rules (--set rules=FILE), labelled "
+            "source data (--source-data, or --source-domain), or a source model that answers this task."
+        )
+    inputs = problem.known.inputs if problem.known is not None else problem.target_inputs()
+    shared = _asked_columns(inputs, problem, names, trainer)
+    network = SourceOnly().run(problem, trainer)
+    assert network.task is not None
+    outputs = trainer.outputs(network, inputs)
+    targets = outputs.argmax(axis=1) if network.task.id == "classification" else outputs[:, 0]
+    found = extract_rules(inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=problem.seed)
+    where = "source" if problem.known is not None else "target"
+    trainer.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
+    return translated(found.rules, names, columns_of(problem.inputs)).rules
+
+
+def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], trainer: Trainer) -> list[str] | None:
+    """The columns of the source that rules are drawn on; the user is told how many are left aside."""
+    ours = columns_of(inputs)
+    check_names(names, ours, columns_of(problem.inputs))
+    shared = shared_columns(inputs, problem.target_inputs(), names)
+    if shared is None or len(shared) == len(ours):
+        return shared
+    if not shared:
+        raise RequestError(
+            "No column of the source has a counterpart in the target, so no rule can move; map the names with "
+            "columns=, such as --set columns=AGE=age,SEX=sex."
+        )
+    trainer.say(
+        f"Rules are drawn on {len(shared)} columns of the source; {len(ours) - len(shared)} others have no counterpart "
+        "in the target, hold another kind of value there, or are missing in half of its rows or more."
+    )
+    return shared
+
+
+def shared_columns(ours: Inputs, theirs: Inputs, names: Mapping[str, str]) -> list[str] | None:
+    """Columns of the source that the target has too, of the same kind and mostly filled; ``None`` for texts.
+
+    Parameters
+    ----------
+    ours
+        Rows of the source.
+    theirs
+        Rows of the target that may be seen.
+    names
+        From the source's columns to the target's.
+    """
+    if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
+        return None
+    taken = set(names.values())
+    found = []
+    for name, kind in ours.kinds.items():
+        other = names.get(name, name)
+        if theirs.kinds.get(other) != kind or (name not in names and name in taken):
+            continue
+        if theirs.frame[other].isna().mean() < MOSTLY:
+            found.append(name)
+    return found
+
+
+def target_votes(rules: RuleSet, problem: Problem) -> Votes:
+    """How rules count in the target's task; where none fires, its training labels give the share of each class."""
+    prior = None
+    if problem.task.id == "classification" and len(problem.train):
+        weights, codes = problem.row_weights()[problem.train], problem.targets[problem.train]
+        counts = np.bincount(codes, weights=weights, minlength=problem.task.outputs)
+        prior = np.log((counts + 1) / (counts.sum() + len(counts)))
+    return votes_of(rules, problem.task, prior)
+
+
+def rows_with_votes(rules: RuleSet, inputs: Inputs) -> tuple[Array, Array]:
+    """Numbers of the rows on which some rule fires ``(m,)``, and which do ``(m, r)``."""
+    fired = fires(rules, inputs)
+    rows = np.flatnonzero(fired.any(axis=1))
+    return rows, fired[rows]

@@ -1,0 +1,66 @@
+"""rule-head: the rules answer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Problem
+from sterna.methods.rule_source import (
+    ColumnsSetting,
+    DepthSetting,
+    LeavesSetting,
+    RulesSetting,
+    rows_with_votes,
+    rules_for,
+    target_votes,
+)
+from sterna.networks.freezing import freeze
+from sterna.networks.network import Network
+from sterna.networks.preparation_rules import rule_preparation
+from sterna.networks.rule_vote import RuleVote
+from sterna.networks.small import identity_body
+from sterna.training.trainer import Trainer
+
+
+class RuleHead(Method):
+    """Rules answer directly: those that fire on a row vote, each with the log-odds of its confidence.
+
+    What moves: rules, written by someone who knows, or drawn out of the source by a small tree that learns its
+    model's answers. A rule of confidence c for class y adds log(c (k − 1) / (1 − c)) to the logit of y; one rule alone
+    gives back its confidence. Of numbers the answer is the mean of what the rules say, weighted by confidence. Where
+    none fires, OTHERWISE answers, or else the share of each class among the target's training labels.
+
+    When to use it: the answer must be explained, rows are few or labels none, or the knowledge is in somebody's
+    head. When it hurts: thresholds that mean something else in the target (other units, another laboratory), and
+    anything that a few conditions cannot say; ``weak-labels`` generalises beyond the rules.
+
+    References
+    ----------
+    Craven and Shavlik, "Extracting tree-structured representations of trained networks", NIPS 1995 (rules of a
+    surrogate). Genest and Zidek, "Combining probability distributions", Statistical Science 1986 (the vote).
+    """
+
+    needs: ClassVar[Needs] = Needs.UNLABELLED_TARGET
+
+    rules: RulesSetting = None
+    columns: ColumnsSetting = None
+    depth: DepthSetting = 4
+    leaves: LeavesSetting = 16
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        rules = rules_for(
+            problem, trainer, rules=self.rules, columns=self.columns, depth=self.depth, leaves=self.leaves
+        )
+        seen = problem.target_inputs()
+        silent = len(seen) - len(rows_with_votes(rules, seen)[0])
+        if silent:
+            trainer.say(f"No rule fires on {silent} of the {len(seen)} target rows that may be seen without labels.")
+        head = RuleVote.of(target_votes(rules, problem))
+        body, preparation = identity_body(len(rules)), rule_preparation(rules, problem.target.kind)
+        network = Network(preparation, body, head, task=problem.task)
+        freeze(network)
+        return network

@@ -1,0 +1,145 @@
+"""weak-labels: rules label the unlabelled rows, and the target's own model learns from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+from sterna.domains.joined import joined_inputs
+from sterna.errors import RequestError
+from sterna.methods.controls.target_only import fit, text_learners
+from sterna.methods.method import Method, Needs
+from sterna.methods.problem import Array, Problem
+from sterna.methods.rule_source import (
+    ColumnsSetting,
+    DepthSetting,
+    LeavesSetting,
+    RulesSetting,
+    rows_with_votes,
+    rules_for,
+    target_votes,
+)
+from sterna.methods.space import space_of
+from sterna.networks.estimator import EstimatorHead
+from sterna.networks.freezing import freeze
+from sterna.networks.network import Network
+from sterna.networks.preparation_text import RawText
+from sterna.networks.small import identity_body
+from sterna.rules.ruleset import RuleSet
+from sterna.tasks.task import Task
+from sterna.training.linear import fit_head_on
+from sterna.training.trainer import Trainer
+
+
+class WeakLabels(Method):
+    """Rules vote on the target's unlabelled rows, and a linear model learns from the votes and the labels together.
+
+    What moves: rules (written, or drawn out of the source) as labels of rows that nobody labelled. On each row the
+    rules that fire vote with the log-odds of their confidences; a row on which none fires is left out. The class
+    with most votes is the row's label, and its weight is the margin of the vote, p(first) − p(second): 0 where the
+    rules contradict each other, near 1 where they are sure. For numbers the label is the weighted mean, the weight
+    the mean confidence. Labelled target rows count 1 each. The model is linear on the features of the source's body,
+    or on the table's columns; for texts without a source model, on TF-IDF of words and characters.
+
+    When to use it: rules that cover part of the rows, and many unlabelled rows: the model learns from the rows what
+    else goes with what the rules know, and answers where no rule fires. When it hurts: rules wrong in a systematic way,
+    or so many labels that the votes only drown them.
+
+    References
+    ----------
+    Ratner et al., "Snorkel: rapid training data creation with weak supervision", VLDB 2017 (rules as labels, which
+    may abstain). Zhang et al., "WRENCH: a comprehensive benchmark for weak supervision", NeurIPS 2021.
+    """
+
+    needs: ClassVar[Needs] = Needs.UNLABELLED_TARGET
+
+    rules: RulesSetting = None
+    columns: ColumnsSetting = None
+    depth: DepthSetting = 4
+    leaves: LeavesSetting = 16
+
+    def refits_on(self, problem: Problem) -> bool:
+        return True
+
+    def run(self, problem: Problem, trainer: Trainer) -> Network:
+        rules = rules_for(
+            problem, trainer, rules=self.rules, columns=self.columns, depth=self.depth, leaves=self.leaves
+        )
+        weak = labelled_by_rules(problem, rules)
+        count, voted = len(problem.unlabelled), len(weak.target) - len(problem.train)
+        if not len(weak.target):
+            raise RequestError(
+                f"No rule says anything on the {count} unlabelled target rows, and there are no labels: nothing can be "
+                "learnt; see what the rules cover with: sterna rules check."
+            )
+        trainer.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
+        source = problem.source
+        if problem.target.kind == "text" and (source is None or source.body is None):
+            return _on_texts(weak)
+        space = space_of(weak, trainer)
+        x = space.of(weak.inputs)
+        head, penalty = fit_head_on(x, weak.targets, weak.task, weak.weights, seed=problem.seed)
+        if len(problem.train):
+            trainer.log.choose("cross-validation", len(problem.train), "penalty", penalty, problem.labels_of)
+        return space.network(head, problem.task)
+
+
+def labelled_by_rules(problem: Problem, rules: RuleSet) -> Problem:
+    """The problem with votes as labels: its training rows, then the unlabelled rows that have a vote."""
+    rows, fired = rows_with_votes(rules, problem.unlabelled.inputs)
+    votes = target_votes(rules, problem)
+    targets, weights = voted_labels(votes.outputs(fired), problem.task)
+    if votes.mean:
+        weights = (fired @ votes.weights) / np.maximum(fired.sum(axis=1), 1)
+    sure = np.flatnonzero(weights > 0)
+    voted = problem.unlabelled.inputs.take(rows[sure])
+    labelled = problem.inputs.take(problem.train)
+    every = joined_inputs(labelled, voted) if len(labelled) and len(voted) else (labelled if len(labelled) else voted)
+    own = problem.targets[problem.train]
+    return replace(
+        problem,
+        target=Domain(problem.target.name, every),
+        targets=np.concatenate([own, targets[sure].astype(own.dtype)]) if len(own) else targets[sure],
+        train=np.arange(len(every)),
+        validation=np.arange(0),
+        unlabelled=problem.unlabelled.take(np.arange(0)),
+        weights=np.concatenate([problem.row_weights()[problem.train], weights[sure]]),
+        draw=None,
+        known=None,  # what is compared are rows of the target alone
+    )
+
+
+def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
+    """Labels of a vote, and their weights.
+
+    Parameters
+    ----------
+    outputs
+        Of the rules, ``(n, o)``.
+
+    Returns
+    -------
+    targets
+        Encoded, ``(n,)``.
+    weights
+        Of classes the margin p(first) − p(second), of numbers 1, ``(n,)``.
+    """
+    if task.id == "regression":
+        return outputs[:, 0].astype(np.float32), np.ones(len(outputs))
+    ordered = np.sort(task.probabilities(outputs), axis=1) if len(outputs) else np.zeros((0, task.outputs))
+    return outputs.argmax(axis=1), ordered[:, -1] - ordered[:, -2]
+
+
+def _on_texts(weak: Problem) -> Network:
+    """TF-IDF under the linear model of middle strength: no label is there to choose by."""
+    learner = text_learners(weak.task)[1]
+    texts: Any = np.array([weak.inputs[i] for i in range(len(weak.inputs))], dtype=object)
+    fit(learner, texts, weak.targets, weak.weights)
+    for _, vectors in learner[0].transformer_list:  # numbers of numpy would be saved as so many files
+        vectors.vocabulary_ = {word: int(place) for word, place in vectors.vocabulary_.items()}
+    network = Network(RawText(), identity_body(None), EstimatorHead(learner, weak.task), task=weak.task)
+    freeze(network)
+    return network

@@ -1,0 +1,123 @@
+"""Every row prepared twice, for two bodies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.inputs import Inputs, Items, Preparation, Rows
+from sterna.errors import RequestError
+
+FIRST, SECOND = KEYS = ("first", "second")
+"""Names of the two halves: in batches, in the names of blocks, and on disk."""
+
+
+class PairInputs(Inputs):
+    """The same rows in two forms, one for each half of a :class:`PairPreparation`.
+
+    Parameters
+    ----------
+    first, second
+        As many rows each; the raw inputs, if one of them is, are the second.
+    """
+
+    def __init__(self, first: Inputs, second: Inputs) -> None:
+        self.kind = second.kind  # type: ignore[misc]
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.second)
+
+    def __getitem__(self, row: int) -> Any:
+        return self.second[row]
+
+    def take(self, rows: Rows) -> PairInputs:
+        return PairInputs(self.first.take(rows), self.second.take(rows))
+
+    def keys(self) -> list[str]:
+        return self.second.keys()
+
+    def fingerprint(self) -> str:
+        return f"{self.first.fingerprint()}-{self.second.fingerprint()}"
+
+
+class PairItems:
+    """Prepared rows: what each half gets of a row."""
+
+    def __init__(self, first: Items, second: Items) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
+        return self.first[row], self.second[row]
+
+
+class PairPreparation(Preparation):
+    """Every row prepared twice, for two bodies that take it differently.
+
+    Parameters
+    ----------
+    first, second
+        Preparations for one kind of data.
+
+    Raises
+    ------
+    RequestError
+        If they are for different kinds.
+    """
+
+    def __init__(self, first: Preparation, second: Preparation) -> None:
+        if first.kind != second.kind:
+            raise RequestError(
+                f"A pair needs two preparations of one kind, but the first takes {first.kind} and the second "
+                f"{second.kind}; choose a source of the target's kind."
+            )
+        self.kind = first.kind  # type: ignore[misc]
+        self.first, self.second = first, second
+
+    def fit(self, inputs: Inputs) -> PairPreparation:
+        return PairPreparation(self.first.fit(inputs), self.second.fit(inputs))
+
+    def items(self, inputs: Inputs) -> PairItems:
+        """Rows for both halves."""
+        ours, theirs = (inputs.first, inputs.second) if isinstance(inputs, PairInputs) else (inputs, inputs)
+        return PairItems(self.first.items(ours), self.second.items(theirs))
+
+    def augmented(self, items: Any, row: int, random: np.random.Generator) -> tuple[Any, Any]:
+        """One row changed at random, for both halves by the same random numbers."""
+        seed = int(random.integers(2**63))
+        pairs = ((self.first, items.first), (self.second, items.second))
+        ours, theirs = (half.augmented(own, row, np.random.default_rng(seed)) for half, own in pairs)
+        return ours, theirs
+
+    def collate(self, items: Sequence[Any]) -> dict[str, Any]:
+        """A batch for each half, by the names in `KEYS`."""
+        ours, theirs = zip(*items, strict=True)
+        return {FIRST: self.first.collate(list(ours)), SECOND: self.second.collate(list(theirs))}
+
+    def state(self) -> dict[str, Any]:
+        return {"type": "pair", FIRST: self.first.state(), SECOND: self.second.state()}
+
+    def save_assets(self, folder: Path) -> None:
+        """Write the files that the halves need (a tokenizer's) into a folder for each."""
+        for key, half in ((FIRST, self.first), (SECOND, self.second)):
+            save = getattr(half, "save_assets", None)
+            if save is not None:
+                (folder / key).mkdir()
+                save(folder / key)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], folder: Path | None) -> PairPreparation:
+        """Rebuild from `state` and the files that `save_assets` wrote."""
+        from sterna.networks.build import preparation_from_state
+
+        halves = [preparation_from_state(state[key], None if folder is None else folder / key) for key in KEYS]
+        return cls(*halves)
+
+    def __repr__(self) -> str:
+        return f"PairPreparation({self.first!r}, {self.second!r})"

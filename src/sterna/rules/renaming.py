@@ -1,0 +1,151 @@
+"""Rules on the source's columns as rules on the target's: a map that the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from sterna.errors import RequestError, closest
+from sterna.rules.ruleset import RuleSet
+
+
+def column_map(given: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Names of the source's columns and what the target calls them.
+
+    Parameters
+    ----------
+    given
+        A mapping; ``"LIMIT_BAL=credit_amount,AGE=age"``; or the path of a JSON or YAML file with a mapping.
+
+    Raises
+    ------
+    RequestError
+        If it is none of these, or two columns would get one name.
+
+    Examples
+    --------
+    >>> column_map("AGE=age, LIMIT_BAL = credit_amount")
+    {'AGE': 'age', 'LIMIT_BAL': 'credit_amount'}
+    """
+    if not given:
+        return {}
+    if isinstance(given, str):
+        given = _pairs(given) if "=" in given else _file(Path(given))
+    names = {str(ours): str(theirs) for ours, theirs in given.items()}
+    twice = [name for name in names.values() if list(names.values()).count(name) > 1]
+    if twice:
+        both = [ours for ours, theirs in names.items() if theirs == twice[0]]
+        raise RequestError(
+            f"columns maps {' and '.join(map(repr, both))} to {twice[0]!r}; give each a column of its own."
+        )
+    return names
+
+
+def _pairs(text: str) -> dict[str, str]:
+    found = {}
+    for part in text.split(","):
+        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not (ours and equals and theirs):
+            raise RequestError(f"columns has {part.strip()!r}; expected OURS=THEIRS pairs, such as AGE=age,SEX=sex.")
+        found[ours] = theirs
+    return found
+
+
+def _file(path: Path) -> dict[str, str]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RequestError(f"columns is {str(path)!r}: no such file, and no pair such as AGE=age.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(f"columns: {str(path)!r} is no JSON or YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(found, dict) or not all(isinstance(v, str | int | float) for v in found.values()):
+        raise RequestError(f"columns: {str(path)!r} must map names to names, one a line, such as 'AGE: age'.")
+    return found
+
+
+def check_names(names: Mapping[str, str], ours: Collection[str], theirs: Collection[str]) -> None:
+    """Refuse a map that names a column which is on neither side.
+
+    Parameters
+    ----------
+    names
+        From the source's columns to the target's.
+    ours
+        Columns of the source, and those that written rules speak of.
+    theirs
+        Columns of the target.
+
+    Raises
+    ------
+    RequestError
+        With the name and those that come near it.
+    """
+    for first, second in names.items():
+        if first not in ours:
+            raise RequestError(f"columns maps {first!r}, which the source has not.{near(first, ours)}")
+        if second not in theirs:
+            raise RequestError(f"columns maps {first!r} to {second!r}, which the target has not.{near(second, theirs)}")
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """Say which columns are called almost so; first of all one that differs in capitals alone."""
+    same = [other for other in known if other.casefold() == name.casefold()]
+    return f" Did you mean {same[0]!r}?" if same else closest(name, known)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Rules on the target's columns.
+
+    Attributes
+    ----------
+    rules
+        Those that speak of columns the target has.
+    dropped
+        How many others there were.
+    lacking
+        The columns they speak of which the target lacks.
+    """
+
+    rules: RuleSet
+    dropped: int
+    lacking: tuple[str, ...]
+
+    def note(self) -> str | None:
+        """One sentence on the rules that were dropped, if any."""
+        if not self.dropped:
+            return None
+        total, names = self.dropped + len(self.rules), ", ".join(map(repr, self.lacking[:5]))
+        more = f" and {len(self.lacking) - 5} more" if len(self.lacking) > 5 else ""
+        return f"{self.dropped} of {total} rules speak of columns the target lacks ({names}{more}) and were dropped."
+
+
+def translated(rules: RuleSet, names: Mapping[str, str], theirs: Collection[str]) -> Translation:
+    """Rename the columns of rules, and drop the rules that the target cannot answer.
+
+    Parameters
+    ----------
+    rules
+        On the source's columns.
+    names
+        From the source's columns to the target's; a column that is not in it keeps its name.
+    theirs
+        Columns of the target.
+
+    Raises
+    ------
+    RequestError
+        If no rule is left.
+    """
+    renamed = rules.renamed(names)
+    lacking = tuple(name for name in renamed.columns if name not in theirs)
+    kept = renamed.about(theirs)
+    if rules.rules and not kept:
+        raise RequestError(
+            f"None of the {len(rules)} rules speaks only of columns that the target has (lacking: "
+            f"{', '.join(map(repr, lacking[:5]))}); map the names with columns=.{near(lacking[0], theirs)}"
+        )
+    return Translation(RuleSet(kept, renamed.otherwise), len(rules) - len(kept), lacking)

@@ -1,0 +1,284 @@
+"""The weights of two files, or of two runs, put together tensor by tensor: a file of any size takes little memory.
+
+Only numpy is needed: importing torch takes more memory than the fusing itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from sterna.errors import RequestError, closest
+from sterna.files import atomic
+from sterna.networks.fusing import check_alike, check_share
+
+Array = np.ndarray[Any, Any]
+SLICE = 2**18
+"""Numbers that are put together at once: 1 MB of float32, so that a slice stays in the processor's cache."""
+
+REAL = frozenset({"F64", "F32", "F16", "BF16", "C64"})
+"""Number types that are averaged."""
+
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "C64": 8, "BOOL": 1}
+_BYTES |= {f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)}
+_LONGEST = 100_000_000  # of a header, in bytes, as the format has it
+_CODE = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+
+
+class Place(NamedTuple):
+    """Where a tensor lies in a file."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands in a safetensors file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    header
+        Its first bytes, up to the data.
+    places
+        Where each tensor lies behind the header, in that order.
+    """
+
+    path: Path
+    header: bytes
+    places: dict[str, Place]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """What came of it.
+
+    Attributes
+    ----------
+    out
+        The file or folder that was written.
+    tensors
+        How many tensors are in it.
+    bytes
+        Of its weights.
+    notes
+        What a user should know, one sentence each.
+    """
+
+    out: Path
+    tensors: int
+    bytes: int
+    notes: tuple[str, ...]
+
+
+def fuse_files(source: Path, target: Path, alpha: float, out: Path, *, overwrite: bool = False) -> Fused:
+    r"""Write the weighted mean of two safetensors files, :math:`\alpha W_s + (1 - \alpha) W_t`, as a third.
+
+    The result is what :func:`~sterna.networks.fusing.fuse_states` gives, in the number types and with the metadata of
+    `target`. A few megabytes of the files are in memory at any time.
+
+    Parameters
+    ----------
+    source, target
+        Files with tensors of the same names and shapes.
+    alpha
+        Share of the source, from 0 to 1.
+    out
+        Where to; must end in ``.safetensors``. It is written whole or not at all.
+    overwrite
+        Replace a file that is there.
+
+    Raises
+    ------
+    RequestError
+        If a file is missing, damaged or may hold code, the tensors do not match, or `out` exists.
+    RunError
+        If the disk is full or cannot be written.
+    """
+    check_share(alpha)
+    ours, theirs = read_layout(source), read_layout(target)
+    check_out(out, (source, target), overwrite)
+    return write_fused(ours, theirs, alpha, out)
+
+
+def check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
+    """Refuse to write a file over an input, a folder, or a file that the user has not given up."""
+    for path in inputs:
+        if out.resolve() == path.resolve() or (out.exists() and out.samefile(path)):
+            raise RequestError(f"--out is {str(out)!r}, which is one of the files to fuse; name another.")
+    if out.suffix != ".safetensors":
+        raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .safetensors, as what is fused does.")
+    if out.is_dir():
+        raise RequestError(f"--out is {str(out)!r}, which is a folder; name a file in it.")
+    if out.exists() and not overwrite:
+        raise RequestError(f"The file {str(out)!r} exists: replace it with --overwrite, or name another --out.")
+
+
+def check_there(path: Path) -> None:
+    """Refuse a path where nothing is; close matches are named."""
+    if not path.exists():
+        near = closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+        raise RequestError(f"There is no file or run folder {str(path)!r}.{near}")
+
+
+def read_layout(path: Path) -> Layout:
+    """Read and check the header of a safetensors file.
+
+    Raises
+    ------
+    RequestError
+        If the file is missing, may hold code, or is not a whole safetensors file.
+    """
+    check_there(path)
+    if path.is_dir():
+        raise RequestError(f"{str(path)!r} is a folder, but a .safetensors file was expected; name the file in it.")
+    with path.open("rb") as file:
+        first = file.read(8)
+        if path.suffix in _CODE or first[:4] == b"PK\x03\x04":
+            raise RequestError(
+                f"{str(path)!r} may hold code, so it is not read; convert it once with safetensors.torch.save_file("
+                "torch.load(FILE, weights_only=True), 'model.safetensors') and give that file."
+            )
+        length = int.from_bytes(first, "little")
+        size = path.stat().st_size
+        if len(first) < 8 or not 2 <= length <= min(_LONGEST, size - 8):
+            raise _damaged(path, "it has no header")
+        header = file.read(length)
+    try:
+        found = json.loads(header)
+        found.pop("__metadata__", None)
+        every = {n: Place(p["dtype"], tuple(p["shape"]), *p["data_offsets"]) for n, p in found.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _damaged(path, "its header cannot be read") from error
+    places = dict(sorted(every.items(), key=lambda item: (item[1].start, item[1].end)))
+    _check_places(path, places, size - 8 - length)
+    return Layout(path, first + header, places)
+
+
+def _check_places(path: Path, places: dict[str, Place], size: int) -> None:
+    """Tensors must lie one behind the other and fill the file."""
+    at = 0
+    for name, place in places.items():
+        if place.kind not in _BYTES:
+            raise RequestError(
+                f"{str(path)!r}: the tensor {name} holds {place.kind}, which is not averaged (quantised weights have "
+                f"no mean of their own); convert it to one of {', '.join(sorted(REAL))}."
+            )
+        length = math.prod(place.shape) * _BYTES[place.kind]
+        if place.start != at or place.end - place.start != length or any(n < 0 for n in place.shape):
+            raise _damaged(path, f"the place of {name} is wrong")
+        at = place.end
+    if at != size:
+        raise _damaged(path, f"it should have {at:,} bytes of weights, but has {size:,}")
+
+
+def _damaged(path: Path, why: str) -> RequestError:
+    return RequestError(f"{str(path)!r} is not a whole safetensors file ({why}); copy or download it again.")
+
+
+def write_fused(source: Layout, target: Layout, alpha: float, out: Path) -> Fused:
+    """Write the mean of two files that were read; the header is the target's, since every tensor keeps its place."""
+    seen = [{n: (p.shape, p.kind) for n, p in layout.places.items()} for layout in (source, target)]
+    check_alike(seen[0], seen[1], REAL - {"C64"}, (repr(str(source.path)), repr(str(target.path))))
+    broken = []
+    with (
+        atomic(out) as temporary,
+        source.path.open("rb") as first,
+        target.path.open("rb") as second,
+        temporary.open("wb") as file,
+    ):
+        a, b = _Reader(first, source), _Reader(second, target)
+        file.write(target.header)
+        for name, place in target.places.items():
+            has_nan = False
+            for start in range(0, math.prod(place.shape), SLICE):
+                count = min(SLICE, math.prod(place.shape) - start)
+                values, raw = _fused(a, b, name, start, count, alpha)
+                has_nan |= place.kind in REAL and _has_nan(values)
+                file.write(raw.data)
+            broken += [name] * has_nan
+    return Fused(out, len(target.places), out.stat().st_size - len(target.header), _nan_note(broken))
+
+
+class _Reader:
+    """Reads slices of the tensors of a file into one buffer."""
+
+    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+        self.file, self.layout = file, layout
+        self.buffer = np.empty(8 * SLICE, dtype=np.uint8)
+
+    def read(self, name: str, start: int, count: int) -> Array:
+        """Numbers `start` to `start + count` of a tensor, as bytes that may be changed."""
+        place = self.layout.places[name]
+        width = _BYTES[place.kind]
+        part = self.buffer[: count * width]
+        self.file.seek(len(self.layout.header) + place.start + start * width)
+        if self.file.readinto(part.data) != len(part):  # type: ignore[attr-defined]
+            raise _damaged(self.layout.path, "it was cut short while it was read")
+        return part
+
+
+def _fused(a: _Reader, b: _Reader, name: str, start: int, count: int, alpha: float) -> tuple[Array, Array]:
+    """One slice of the result: as numbers, and as the bytes to write."""
+    theirs, kind = a.layout.places[name].kind, b.layout.places[name].kind
+    if kind not in REAL or alpha == 0 or (alpha == 1 and theirs == kind):
+        raw = (a if alpha == 1 else b).read(name, start, count)
+        return (widened(raw, kind) if kind in REAL else raw), raw
+    x = widened(a.read(name, start, count), theirs)
+    with np.errstate(all="ignore"):  # infinities may meet, and float16 may overflow, as in torch
+        if alpha < 1:
+            y = widened(b.read(name, start, count), kind)
+            wide = np.result_type(x, y)
+            x, y = x.astype(wide, copy=False), y.astype(wide, copy=False)
+            x *= alpha
+            y *= 1 - alpha
+            x += y
+        return x, narrowed(x, kind).view(np.uint8)
+
+
+def widened(raw: Array, kind: str) -> Array:
+    """Bytes as numbers, in float32 or wider; where no wider type is needed they are the same memory.
+
+    Examples
+    --------
+    >>> widened(np.array([0x80, 0x3F], dtype=np.uint8), "BF16")
+    array([1.], dtype=float32)
+    """
+    if kind == "BF16":
+        return np.asarray((raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32))
+    if kind == "F16":
+        return raw.view(np.float16).astype(np.float32)
+    return raw.view({"F32": np.float32, "F64": np.float64, "C64": np.complex64}[kind])
+
+
+def narrowed(values: Array, kind: str) -> Array:
+    """Numbers in the type they are kept in, rounded to the nearest (to the even one of two)."""
+    if kind != "BF16":
+        of = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "C64": np.complex64}
+        return values.astype(of[kind], copy=False)
+    values = values.astype(np.float32, copy=False)
+    bits = values.view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    rounded[np.isnan(values)] = 0x7FC0  # rounding up may have made an infinity of it
+    return rounded.astype(np.uint16)
+
+
+def _has_nan(values: Array) -> bool:
+    """Whether NaN is among them; a product of the values with themselves says so fastest."""
+    with np.errstate(all="ignore"):
+        return bool(np.isnan(np.dot(values, values))) and bool(np.isnan(values).any())
+
+
+def _nan_note(broken: list[str]) -> tuple[str, ...]:
+    if not broken:
+        return ()
+    return (f"NaN is among the weights of {len(broken)} of the tensors (first: {broken[0]}); it was passed on.",)

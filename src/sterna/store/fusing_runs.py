@@ -1,0 +1,164 @@
+"""Two run folders put together as a third: the networks tensor by tensor, all else is the second run's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sterna.errors import RequestError
+from sterna.files import explained
+from sterna.networks.fusing import check_share
+from sterna.store.fusing import Fused, read_layout, write_fused
+
+_JSON, _WEIGHTS, _MANIFEST = "network.json", "model.safetensors", "manifest.json"
+
+
+def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite: bool = False) -> Fused:
+    r"""Write a run folder whose network has the weights :math:`\alpha W_s + (1 - \alpha) W_t`, head and map included.
+
+    The new folder predicts, and is a source (``run:FOLDER``); its record has no scores until it is scored.
+
+    Parameters
+    ----------
+    source, target
+        Run folders (or folders of saved networks) whose networks are built alike and answer the same task.
+    alpha
+        Share of the source, from 0 to 1.
+    out
+        The new run folder, whole or not there.
+    overwrite
+        Replace a run that is there.
+
+    Raises
+    ------
+    RequestError
+        If a folder holds no network, the networks differ in more than their weights, or `out` exists.
+    RunError
+        If the disk is full or cannot be written.
+    """
+    check_share(alpha)
+    folders = _network_folder(source), _network_folder(target)
+    notes = _check_same(source, target, *(_described(folder) for folder in folders))
+    layouts = [read_layout(folder / _WEIGHTS) for folder in folders]
+    _check_out(out, (source, target), overwrite)
+    with explained(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        try:
+            new = temporary / "new"
+            shutil.copytree(folders[1], new / "network", ignore=shutil.ignore_patterns(_WEIGHTS))
+            found = write_fused(layouts[0], layouts[1], alpha, new / "network" / _WEIGHTS)
+            notes = (*notes, *found.notes)
+            if (target / _MANIFEST).exists():
+                record = _record(source, target, alpha, out, notes)
+                (new / _MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+            if out.exists():
+                out.rename(temporary / "old")
+            new.rename(out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return Fused(out, found.tensors, found.bytes, notes)
+
+
+def _network_folder(path: Path) -> Path:
+    folder = path / "network" if (path / "network").is_dir() else path
+    if not (folder / _JSON).is_file():
+        raise RequestError(f"{str(path)!r} is not a run folder: it holds no {_JSON}; give runs, or .safetensors files.")
+    return folder
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    return _read_json(folder / _JSON)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{str(path)!r} is damaged or cannot be read ({error}); run the transfer again.") from error
+    if not isinstance(found, dict):
+        raise RequestError(f"{str(path)!r} is damaged: it holds no names and values; run the transfer again.")
+    return found
+
+
+def _check_same(source: Path, target: Path, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, ...]:
+    """Refuse networks that differ in more than their weights; what else a user should know."""
+    names = f"{str(source)!r} and {str(target)!r}"
+    differ = [
+        words
+        for words, of in (
+            ("how their bodies are built (recipe)", _architecture),
+            ("the blocks whose features the head sees", lambda about: about.get("outputs")),
+            ("what they answer (task and classes)", _answers),
+            ("the shape of head or map", lambda about: (about.get("head"), about.get("map"))),
+        )
+        if of(a) != of(b)
+    ]
+    if differ:
+        raise RequestError(
+            f"The runs {names} cannot be fused, since they differ in {', and in '.join(differ)}; fuse runs of the same "
+            "source, method and task, or use the method weight-fusion, which fits the target a head of its own."
+        )
+    if '"estimator"' in json.dumps([b.get("head"), b.get("map")]):
+        raise RequestError(
+            f"The runs {names} cannot be fused: their head or map is a fitted scikit-learn estimator, whose parts have "
+            "no mean; fuse runs with linear heads, such as those of fine-tuning."
+        )
+    notes = []
+    if a.get("preparation") != b.get("preparation"):
+        notes.append("The two runs prepare inputs differently; the fused one prepares them as the second does.")
+    scales = [[(about.get("task") or {}).get(name) for name in ("mean", "scale")] for about in (a, b)]
+    if scales[0] != scales[1]:
+        notes.append("The two runs standardise their numbers differently; the fused one answers in the second's units.")
+    return tuple(notes)
+
+
+def _architecture(about: dict[str, Any]) -> dict[str, Any]:
+    """A body's recipe without what does not change its weights' shapes."""
+    return {k: v for k, v in (about.get("recipe") or {}).items() if k not in ("kept", "mirror")}
+
+
+def _answers(about: dict[str, Any]) -> Any:
+    task = about.get("task") or {}
+    return task.get("id"), task.get("classes")
+
+
+def _check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
+    """Refuse a place that is an input, lies in one or around one, or is taken."""
+    place = out.resolve()
+    for path in (p.resolve() for p in inputs):
+        if place == path or place in path.parents or path in place.parents:
+            raise RequestError(f"--out is {str(out)!r}, which is, holds or lies in a run to fuse; name another.")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / _MANIFEST).exists() and not (out / "network" / _JSON).exists():
+        raise RequestError(f"{str(out)!r} exists and is not a Sterna run, so it is left alone: name another --out.")
+    if not overwrite:
+        raise RequestError(f"The run folder {str(out)!r} exists: replace it with --overwrite, or name another --out.")
+
+
+def _record(source: Path, target: Path, alpha: float, out: Path, notes: tuple[str, ...]) -> dict[str, Any]:
+    """What is known of the fused run: the target's record without what was measured of the target's own network."""
+    record = _read_json(target / _MANIFEST)
+    kept: dict[str, Any] = {k: record[k] for k in ("task", "target", "total_parameters", "environment") if k in record}
+    return {
+        "sterna": version("sterna"),
+        "name": out.name,
+        "method": "fuse",
+        "settings": {"alpha": alpha, "target": f"run:{target}"},
+        "source": {"spec": f"run:{source}", "card": {}, "data": None},
+        "scores": {},
+        "controls": {},
+        "gain": None,
+        "gains": {},
+        "selected_by": "nothing was selected: the share was given",
+        "messages": list(notes),
+        "run": str(out),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **kept,
+    }

@@ -1,0 +1,281 @@
+"""task-nesting: answers beside own features, heads compared on target labels, and never far from the source alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from sterna import Domain, RequestError, load_domain
+from sterna.domains.preparation_table import TablePreparation
+from sterna.methods.controls.source_only import SourceOnly
+from sterna.methods.controls.target_only import TargetOnly
+from sterna.methods.method import Needs
+from sterna.methods.networks import task_nesting
+from sterna.methods.networks.task_nesting import TaskNesting, as_it_is, factors, source_network
+from sterna.networks.body import Body
+from sterna.networks.estimator import EstimatorHead
+from sterna.networks.network import Network
+from sterna.networks.pair import AnswerBody, PairBody
+from sterna.networks.saved import load_network, save_network
+from sterna.networks.small import identity_body
+from sterna.sources.source import Source
+from sterna.tasks import Classification, Regression
+from sterna.training.cache import FeatureCache
+
+
+def chained(rows=400, labels=60, seed=0):
+    """A source's answer (a ring) is half of the target's rule; neither is linear in the columns."""
+    random = np.random.default_rng(seed)
+    x, z = random.normal(size=(rows, 3)), random.normal(size=(labels + 300, 3))
+
+    def ring(points):
+        return (points[:, :2] ** 2).sum(1) > 1.4
+
+    source = Domain.from_arrays(pd.DataFrame(x, columns=list("abc")), np.where(ring(x), "ill", "well"))
+    wanted = np.where(ring(z) * 2.0 + z[:, 2] > 1, "risk", "none")
+    splits = {"train": list(range(labels)), "test": list(range(labels, len(z)))}
+    return Source("ring", data=source), Domain.from_arrays(pd.DataFrame(z, columns=list("abc")), wanted, splits=splits)
+
+
+def scores(network, problem, domain, splits, trainer):
+    test = domain.take(splits.test)
+    outputs = trainer().outputs(network, test.inputs)
+    return (outputs.argmax(1) == problem.task.encode(test.labels)).mean()
+
+
+def test_the_sources_answer_helps_where_it_is_half_of_the_rule(problem_of, trainer, tmp_path):
+    known, domain = chained()
+    problem, splits = problem_of(known, domain)
+    problem = problem.joined()
+    coach = trainer()
+    network = TaskNesting().run(problem, coach)
+    assert isinstance(network.body, PairBody) and isinstance(network.body.halves["second"], AnswerBody)
+    assert coach.log.chosen["features"].startswith("answers and features")
+    ours = scores(network, problem, domain, splits, trainer)
+    alone = scores(TargetOnly().run(problem, trainer()), problem, domain, splits, trainer)
+    assert ours > 0.85 and ours > alone + 0.03
+    save_network(network, tmp_path / "n")
+    test = domain.take(splits.test).inputs
+    found = trainer().outputs(load_network(tmp_path / "n"), test)
+    np.testing.assert_allclose(found, trainer().outputs(network, test), atol=1e-6)
+
+
+def test_its_features_are_the_columns_and_the_sources_log_probabilities(problem_of, trainer):
+    known, domain = chained()
+    problem, _ = problem_of(known, domain)
+    network = TaskNesting().run(problem, trainer())
+    x = trainer().outputs(Network(network.preparation, network.body, nn.Identity()), problem.inputs)
+    columns = TablePreparation().fit(problem.inputs.take(problem.train)).items(problem.inputs)
+    np.testing.assert_allclose(x[:, :3], columns, atol=1e-6)
+    source = TargetOnly().run(problem.on_source(), trainer())
+    wanted = problem.known.task.probabilities(trainer().outputs(source, problem.inputs))
+    np.testing.assert_allclose(np.exp(x[:, 3:]), np.maximum(wanted, 1e-3), atol=1e-5)
+
+
+def test_the_head_is_scikit_learns_with_a_stronger_penalty_on_the_own_features(problem_of, trainer):
+    known, domain = chained()
+    problem, _ = problem_of(known, domain)
+    network = TaskNesting(penalty=0.05).run(problem, trainer())
+    chosen = trainer()
+    TaskNesting(penalty=0.05).run(problem, chosen)
+    x = trainer().outputs(Network(network.preparation, network.body, nn.Identity()), problem.inputs)
+    rows = problem.train
+    factor = factors(3, 2)[chosen.log.chosen["features"]]
+    standard = (x - x[rows].mean(0)) / x[rows].std(0) * factor
+    by_hand = LogisticRegression(C=1 / (len(rows) * 0.05 * 2), tol=1e-10, max_iter=5000)
+    by_hand.fit(standard[rows], problem.targets[rows])  # one logit: two classes' λ/2 ‖W‖² counts twice
+    found = problem.task.probabilities(trainer().outputs(network, problem.inputs))[:, 1]
+    two = LogisticRegression(C=2 / (len(rows) * 0.05), tol=1e-10, max_iter=5000).fit(
+        standard[rows], problem.targets[rows]
+    )
+    np.testing.assert_allclose(found, two.predict_proba(standard)[:, 1], atol=2e-3)
+    assert not np.allclose(found, by_hand.predict_proba(standard)[:, 1], atol=2e-3)
+
+
+def test_factors_bring_the_blocks_to_one_weight():
+    found = factors(8, 2)
+    assert list(found) == ["answers", "answers and features", "answers and features, each alike"]
+    squares = found["answers and features"] ** 2
+    assert squares[:8].sum() == pytest.approx(squares[8:].sum()) and (found["answers"][:8] < 1e-9).all()
+    assert list(factors(0, 2)) == ["answers"]
+
+
+# -- where the source answers the target's own task -------------------------------------------------
+
+
+def test_as_it_is_repeats_the_source_whatever_the_order_of_classes():
+    source = Classification(("c", "a", "b"))
+    head = as_it_is(source, Classification(("a", "b")), own=2)
+    x = torch.tensor([[9.0, 9.0, -3.0, -1.0, -2.0]])
+    torch.testing.assert_close(head(x), torch.tensor([[-1.0, -2.0]]))
+    assert as_it_is(Classification(("a", "d")), Classification(("a", "b")), 2) is None
+    assert as_it_is(Regression("r2"), Classification(("a", "b")), 2) is None
+    number = as_it_is(Regression("r2", mean=10.0, scale=2.0), Regression("r2", mean=4.0, scale=3.0), own=1)
+    torch.testing.assert_close(number(torch.tensor([[7.0, 1.5]])) * 3 + 4, torch.tensor([[13.0]]))
+
+
+@pytest.fixture(scope="module")
+def hearts(shared_data):
+    every = load_domain(str(shared_data / "tab_heart_4hospitals.csv.gz"), label="disease", drop=["num"])
+    hospital = every.inputs.frame["hospital"].astype(str).to_numpy()
+    return [every.take(np.flatnonzero(hospital == name)) for name in ("cleveland", "hungarian")]
+
+
+@pytest.mark.xfail(reason="with 20 labels it still gives up several points to the source on this pair", strict=False)
+def test_with_few_labels_it_is_not_much_worse_than_the_source_alone(hearts, problem_of, trainer):
+    known, domain = Source("cleveland", data=hearts[0]), hearts[1]
+    differences = []
+    for seed in (0, 1):
+        problem, splits = problem_of(known, domain, labels=20, seed=seed)
+        problem = problem.joined()
+        both = [method.run(problem, trainer(seed)) for method in (TaskNesting(), SourceOnly())]
+        ours, theirs = (scores(network, problem, domain, splits, trainer) for network in both)
+        differences.append(ours - theirs)
+    assert np.mean(differences) > -0.04
+
+
+def test_a_source_that_is_wrong_everywhere_is_overruled(hearts, problem_of, trainer):
+    wrong = replace(
+        hearts[0],
+        labels=np.where(hearts[0].labels.astype(str) == hearts[0].labels.astype(str)[0], "1", "0").astype(object),
+    )
+    domain = replace(hearts[1], labels=hearts[1].labels.astype(str).astype(object))
+    problem, splits = problem_of(Source("wrong", data=wrong), domain, labels=60)
+    problem = problem.joined()
+    coach = trainer()
+    network = TaskNesting().run(problem, coach)
+    assert coach.log.chosen["features"] != "the source alone"
+    assert scores(network, problem, domain, splits, trainer) > 0.65
+    assert scores(SourceOnly().run(problem, trainer()), problem, domain, splits, trainer) < 0.4
+
+
+def test_target_labels_choose_and_the_log_says_so(problem_of, trainer):
+    known, domain = chained()
+    problem, _ = problem_of(known, domain)
+    coach = trainer()
+    TaskNesting().run(problem, coach)
+    own = [choice for choice in coach.log.choices if choice[2] == "target"]
+    assert own == [("cross-validation", len(problem.train), "target", name) for name in ("features", "penalty")]
+    assert all(of == "source" for by, _, of, what in coach.log.choices if what == "learner")
+
+
+def test_validation_labels_are_not_looked_at(problem_of, trainer):
+    known, domain = chained()
+    problem, _ = problem_of(known, domain)
+    targets = problem.targets.copy()
+    targets[problem.validation] = 1 - targets[problem.validation]
+    found = [TaskNesting().run(each, trainer()).head.weight for each in (problem, replace(problem, targets=targets))]
+    assert torch.equal(found[0], found[1])
+
+
+# -- whose network ----------------------------------------------------------------------------------
+
+
+def test_a_source_models_own_head_on_its_body_runs_once_a_row(
+    source, digits, problem_of, trainer, tmp_path, monkeypatch, weights_of
+):
+    torch.manual_seed(0)
+    head, task = nn.Linear(source.body.width, 3), Classification(("cat", "dog", "tern"))
+    known = replace(source, head=head, task=task)
+    problem, _ = problem_of(known, digits(120))
+    before, rows = weights_of(source.body), []
+    run = Body._run
+    monkeypatch.setattr(Body, "_run", lambda self, inputs: rows.append(len(inputs)) or run(self, inputs))
+    coach = trainer()
+    network = TaskNesting().run(problem, coach)
+    assert sum(rows) == len(problem.inputs)
+    assert all(torch.equal(value, before[name]) for name, value in source.body.state_dict().items())
+    assert network.head.in_features == source.body.width + 3 and network.body_is_frozen()
+    bare = Network(network.preparation, network.body, nn.Identity(), map=network.map)
+    x = trainer().outputs(bare, problem.inputs)
+    with torch.inference_mode():
+        wanted = head(torch.from_numpy(x[:, :-3]).float()).log_softmax(1).clamp_min(np.log(1e-3))
+    np.testing.assert_allclose(x[:, -3:], wanted, atol=1e-4)
+    save_network(network, tmp_path / "n")
+    coach.cache = FeatureCache(tmp_path / "other")
+    found = coach.outputs(load_network(tmp_path / "n"), problem.inputs)
+    np.testing.assert_allclose(found, trainer().outputs(network, problem.inputs), atol=1e-5)
+
+
+def test_labelled_data_are_preferred_to_a_head_of_other_classes(source, digits, problem_of, trainer, monkeypatch):
+    other = replace(source, head=nn.Linear(24, 2), task=Classification(("cat", "dog")), data=digits(60))
+    problem, _ = problem_of(other, digits(60))
+    learnt = object()
+    monkeypatch.setattr(task_nesting, "learn", lambda asked, coach: (asked.labels_of, learnt)[1])
+    assert source_network(problem, trainer()) is learnt
+    own = replace(other, task=problem.task, head=nn.Linear(24, problem.task.outputs))
+    assert source_network(problem_of(own, digits(60))[0], trainer()).head is own.head
+
+
+def test_images_with_source_data_alone_have_pixels_beside_the_answers(digits_arrays, problem_of, trainer, tmp_path):
+    images, labels = digits_arrays
+    low, high = np.flatnonzero(labels < 3)[:60], np.flatnonzero(labels >= 7)[:90]
+    known = Source("low", data=Domain.from_arrays(images[low], [str(v) for v in labels[low]]))
+    problem, _ = problem_of(known, Domain.from_arrays(images[high], [str(v) for v in labels[high]]))
+    network = TaskNesting().run(problem, trainer(epochs=3))
+    assert network.head.in_features == 3 * 32 * 32 + 3 and network.body.halves["second"].body.width == 128
+    save_network(network, tmp_path / "n")
+    rows = problem.inputs.take(problem.validation)
+    outputs = trainer().outputs(load_network(tmp_path / "n"), rows)
+    np.testing.assert_allclose(outputs, trainer().outputs(network, rows), atol=1e-5)
+    assert (outputs.argmax(1) == problem.targets[problem.validation]).mean() > 0.7
+
+
+def test_an_earlier_run_on_raw_texts_answers_alone(problem_of, trainer, tmp_path):
+    random = np.random.default_rng(0)
+    good, bad = ["fine", "great", "good", "lovely"], ["poor", "awful", "bad", "dull"]
+    stars = random.integers(0, 2, 120)
+    texts = [" ".join(random.choice(good if star else bad, 3)) + f" {i}" for i, star in enumerate(stars)]
+    domain = Domain.from_arrays(texts, np.where(stars, "up", "down"))
+    earlier = TargetOnly().run(problem_of(None, domain)[0], trainer())
+    assert isinstance(earlier.head, EstimatorHead)
+    known = Source("earlier", earlier.body, earlier.preparation, earlier.head, earlier.task)
+    other = Domain.from_arrays(texts, np.where(stars, "buy", "leave"))
+    problem, _ = problem_of(known, other, labels=20)
+    coach = trainer()
+    network = TaskNesting().run(problem, coach)
+    assert isinstance(network.body, AnswerBody) and coach.log.chosen["features"] == "answers"
+    save_network(network, tmp_path / "n")
+    outputs = trainer().outputs(load_network(tmp_path / "n"), other.inputs)
+    np.testing.assert_allclose(outputs, trainer().outputs(network, other.inputs), atol=1e-6)
+    assert (outputs.argmax(1) == problem.task.encode(other.labels)).mean() > 0.95
+
+
+def test_numbers_pass_from_one_table_to_another(problem_of, trainer):
+    random = np.random.default_rng(3)
+    x = random.normal(size=(260, 3))
+    frame = pd.DataFrame(x, columns=list("abc"))
+    wave = np.sin(2 * x[:, 0]) * 20 + 100
+    known = Source("wave", data=Domain.from_arrays(frame, wave))
+    domain = Domain.from_arrays(frame, wave * 2 + 5 * x[:, 2])
+    problem, splits = problem_of(known, domain, labels=60)
+    network = TaskNesting().run(problem.joined(), trainer())
+    outputs = trainer().outputs(network, domain.take(splits.test).inputs)[:, 0]
+    wanted = problem.task.encode(domain.take(splits.test).labels)
+    assert 1 - ((outputs - wanted) ** 2).mean() / wanted.var() > 0.9
+
+
+def test_columns_that_the_target_lacks_are_left_out_of_the_sources_network(problem_of, trainer):
+    known, domain = chained()
+    wider = known.data.inputs.frame.assign(extra=1.0, d=np.arange(400.0))
+    problem, _ = problem_of(Source("wider", data=Domain.from_arrays(wider, known.data.labels)), domain)
+    network = TaskNesting().run(problem, trainer())
+    assert network.body.halves["second"].body.width == 3
+
+
+def test_nothing_in_common_and_nothing_to_ask_are_refused(problem_of, trainer, source, digits):
+    known, domain = chained()
+    other = Domain.from_arrays(
+        known.data.inputs.frame.rename(columns=dict(zip("abc", "uvw", strict=True))), known.data.labels
+    )
+    problem, _ = problem_of(Source("other", data=other), domain)
+    with pytest.raises(RequestError, match=r"\(u, v, w, …\) have no column of the target.*choose parameter-sharing"):
+        TaskNesting().run(problem, trainer())
+    for nothing in (None, source):
+        with pytest.raises(RequestError, match="neither a head nor labelled data; give --source-data"):
+            TaskNesting().run(problem_of(nothing, digits(60))[0], trainer())
+    assert TaskNesting.needs == Needs.TARGET_LABELS and identity_body(3).width == 3

@@ -1,0 +1,234 @@
+"""weight-fusion: a weighted mean of two bodies under the target's head, exact at its ends."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sterna import RequestError, load_transfer, transfer
+from sterna.methods import mixing
+from sterna.methods.method import make_method
+from sterna.methods.parameters import fine_tuning
+from sterna.methods.parameters.feature_extraction import FeatureExtraction
+from sterna.methods.parameters.fine_tuning import FineTuning
+from sterna.methods.parameters.weight_fusion import ALPHAS, WeightFusion
+from sterna.methods.tuning import few_validation_rows
+from sterna.networks import load_network, save_network
+from sterna.networks.fusing import recalibrate
+
+RATE = 0.01
+
+
+@pytest.fixture(autouse=True)
+def quick_probe(monkeypatch):
+    """Fine-tuning begins with a head on the last features, of a given penalty: choosing both takes longest."""
+    monkeypatch.setattr(fine_tuning, "FeatureExtraction", lambda: FeatureExtraction(blocks="last", penalty=0.1))
+
+
+@pytest.fixture
+def problem(source, digits, problem_of):
+    """So few rows that validation is not kept apart in the end."""
+    return problem_of(source, digits(120))[0]
+
+
+def seeded(method, problem, trainer):
+    torch.manual_seed(0)
+    return method.run(problem, trainer)
+
+
+def fused(problem, trainer, alpha, **more):
+    return seeded(WeightFusion(alpha=alpha, learning_rate=RATE, **more), problem, trainer(epochs=2))
+
+
+def tuned(problem, trainer):
+    return seeded(FineTuning(share=1.0, learning_rate=RATE), problem, trainer(epochs=2))
+
+
+def norms(module):
+    return {n for n, m in module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+
+
+def test_the_ends_are_the_tuned_network_and_the_sources_body_bit_for_bit(problem, source, trainer, weights_of):
+    expected = tuned(problem, trainer).state_dict()
+    first, last = fused(problem, trainer, 0).state_dict(), fused(problem, trainer, 1).state_dict()
+    assert all(torch.equal(first[name], value) for name, value in expected.items())
+    theirs = weights_of(source.body.module)
+    assert all(torch.equal(last[f"body.module.{name}"], value) for name, value in theirs.items())
+    assert all(torch.equal(last[n], v) for n, v in expected.items() if n.startswith("head."))
+
+
+def test_in_between_the_body_is_the_mean_and_the_head_the_targets(problem, source, trainer, weights_of):
+    before = weights_of(source.body.module)
+    expected, network = tuned(problem, trainer), fused(problem, trainer, 0.3)
+    found, ours = network.state_dict(), expected.body.module.state_dict()
+    for name, value in before.items():
+        mean = 0.3 * value.double() + 0.7 * ours[name].double()
+        if "running" not in name:
+            assert torch.allclose(found[f"body.module.{name}"].double(), mean, atol=1e-6), name
+        if "num_batches" in name:
+            assert torch.equal(found[f"body.module.{name}"], ours[name])
+        if name.endswith("0.weight"):
+            assert not torch.equal(value, ours[name])
+        assert torch.equal(source.body.module.state_dict()[name], value)  # the source's own are as they were
+    assert all(torch.equal(found[n], v) for n, v in expected.state_dict().items() if n.startswith("head."))
+
+
+def inputs_of(network, problem, rows=150):
+    items = network.preparation.items(problem.target_inputs())
+    return network.preparation.collate([items[i] for i in range(min(rows, len(items)))])
+
+
+def layer_means(network, x):
+    """Mean over x of what each batch normalisation gives."""
+    found, handles = {}, []
+    for name in sorted(norms(network.body.module)):
+        part = network.body.module.get_submodule(name)
+        handles.append(
+            part.register_forward_hook(lambda _, __, out, name=name: found.update({name: out.mean((0, 2, 3))}))
+        )
+    with torch.no_grad():
+        network.eval()(x)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def test_batch_normalisation_is_recalibrated_on_target_inputs(problem, source, trainer, monkeypatch):
+    """Layers of the fused body give means near those of both ends, and nearer than with averaged statistics."""
+    problem = problem.joined()
+    expected = tuned(problem, trainer)
+    x = inputs_of(expected, problem)
+    with_ours = fused(problem, trainer, 0.5)
+    monkeypatch.setattr(mixing, "recalibrate", lambda *_: 0)
+    without, source_side = fused(problem, trainer, 0.5), fused(problem, trainer, 1)
+    goal = {
+        n: (a + b) / 2
+        for (n, a), b in zip(layer_means(expected, x).items(), layer_means(source_side, x).values(), strict=True)
+    }
+    gaps = [
+        sum(float((m - goal[n]).abs().mean()) for n, m in layer_means(network, x).items())
+        for network in (with_ours, without)
+    ]
+    assert gaps[0] < gaps[1]
+    for name in norms(source.body.module):
+        ours, theirs = (n.body.module.get_submodule(name).running_var for n in (with_ours, without))
+        assert not torch.equal(ours, theirs) or name == "block0.1"
+
+
+def test_statistics_of_a_source_fused_with_itself_stay(problem, source, trainer, monkeypatch):
+    monkeypatch.setattr(FineTuning, "run", lambda self, problem, trainer: untouched(problem))
+
+    def untouched(problem):
+        body = problem.source.body.copied()
+        return mixing.Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task)
+
+    network = WeightFusion(alpha=0.5).run(problem, trainer())
+    for name, value in source.body.module.state_dict().items():
+        torch.testing.assert_close(network.body.module.state_dict()[name], value, msg=name)
+
+
+def test_where_the_networks_kept_the_inputs_statistics_so_does_the_fused_one(problem, source, trainer, monkeypatch):
+    """Then it is the plain recalibration: reset, and the mean over batches."""
+    run = FineTuning.run
+    batches = [torch.from_numpy(np.array([0]))]
+
+    def kept(self, problem, trainer):
+        network = run(self, problem, trainer)
+        batches[:] = [inputs_of(network, problem)]
+        recalibrate(network.body, batches)
+        return network
+
+    recalibrate(source.body, [inputs_of(tuned(problem.joined(), trainer), problem.joined())])
+    monkeypatch.setattr(FineTuning, "run", kept)
+    monkeypatch.setattr(mixing._Mixture, "_batches", lambda self: iter(batches))
+    network = fused(problem.joined(), trainer, 0.5)
+    found = {n: v.clone() for n, v in network.body.module.state_dict().items() if "running" in n}
+    recalibrate(network.body, batches)
+    for name, value in found.items():
+        torch.testing.assert_close(network.body.module.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """The rows that each tuning saw."""
+    seen, run = [], FineTuning.run
+
+    def watching(self, problem, trainer):
+        seen.append((set(problem.train.tolist()), set(problem.validation.tolist())))
+        return run(self, problem, trainer)
+
+    monkeypatch.setattr(FineTuning, "run", watching)
+    return seen
+
+
+def test_the_share_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, watched):
+    assert few_validation_rows(problem)
+    coach = trainer(epochs=2)
+    network = seeded(WeightFusion(learning_rate=RATE), problem, coach)
+    every, train = {*problem.train.tolist(), *problem.validation.tolist()}, set(problem.train.tolist())
+    assert watched == [(every, set()), (train, set())]
+    alpha = coach.log.chosen["alpha"]
+    assert alpha in ALPHAS and ("validation", len(problem.validation), "target", "alpha") in coach.log.choices
+    expected = fused(problem.joined(), trainer, alpha).state_dict()  # the share is then used for a network tuned on all
+    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+
+
+def test_the_search_takes_the_share_that_validates_best(source, digits, problem_of, trainer):
+    problem, _ = problem_of(source, digits(640))
+    assert not few_validation_rows(problem)
+    coach = trainer(epochs=1)
+    network = seeded(WeightFusion(learning_rate=0.003), problem, coach)
+    rows, targets = problem.validation, problem.targets[problem.validation]
+
+    def right(network):
+        outputs = trainer().outputs(network, problem.inputs, rows)
+        return problem.task.metrics(outputs, targets)[problem.task.metric][0]
+
+    others = [seeded(WeightFusion(alpha=a, learning_rate=0.003), problem, trainer(epochs=1)) for a in (0, 0.5, 1)]
+    assert right(network) >= max(right(other) for other in others)
+
+
+def test_without_validation_rows_the_share_is_a_half_and_that_is_said(problem, trainer):
+    coach = trainer(epochs=1)
+    seeded(WeightFusion(), problem.joined(), coach)
+    assert coach.log.messages == ["There are no validation rows to search alpha with, so it is 0.5."]
+    assert "alpha" not in coach.log.chosen and not any(by == "validation" for by, *_ in coach.log.choices)
+
+
+def test_training_may_go_on_from_the_fused_weights(problem, trainer):
+    coach = trainer()
+    torch.manual_seed(0)
+    WeightFusion(alpha=0.5, epochs=1, epochs_after=2, learning_rate=RATE).run(problem, coach)
+    stages = [(row["stage"], row["epoch"]) for row in coach.log.history]
+    assert stages[-2:] == [("after-fusion", 1), ("after-fusion", 2)]
+    losses = [row["loss"] for row in coach.log.history if row["stage"] == "after-fusion"]
+    assert losses[1] < losses[0]
+
+
+def test_it_survives_saving_and_answers_new_inputs(source, digits, digits_arrays, tmp_path):
+    result = transfer(
+        source,
+        digits(120),
+        method="weight-fusion",
+        settings={"alpha": 0.4},
+        epochs=1,
+        control="none",
+        out=tmp_path / "a",
+    )
+    images = digits_arrays[0][1500:1540]
+    assert np.array_equal(load_transfer(tmp_path / "a").outputs(images), result.outputs(images))
+    save_network(result.network, tmp_path / "n")
+    assert np.array_equal(load_network(tmp_path / "n").head.weight.detach(), result.network.head.weight.detach())
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.01, "half", None, True, float("nan"), [0.5]])
+def test_a_share_out_of_bounds_is_refused_in_one_sentence(alpha):
+    with pytest.raises(
+        RequestError, match="setting alpha is .*, but expected a number from 0 to 1, or search; see: ste"
+    ):
+        make_method("weight-fusion", {"alpha": alpha})
+
+
+def test_its_settings_are_shown_with_their_bounds():
+    alpha = WeightFusion.about()["settings"][0]
+    assert alpha["name"] == "alpha" and "≥ 0 ≤ 1" in alpha["values"] and "search" in alpha["values"]
