@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("transfer", "predict", "score", "report", "methods", "sources", "demo", "doctor")
+COMMANDS = ("transfer", "predict", "score", "report", "methods", "sources", "demo", "doctor", "fuse", "shift", "rules")
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

@@ -134,6 +134,8 @@ def fit(learner: BaseEstimator, x: Array, targets: Array, weights: Array) -> Non
         several = isinstance(learner[-1], OneVsRestClassifier)
         options = {} if several else {f"{learner.steps[-1][0]}__sample_weight": weights}
         learner.fit(list(x), np.nan_to_num(targets), **options)
+        for _, vectors in learner[0].transformer_list:  # numbers of numpy would be saved as so many files
+            vectors.vocabulary_ = {word: int(place) for word, place in vectors.vocabulary_.items()}
     else:
         learner.fit(x, targets, sample_weight=weights)
 

@@ -138,8 +138,6 @@ def _on_texts(weak: Problem) -> Network:
     learner = text_learners(weak.task)[1]
     texts: Any = np.array([weak.inputs[i] for i in range(len(weak.inputs))], dtype=object)
     fit(learner, texts, weak.targets, weak.weights)
-    for _, vectors in learner[0].transformer_list:  # numbers of numpy would be saved as so many files
-        vectors.vocabulary_ = {word: int(place) for word, place in vectors.vocabulary_.items()}
     network = Network(RawText(), identity_body(None), EstimatorHead(learner, weak.task), task=weak.task)
     freeze(network)
     return network
