@@ -149,9 +149,7 @@ def test_a_source_with_other_classes_lends_no_labels(problem_of, trainer):
 
 
 def test_bad_requests_are_one_sentence(problem_of, trainer):
-    with pytest.raises(
-        RequestError, match="label-propagation needs labelled examples"
-    ):
+    with pytest.raises(RequestError, match="label-propagation needs labelled examples"):
         transfer(Source("other", data=moons(60, names=("l", "r"))), moons(80), method="label-propagation", labels=0)
     number = Domain.from_arrays(np.random.default_rng(0).normal(size=(50, 2)), np.linspace(0, 1, 50))
     with pytest.raises(RequestError, match="label-propagation is for rows of one class each, but the task here is reg"):
