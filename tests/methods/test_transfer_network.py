@@ -9,7 +9,7 @@ from sterna import Domain, RequestError, load_source
 from sterna.methods.method import Needs, make_method
 from sterna.methods.networks.transfer_network import TransferNetwork, once, scaled
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
-from sterna.networks import ImagePreparation, TextPreparation  # noqa: F401
+from sterna.networks import ImagePreparation
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
@@ -146,15 +146,16 @@ def blind_source():
 
 @pytest.mark.parametrize("join", ["concatenate", "gate"])
 def test_the_new_body_sees_what_the_source_does_not(join, blind_source, digits, problem_of, trainer):
-    problem, splits = problem_of(blind_source, digits(400))
-    test = digits(400).take(splits.test)
-    network = TransferNetwork(join=join).run(problem, trainer(epochs=12))
+    domain = digits(300, splits=(150, 20))
+    problem, splits = problem_of(blind_source, domain)
+    test = domain.take(splits.test)
+    network = TransferNetwork(join=join).run(problem, trainer(epochs=10))
     alone = FeatureExtraction(blocks="last").run(problem, trainer())
     right = [
         (trainer().outputs(n, test.inputs).argmax(1) == problem.task.encode(test.labels)).mean()
         for n in (network, alone)
     ]
-    assert right[0] > 0.75 and right[1] < 0.4
+    assert right[0] > 0.6 and right[1] < 0.4
 
 
 def test_colour_photographs_at_96_pixels_beside_a_small_body_are_mirrored(problem_of, trainer):

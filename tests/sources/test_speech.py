@@ -84,6 +84,23 @@ def test_features_are_the_mean_of_what_the_model_gives_for_the_recording_alone(t
         torch.testing.assert_close(found[row], states.mean(1)[0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", [*FAMILY, "whisper"])
+def test_blocks_are_averaged_over_the_recording_and_not_over_the_silence_behind_it(tmp_path, name):
+    saved(tmp_path, name)
+    source = load_source(f"hf/{tmp_path}")
+    assert set(source.body.widths.values()) <= {8, 16}  # channels, and never frames
+    inputs, found = sounds(0.5, 0.9), []
+    for seconds in (1.0, 2.5):
+        about = source.preparation.state() | {"seconds": seconds}
+        preparation = preparation_from_state(about)
+        batch = preparation.collate([preparation.items(inputs)[i] for i in range(2)])
+        with torch.inference_mode():
+            found.append(source.body.eval().features(batch, [block.name for block in source.body.blocks]))
+    first = {"whisper": ["conv1", "conv2"], "wav2vec2-group": []}.get(name, list(found[0]))
+    for block in first:  # later blocks of an encoder without masks look at the silence, too
+        torch.testing.assert_close(found[0][block], found[1][block], rtol=1e-2, atol=1e-3)
+
+
 def test_an_encoder_without_masks_gives_for_a_row_what_depends_on_it_alone(tmp_path):
     model = saved(tmp_path, "wav2vec2-group")
     source = load_source(f"hf/{tmp_path}")
@@ -196,11 +213,9 @@ def speaker(name: str, digits: int = 3) -> Domain:
 def test_spoken_digits_of_one_speaker_for_another(tmp_path):
     """A whole run: every control, mistakes by file name, answers for new files."""
     ours = speaker("yweweler")
-    result = transfer(
-        Source(spec="theo", data=speaker("theo")), ours, method="pooled", labels_per_class=2, epochs=12,
-        out=tmp_path / "run",
-    )  # fmt: skip
-    assert set(result.controls) == {"target-only", "scratch", "source-only"}
+    known = Source(spec="theo", data=speaker("theo"))
+    result = transfer(known, ours, method="scratch", labels_per_class=2, epochs=2, out=tmp_path / "run")
+    assert set(result.controls) == {"target-only", "source-only", "pooled"}
     assert result.controls["target-only"]["accuracy"].value > 0.5
     names = pd.read_parquet(tmp_path / "run" / "predictions.parquet")["name"]
     assert set(names) <= set(ours.inputs.names())
@@ -210,7 +225,7 @@ def test_spoken_digits_of_one_speaker_for_another(tmp_path):
     again = load_transfer(tmp_path / "run")
     np.testing.assert_allclose(again.outputs(ours), result.outputs(ours), atol=1e-5)
     assert len(again.predict(again.read_inputs([demo_path("speech")]))) == 80
-    assert again.score(speaker("yweweler"))["accuracy"].value >= 1 / 3
+    assert again.score(speaker("yweweler"))["accuracy"].value < 1  # two epochs: it errs
 
 
 def test_features_of_an_encoder_answer_without_target_labels(tmp_path):

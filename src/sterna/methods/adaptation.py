@@ -51,7 +51,8 @@ class Adaptation(Objective):
     """The task's loss on labelled rows plus a term that is small where the domains' features look alike.
 
     With batch normalisation the domains pass the network one after the other, each normalised by its own batch, and
-    only the target's batches move the running statistics, which answer in the end.
+    only the target's batches move the running statistics, which answer in the end: one pass of both as a common batch
+    was far worse (small digits made darker: .93 against .07 with DANN, .93 against .35 without any term).
 
     Parameters
     ----------
@@ -70,27 +71,23 @@ class Adaptation(Objective):
         self.network, self.task, self.term, self.weight = network, task, term, weight
 
     def forward(self, batches: Batches) -> dict[str, Tensor]:
-        source, target = batches["source"], batches["target"]
+        source, target, labelled = batches["source"], batches["target"], batches.of.get("labelled")
+        ours = [target.inputs] if labelled is None else [target.inputs, labelled.inputs]
         with statistics_held(self.network):
-            theirs = self.network.features(source.inputs)
-        labelled = batches.of.get("labelled")
-        ours, more = self._features_of_target(target, labelled)
-        task = self._loss(theirs, source)
-        if labelled is not None and more is not None:
-            task = (task + self._loss(more, labelled)) / 2
-        with torch.autocast(theirs.device.type, enabled=False):
-            apart = self.term(theirs.float(), ours.float(), self.progress)
+            theirs = self._features([source.inputs])
+        found = [*theirs, *self._features(ours)]
+        task = self._loss(found[0], source)
+        if labelled is not None:
+            task = (task + self._loss(found[2], labelled)) / 2
+        with torch.autocast(found[0].device.type, enabled=False):
+            apart = self.term(found[0].float(), found[1].float(), self.progress)
         return {"task": task, "domains": self.weight * apart}
 
-    def _features_of_target(self, target: Batch, labelled: Batch | None) -> tuple[Tensor, Tensor | None]:
-        """Features of both batches: in one pass where they fit together, so that they share batch statistics."""
-        if labelled is None:
-            return self.network.features(target.inputs), None
-        both = (target.inputs, labelled.inputs)
-        if all(isinstance(part, Tensor) for part in both) and both[0].shape[1:] == both[1].shape[1:]:
-            found = self.network.features(torch.cat(both))
-            return found[: len(target)], found[len(target) :]
-        return self.network.features(target.inputs), self.network.features(labelled.inputs)
+    def _features(self, inputs: list[Any]) -> list[Tensor]:
+        """Features of some batches: of one pass where they fit together, so that they share batch statistics."""
+        if all(isinstance(each, Tensor) and each.shape[1:] == inputs[0].shape[1:] for each in inputs):
+            return list(torch.split(self.network.features(torch.cat(inputs)), [len(each) for each in inputs]))
+        return [self.network.features(each) for each in inputs]
 
     def _loss(self, features: Tensor, batch: Batch) -> Tensor:
         assert batch.targets is not None

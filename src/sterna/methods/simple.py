@@ -13,11 +13,11 @@ from sterna.training.trainer import Trainer
 def learn(problem: Problem, trainer: Trainer) -> Network:
     """Learn from the problem's training rows.
 
-    With a source model a linear head on its features; without, a small network for images and audio, and for tables
-    and texts the best cheap learner.
+    With a source model a linear head on its features; without, a small network for images, and for tables, texts
+    and audio the best cheap learner.
     """
     if problem.source is not None and problem.source.body is not None:
         return FeatureExtraction().run(problem, trainer)
-    if problem.target.kind in ("images", "audio"):
+    if problem.target.kind == "images":
         return Scratch().run(problem, trainer)
     return TargetOnly().run(problem, trainer)

@@ -82,7 +82,9 @@ class Trace:
     used: set[int] = field(default_factory=set)
 
 
-def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[Any, bool], int]) -> tuple[Block, ...]:
+def find_blocks(
+    module: nn.Module, run: Callable[[], Tensor], width: Callable[[Any, bool], int], frames: int | None = None
+) -> tuple[Block, ...]:
     """The blocks of a module in the order they run.
 
     Parameters
@@ -93,6 +95,8 @@ def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[A
         Runs it on an example and gives its features.
     width
         From a module's output, and whether it is one-dimensional, to the width of the pooled output.
+    frames
+        Of recordings: how many frames the features of the example have, which tells the axis of time.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def find_blocks(module: nn.Module, run: Callable[[], Tensor], width: Callable[[A
     found = []
     for i, group in enumerate(groups):
         output = _output_of(module, group, trace)
-        one_d = is_one_d([module.get_submodule(path) for path in group])
+        one_d = is_one_d([module.get_submodule(path) for path in group], trace.outputs[output], frames)
         size = width(trace.outputs[output], one_d)
         found.append(Block(_name(module, group), tuple(group), own if i == 0 else (), output, size, one_d))
     return tuple(found)

@@ -231,7 +231,8 @@ class Body(nn.Module):
         def width(output: Any, one_d: bool) -> int:
             return int(pooling.pooled(output, pooling.mask_of(example), self._channels_at_end(), one_d).shape[1])
 
-        blocks = find_blocks(self.module, run, width)
+        mask = example.get("frame_mask") if isinstance(example, Mapping) else None
+        blocks = find_blocks(self.module, run, width, None if mask is None else int(mask.shape[1]))
         return blocks, {**{block.name: block.width for block in blocks}, **widths}
 
     def cut(self, block: str | int) -> tuple[nn.Module, Body] | None:

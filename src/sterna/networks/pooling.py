@@ -59,11 +59,12 @@ def pooled(output: Any, mask: Tensor | None, channels_at_end: bool = False, one_
     if features.ndim == 2:
         return features
     if features.ndim == 3:
-        if one_d:
-            return features.mean(2)
-        if mask is not None and mask.shape == features.shape[:2]:
-            return masked_mean(features, mask)
-        return features.mean(1)
+        tokens = features.transpose(1, 2) if one_d else features
+        if mask is not None and tokens.shape[1] % mask.shape[1] == 0:  # before a convolution that takes every other one
+            mask = mask.repeat_interleave(tokens.shape[1] // mask.shape[1], dim=1)
+        if mask is not None and mask.shape == tokens.shape[:2]:
+            return masked_mean(tokens, mask)
+        return tokens.mean(1)
     return features.flatten(1, -2).mean(1) if channels_at_end else features.flatten(2).mean(2)
 
 
@@ -91,8 +92,15 @@ def last(result: Any, mask: Tensor | None, how: str, channels_at_end: bool = Fal
     return pooled(features, mask, channels_at_end, one_d)
 
 
-def is_one_d(parts: Sequence[nn.Module]) -> bool:
-    """Whether parts give ``(n, c, t)``: their last layer with weights is a one-dimensional convolution or its norm."""
+def is_one_d(parts: Sequence[nn.Module], output: Any = None, frames: int | None = None) -> bool:
+    """Whether parts give ``(n, c, t)``.
+
+    Where the number of frames is known, their output on an example shows it; else their last layer with weights is a
+    one-dimensional convolution or its norm.
+    """
+    shape = tensor_of(output).shape if frames is not None else ()
+    if len(shape) == 3 and (shape[1] == frames) != (shape[2] == frames):
+        return bool(shape[2] == frames)
     weighty = [m for part in parts for m in part.modules() if any(p is not None for p in m._parameters.values())]
     kinds = (nn.Conv1d, nn.BatchNorm1d, torch.nn.InstanceNorm1d)
     return bool(weighty) and isinstance(weighty[-1], kinds)

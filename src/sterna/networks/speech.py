@@ -29,7 +29,6 @@ class WhisperSounds(nn.Module):
         super().__init__()
         self.conv1, self.conv2 = encoder.conv1, encoder.conv2
         self.register_buffer("positions", encoder.embed_positions.weight.detach().clone())
-        self.dropout = nn.Dropout(float(encoder.config.dropout))
         self.layers, self.layer_norm = encoder.layers, encoder.layer_norm
         # Older versions of transformers ask for one more argument.
         known = inspect.signature(type(self.layers[0]).forward).parameters
@@ -39,7 +38,7 @@ class WhisperSounds(nn.Module):
         """Log-mel spectrograms ``(n, mels, 2 t)`` to features ``(n, t, width)``, ``t`` at most 1,500 (30 s)."""
         convolved = nn.functional.gelu(self.conv2(nn.functional.gelu(self.conv1(input_features))))
         hidden = convolved.permute(0, 2, 1)
-        hidden = self.dropout(hidden + self.positions[: hidden.shape[1]])
+        hidden = hidden + self.positions[: hidden.shape[1]]
         for layer in self.layers:
             hidden = tensor_of(layer(hidden, None, **self._more))
         features: Tensor = self.layer_norm(hidden)

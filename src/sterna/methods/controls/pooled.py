@@ -15,7 +15,7 @@ class Pooled(Method):
     """The source's labelled rows and the target's are put together and learnt from as one data set.
 
     What moves: the source's examples, all of them and unchanged. With a source model a linear head is fitted on its
-    features; without one, images and audio train a small network, and tables and texts the best cheap learner. It is
+    features; without one, images train a small network, and tables, texts and audio the best cheap learner. It is
     the simplest use of a source's data, and often hard to beat: whatever weighs, selects or maps the source's rows
     should gain something over it.
     """

@@ -23,7 +23,7 @@ class SourceOnly(Method):
 
     It fits where the source already answers the task: the same classes (in any order), or a number. A source that
     has no such model but labelled data gets one first, from its data alone: a linear head on the features of its
-    body, if it has one; else a small network for images and audio, and for tables and texts the best cheap learner.
+    body, if it has one; else a small network for images, and for tables, texts and audio the best cheap learner.
     """
 
     needs: ClassVar[Needs] = Needs.SOURCE_ANSWERS
