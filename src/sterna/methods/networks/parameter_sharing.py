@@ -47,8 +47,8 @@ class ParameterSharing(Method):
     else one learnt from the source's rows) and stays; only the private part trains on the target. ``weights`` (hard
     sharing): there is one common part, and batches of both domains train it. ``gradients``: each domain has a copy
     with weights of its own; after a first fifth of the training, in which each learns from its own domain, both copies
-    receive the sum of the two gradients, g_s(θ_s) + g_t(θ_t), so that they move alike and keep their difference and
-    their own batch statistics.
+    receive the sum of the two gradients, g_s(θ_s) + g_t(θ_t), so that they move nearly alike and keep their difference
+    and their own batch statistics.
 
     The private part is a head, and for tables with other columns also the first layer, which brings each domain's
     columns to one width. The common part is all else of the source model's body, or of a small one.
