@@ -81,25 +81,70 @@ def row(record: Mapping[str, Any], *metrics: str, **more: Any) -> dict[str, Any]
 def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
     """Run transfers one after the other, and write the table anew after each.
 
+    It is what :func:`sterna.transfer` does, step for step, but methods of the same pair with the same labels share
+    the fits of their controls: each control is fitted once for each seed.
+
     Parameters
     ----------
     runs
-        Of each: ``pair`` (its name), ``source``, ``target``, ``method``, ``metric``, and what else
-        :func:`sterna.transfer` takes; ``note`` is shown as it is.
+        Of each: ``pair`` (its name), ``source``, ``target``, ``method``, ``control`` (ids), ``metric``, and what else
+        :func:`sterna.transfer` takes.
     """
-    from sterna import transfer
-
     rows: list[dict[str, Any]] = []
+    fits: dict[tuple[Any, ...], Any] = {}
     for run in runs:
-        asked = {"seeds": SEEDS, **run}
-        pair, source, target, note = (asked.pop(k, None) for k in ("pair", "source", "target", "note"))
-        labels = asked.get("labels", asked.get("labels_per_class"))
-        words = "all" if labels is None else f"{labels}{' a class' if 'labels_per_class' in asked else ''}"
-        record = transfer(source, target, **asked).record
-        about = {"pair": pair, "labels": words, **({"note": note} if note else {})}
-        rows.append(row(record, record["task"]["metric"], metric=record["task"]["metric"], **about))
+        asked = {**DEFAULTS, "seeds": SEEDS, **run}
+        record = _record(asked, fits)
+        given = [asked["labels"], asked["labels_per_class"]]
+        words = next((f"{n}{more}" for n, more in zip(given, ("", " a class"), strict=True) if n is not None), "all")
+        metric = asked["metric"] or record["task"]["metric"]
+        rows.append(row(record, metric, pair=asked["pair"], labels=words, metric=metric))
         print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
         write(name, title, rows, quiet=True)
+
+
+DEFAULTS = {
+    "settings": None, "task": None, "metric": None, "labels": None, "labels_per_class": None, "balance": "none",
+    "control": "auto", "seed": 0, "epochs": None, "steps": None,
+}  # fmt: skip
+
+
+def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[str, Any]:
+    """What the record of a run holds of its scores; `fits` of the same problem are taken, and new ones put there."""
+    import tempfile
+
+    from sterna.experiment.evidence import evidence
+    from sterna.experiment.plan import make_plan
+    from sterna.experiment.problem import make_problem
+    from sterna.experiment.units import Means, fit_unit
+    from sterna.methods.method import make_method
+    from sterna.store.run import RunFolder
+    from sterna.training.cache import FeatureCache
+    from sterna.training.progress import Progress
+    from sterna.training.schedule import Budget
+
+    control = asked["control"]
+    method = make_method(asked["method"], asked["settings"])
+    request = {**asked, "control": [control] if isinstance(control, str) else list(control)}
+    plan = make_plan(asked["source"], asked["target"], method, request)
+    means = Means(Budget(asked["epochs"], asked["steps"]), None, "auto", FeatureCache(), Progress(quiet=True), False)
+    units: dict[str, list[Any]] = {}
+    for i, splits in enumerate(plan.splits):
+        problem, _ = make_problem(plan.source, asked["target"], plan.task, splits, "none", seed=asked["seed"] + i)
+        for each in (method, *plan.controls):
+            validated = each is not method and len(plan.controls) > 1
+            about = ("pair", "labels", "labels_per_class", "epochs", "steps")
+            key = (*(asked[k] for k in about), problem.seed, each.id(), validated)
+            if each is method or key not in fits:
+                with tempfile.TemporaryDirectory() as folder:
+                    run = RunFolder(Path(folder))
+                    fits[key] = fit_unit(each, problem, plan.exam, run, means, keep=False, validated=validated)
+            units.setdefault(each.id(), []).append(fits[key])
+    seconds = {name: sum(unit.seconds for unit in some) for name, some in units.items()}
+    seeds = [asked["seed"] + i for i in range(asked["seeds"])]
+    found = evidence(plan.task, plan.exam, method.id(), units, plan.splits[0])
+    took = {**seconds, "total": seconds[method.id()]}
+    return {"method": method.id(), "task": plan.task.state(), "seeds": seeds, "seconds": took, **found}
 
 
 def trained(target: Any, seeds_of: int = 0, **options: Any) -> Any:

@@ -12,7 +12,7 @@ METHODS = (
     "example-mining", "label-propagation", "prototypes",
 )  # fmt: skip
 OTHER_CLASSES = tuple(m for m in METHODS if m != "example-mining")  # which needs the target's classes
-EPOCHS = {"joint-training": 3, "parameter-sharing": 3}
+STEPS = {"joint-training": 300, "parameter-sharing": 300}
 """Of methods whose epoch is a pass over the source's 10,000 rows."""
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     runs = []
     for pair, target in targets.items():
         for method in METHODS if "Fashion" not in pair else OTHER_CLASSES:
-            more = {"epochs": EPOCHS[method]} if method in EPOCHS else {}
+            more = {"steps": STEPS[method]} if method in STEPS else {}
             runs.append({"pair": pair, "source": source, "target": target, "method": method, "labels_per_class": 10,
                          "control": ["target-only", "source-only"] if "Fashion" not in pair else "target-only",
                          **more})  # fmt: skip

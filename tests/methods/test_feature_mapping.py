@@ -155,7 +155,7 @@ def test_a_source_that_answers_the_task_is_used_as_it_is(source, digits, problem
 def test_images_of_another_size_go_through_the_source_s_body(source, digits, problem_of, trainer):
     problem, _ = problem_of(source.with_data(digits(200)), digits(300), labels=60)
     network = FeatureMapping().run(problem, trainer())
-    assert network.map.in_features == network.map.out_features == source.body.width
+    assert network.map.in_features == network.map.out_features == network.body.width > source.body.width
 
 
 def test_a_class_that_the_source_lacks_is_left_to_the_others(problem_of, trainer):

@@ -95,15 +95,18 @@ def watched_step(halves, problem_of, trainer, monkeypatch, how, aggregator):
 
 
 @pytest.mark.parametrize("how", ["shift", "classes"])
-def test_upgrad_is_torchjds_on_the_common_body_and_heads_receive_the_sum(halves, problem_of, trainer, monkeypatch, how):
+def test_upgrad_is_torchjds_on_all_that_is_common_and_own_heads_receive_the_sum(
+    halves, problem_of, trainer, monkeypatch, how
+):
     seen = watched_step(halves, problem_of, trainer, monkeypatch, how, "upgrad")
     objective, batch = seen["objective"], seen["batch"]
     objective.load_state_dict(seen["before"])
     objective.train()
     objective.zero_grad(set_to_none=True)
     terms = objective(batch)
-    common = list(objective.target.body.parameters())
-    own = list({id(p): p for n in (objective.target, objective.source) for p in n.head.parameters()}.values())
+    heads = list({id(p): p for n in (objective.target, objective.source) for p in n.head.parameters()}.values())
+    common = [*objective.target.body.parameters(), *(heads if how == "shift" else [])]  # one head for the same classes
+    own = [] if how == "shift" else heads
     assert {id(p) for p in objective.shared} == {id(p) for p in common}
     backward(list(terms.values()), inputs=[*common, *own])
     jacobian = torch.cat([p.jac.flatten(1) for p in common], 1).double()

@@ -165,7 +165,7 @@ def test_rows_in_two_forms_are_taken_together(images):
     both = PairInputs(table, images)
     some = both.take(np.array([5, 2]))
     assert len(some) == 2 and some.kind == "images"
-    assert [some.first[i]["a"] for i in range(2)] == [5.0, 2.0] and some.keys() == [images.keys()[5], images.keys()[2]]
+    assert [some.first[i]["a"] for i in range(2)] == [5.0, 2.0] and some.keys() == [both.keys()[5], both.keys()[2]]
     assert some.fingerprint() != both.fingerprint()
 
 
@@ -326,3 +326,32 @@ def test_the_gate_mixes_by_its_formula_and_starts_at_one_half():
     wanted += (1 - g) * (t @ values["target.weight"].T + values["target.bias"])
     np.testing.assert_allclose(gate(x).detach().numpy(), wanted, atol=1e-5)
     np.testing.assert_allclose(GateWeight(gate)(x).detach().numpy()[:, 0], g.mean(1), atol=1e-6)
+
+
+def test_a_pair_says_what_its_halves_say_and_sorts_by_their_lengths():
+    from sterna.networks.preparation_pair import PairItems
+    from sterna.training.trainer import by_length
+
+    class Cut(list):
+        def note(self):
+            return "2 texts were cut off."
+
+    items = PairItems(Cut([[1, 2, 3], [1], [1, 2]]), Cut([[1, 2, 3, 4], [1], [1, 2]]))
+    assert items.note() == "2 texts were cut off."
+    assert PairItems([[1]], [[2]]).note() is None
+    assert by_length(items).tolist() == [1, 2, 0]
+
+
+def test_rows_of_a_pair_are_the_same_only_where_both_forms_are():
+    texts = TextInputs(["a", "b"])
+    one, other = PairInputs(texts, texts), PairInputs(TextInputs(["x", "b"]), texts)
+    assert one.keys() == texts.keys()
+    assert one.keys()[0] != other.keys()[0] and one.keys()[1] == other.keys()[1]
+
+
+def test_a_pair_takes_no_image_size(pair):
+    from sterna.sources.load import _sized
+    from sterna.sources.source import Source
+
+    with pytest.raises(RequestError, match="holds two bodies, each with a size of its own; leave image_size out"):
+        _sized(Source("run:both", body=pair.body, preparation=pair.preparation), 64)

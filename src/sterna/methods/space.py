@@ -11,9 +11,12 @@ from torch import nn
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.domains.joined import joined_inputs
 from sterna.domains.preparation_table import TablePreparation
+from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
+from sterna.methods.parameters.feature_extraction import by_block, deepest
 from sterna.methods.problem import Array, Problem
-from sterna.networks.body import Body
+from sterna.methods.simple import learn
+from sterna.networks.body import LAST, Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.preparation_audio import LogMelStatistics
@@ -22,8 +25,11 @@ from sterna.networks.small import identity_body
 from sterna.tasks.task import Task
 from sterna.training.trainer import Trainer
 
+SOME = 4
+"""Rows that show which block of a body gives its last features under another name."""
+
 PIXELS = 32
-"""Without a source model images are this many pixels a side, flattened."""
+"""Without a source images are this many pixels a side, flattened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +45,19 @@ class Space:
     preparation: Preparation
     body: Body
     _trainer: Trainer
+
+    def scales(self, x: Array) -> Array:
+        """What to divide each feature of the rows ``(n, width)`` by so that all blocks weigh alike, ``(width,)``.
+
+        Of every feature of a block the mean of their standard deviations; 1 where nothing varies.
+        """
+        means = [part.std(0).mean() for part in np.split(x, self._ends(), axis=1)]
+        widths = np.diff([0, *self._ends(), x.shape[1]])
+        return np.repeat([mean if mean > 1e-7 else 1.0 for mean in means], widths)
+
+    def _ends(self) -> Array:
+        """Where each block but the last ends."""
+        return np.cumsum([self.body.widths[name] for name in self.body.outputs])[:-1]
 
     def of(self, inputs: Inputs) -> Array:
         """The rows as vectors, ``(n, width)`` float64."""
@@ -60,8 +79,10 @@ class Space:
 def space_of(problem: Problem, trainer: Trainer) -> Space:
     """The space a problem's rows are compared in.
 
-    With a source model, its body's last features. Without one, a table's columns (prepared by the source's rows where
-    there are any, else by the target's training rows), an image's pixels, and a recording's log-mel statistics.
+    With a source model, the pooled outputs of its body's deepest quarter of blocks and its last features, the set that
+    ``feature-extraction`` prefers. Without one, a table's columns (prepared by the source's rows where there are any,
+    else by the target's training rows) and a recording's log-mel statistics; for images the features of a small
+    network trained on the source's rows where there are any, else pixels.
 
     Raises
     ------
@@ -70,13 +91,19 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
     """
     if problem.source is not None and problem.source.body is not None:
         inputs: Any = problem.inputs if len(problem.inputs) else problem.target_inputs()
-        body = problem.source.body.copied()
+        body, preparation = problem.source.body.copied(), problem.source.prepared(inputs)
+        names = (*(block.name for block in body.blocks), LAST)
+        some = trainer.features(body, preparation, inputs.take(np.arange(min(len(inputs), SOME))), names)
+        body = body.selecting(deepest(by_block(some, names)))
         freeze(body)
-        return Space(problem.source.prepared(inputs), body, trainer)
+        return Space(preparation, body, trainer)
     if problem.target.kind == "table":
-        fit_on = problem.known.inputs if problem.known is not None else problem.inputs.take(problem.train)
-        table = TablePreparation().fit(fit_on)
+        table = TablePreparation().fit(_columns(problem))
         return Space(table, identity_body(table.width), trainer)
+    if problem.target.kind == "images" and problem.known is not None:
+        network = learn(problem.on_source(), trainer)
+        freeze(network)
+        return Space(network.preparation, network.body, trainer)
     if problem.target.kind == "images":
         image = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
         return Space(image, identity_body(3 * PIXELS * PIXELS), trainer)
@@ -88,3 +115,14 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
         "Texts are compared by the features of a model, and no source model is given; add one, such as "
         "packaged/minilm-l6 (for --method target-only none is needed)."
     )
+
+
+def _columns(problem: Problem) -> Inputs:
+    """The table rows that say how columns become numbers: the source's, in the target's columns, or the target's."""
+    if problem.known is None:
+        return problem.inputs.take(problem.train)
+    ours = problem.target_inputs()
+    if not isinstance(ours, TableInputs) or not len(ours):
+        return problem.known.inputs
+    both = joined_inputs(ours, problem.known.inputs, problem.target.name, problem.known.domain.name)
+    return both.take(np.arange(len(ours), len(both)))

@@ -142,12 +142,6 @@ class TwoDomains(Objective):
         self.source, self.target = source, target
         self.source_task, self.weight = source_task, weight
 
-    def aggregate(self, shared: Iterable[nn.Parameter], aggregator: nn.Module) -> None:
-        """Bring the two gradients of these parameters together by an aggregator of torchjd."""
-        self.shared = tuple(shared)
-        # Set as usual, a module would become a part of this one and lie hidden behind the attribute of the class.
-        self.__dict__["aggregator"] = aggregator
-
     def forward(self, batch: Batches) -> dict[str, Tensor]:
         source, target = self.outputs(batch["source"].inputs, batch["target"].inputs)
         return losses_of(source, target, batch, self.source_task, self.target.task, self.weight)

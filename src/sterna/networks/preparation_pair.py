@@ -38,7 +38,8 @@ class PairInputs(Inputs):
         return PairInputs(self.first.take(rows), self.second.take(rows))
 
     def keys(self) -> list[str]:
-        return self.second.keys()
+        pairs = zip(self.first.keys(), self.second.keys(), strict=True)
+        return [first if first == second else f"{first}-{second}" for first, second in pairs]
 
     def fingerprint(self) -> str:
         return f"{self.first.fingerprint()}-{self.second.fingerprint()}"
@@ -55,6 +56,11 @@ class PairItems:
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
         return self.first[row], self.second[row]
+
+    def note(self) -> str | None:
+        """What a half says of its rows (texts that were cut off, say), each sentence once."""
+        notes = [half.note() for half in (self.first, self.second) if hasattr(half, "note")]
+        return " ".join(dict.fromkeys(note for note in notes if note)) or None
 
 
 class PairPreparation(Preparation):

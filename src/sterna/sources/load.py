@@ -129,6 +129,11 @@ def _sized(source: Source, image_size: int) -> Source:
         raise RequestError(f"image_size is {image_size}, but {source.spec!r} takes {source.kind or 'no images'}.")
     if not 8 <= image_size <= 4096:
         raise RequestError(f"image_size is {image_size}; a side of 8 to 4096 pixels was expected.")
+    if not hasattr(source.preparation, "size"):
+        raise RequestError(
+            f"image_size is {image_size}, but {source.spec!r} holds two bodies, each with a size of its own; leave "
+            "image_size out."
+        )
     chosen = replace(source, preparation=resized(source.preparation, image_size))
     if source.body is not None and not works_at(source.body, resized(source.preparation, image_size), image_size):
         raise RequestError(

@@ -177,9 +177,13 @@ class Fit:
 
         shared = {id(p) for p in objective.shared}
         trained = [p for p in objective.parameters() if p.requires_grad]
-        backward(losses, inputs=trained)
-        jac_to_grad([p for p in trained if id(p) in shared], objective.aggregator)
-        jac_to_grad([p for p in trained if id(p) not in shared], Sum())
+        backward(losses, inputs=trained, parallel_chunk_size=1)  # one loss at a time: not every layer can be vmapped
+        for some, how in (
+            ([p for p in trained if id(p) in shared], objective.aggregator),
+            ([p for p in trained if id(p) not in shared], Sum()),
+        ):
+            if some:
+                jac_to_grad(some, how)
 
     def _end_epoch(self, epoch: int, ended: bool) -> None:
         state = self.state

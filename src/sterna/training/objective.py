@@ -27,9 +27,13 @@ class Objective(nn.Module):
         Of torchjd; ``None`` sums the terms.
     """
 
-    progress: float = 0.0
-    shared: tuple[nn.Parameter, ...] = ()
-    aggregator: Any = None
+    progress: float
+    shared: tuple[nn.Parameter, ...]
+    aggregator: nn.Module | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress, self.shared, self.aggregator = 0.0, (), None
 
     @abstractmethod
     def forward(self, batch: Any) -> dict[str, Tensor]:

@@ -136,8 +136,8 @@ def fit(learner: BaseEstimator, x: Array, targets: Array, weights: Array) -> Non
         learner.fit(list(x), np.nan_to_num(targets), **options)
         for _, vectors in learner[0].transformer_list:  # numbers of numpy would be saved as so many files
             vectors.vocabulary_ = {word: int(place) for word, place in vectors.vocabulary_.items()}
-    else:
-        learner.fit(x, targets, sample_weight=weights)
+    else:  # equal weights change nothing, and boosting's weighted bins take ten times as long
+        learner.fit(x, targets, sample_weight=None if (weights == weights[0]).all() else weights)
 
 
 def boosting_learner(task: Task, rows: int) -> BaseEstimator | None:

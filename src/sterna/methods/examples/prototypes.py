@@ -16,6 +16,7 @@ from sterna.methods.examples.label_propagation import check_classification, chec
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.methods.space import Space, space_of
+from sterna.networks.gate import Scaled
 from sterna.networks.network import Network
 from sterna.networks.saved_parts import Normalize
 from sterna.training.trainer import Trainer
@@ -30,7 +31,8 @@ RANGE = math.log(100.0)
 class Prototypes(Method):
     """Each class is the mean of its labelled rows in the body's features; the nearest mean answers.
 
-    What moves: the body's features, in which one row a class can be enough; and, for classes that have no labelled
+    What moves: the features of the body's deepest blocks, each block divided by its mean deviation so that all weigh
+    alike, in which one row a class can be enough; and, for classes that have no labelled
     target row, the source's labelled rows. With the class means μ_c the answer is a linear head, exactly:
 
         logit_c = τ (μ_c · x − ‖μ_c‖² / 2)     which is −τ/2 ‖x − μ_c‖² up to a term that all classes share
@@ -64,14 +66,20 @@ class Prototypes(Method):
         check_labels(self.id(), problem)
         space = space_of(problem, trainer)
         x, codes, of = _rows(problem, space, trainer)
+        before = nn.Sequential()
+        if len(space.body.outputs) > 1:
+            even = Scaled(x.shape[1])
+            even.scale.copy_(torch.from_numpy(space.scales(x)))
+            before.append(even)
         if self.normalize:
-            x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+            before.append(Normalize())
+        x = before(torch.from_numpy(x)).numpy()
         means = class_means(x, codes, task.outputs)
         temperature = closed_temperature(means)
         if np.bincount(codes).min() > 1:
             temperature = fitted_temperature(left_out_scores(x, codes, means), codes, temperature)
             trainer.log.choose("leave-one-out", len(codes), "temperature", round(temperature, 6), of)
-        return space.network(nearest_mean_head(means, temperature), task, Normalize() if self.normalize else None)
+        return space.network(nearest_mean_head(means, temperature), task, before if len(before) else None)
 
 
 def _rows(problem: Problem, space: Space, trainer: Trainer) -> tuple[Array, Array, str]:

@@ -33,9 +33,9 @@ class JointTraining(Method):
     the source model's, or a small one from a random start. Where the source is labelled with the target's classes, or
     both with numbers, one head answers for both, since a few target labels alone make a poor head; where the classes
     differ each domain has its own. Tables with other columns also have a first layer of their own. Every step takes a
-    batch of each; an epoch is one of the domain with more rows. With ``aggregator = upgrad`` the two gradients of the
-    common part of the body are first projected so that neither works against the other; without a conflict the step is
-    their sum.
+    batch of each; an epoch is one of the domain with more rows. With ``aggregator = upgrad`` the two gradients of what
+    both domains have in common (the body, and the head where it is one) are first projected so that neither works
+    against the other; without a conflict the step is their sum.
 
     When to use it: the source's rows resemble the target's, and target labels are few. When it hurts: domains whose
     labels contradict each other (a shared head must then please both), or a source so large that it drowns the target:
@@ -70,7 +70,7 @@ class JointTraining(Method):
         assert problem.known is not None
         objective = TwoDomains(source, target, problem.known.task, self.weight)
         if self.aggregator == "upgrad":
-            _aggregate(objective, sides, trainer)
+            _aggregate(objective, trainer)
         rate = self.learning_rate or (1e-4 if sides.pretrained else 1e-3)
         groups = groups_of((target, source), rate, LAYER_DECAY if sides.pretrained else 1.0, 0.01)
         streams = streams_of(problem, trainer, sides, self.augment)
@@ -98,10 +98,11 @@ def networks_of(problem: Problem, trainer: Trainer, sides: Sides) -> tuple[Netwo
     return Network(sides.source_preparation, sides.source, heads[1], task=known.task), target
 
 
-def _aggregate(objective: TwoDomains, sides: Sides, trainer: Trainer) -> None:
-    """Bring the two gradients of the common part of the body together by UPGrad."""
+def _aggregate(objective: TwoDomains, trainer: Trainer) -> None:
+    """Bring the two gradients of what both networks have in common together by UPGrad."""
     from torchjd.aggregation import UPGrad
 
     # Preferences of one each: where nothing conflicts the step is the sum of the gradients, not their mean.
-    upgrad = UPGrad(pref_vector=torch.ones(2, device=trainer.torch_device))
-    objective.aggregate((p for p in sides.common(sides.target).parameters() if p.requires_grad), upgrad)
+    objective.aggregator = UPGrad(pref_vector=torch.ones(2, device=trainer.torch_device))
+    ours = {id(p) for p in objective.target.parameters()}
+    objective.shared = tuple(p for p in objective.source.parameters() if p.requires_grad and id(p) in ours)

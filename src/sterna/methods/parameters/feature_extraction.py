@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,14 +10,12 @@ from pydantic import Field
 
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
-from sterna.networks.body import Body
+from sterna.networks.body import LAST, Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.training.cache import Features
 from sterna.training.linear import Choice, choose_penalty, fit_head, moments, sample_of
 from sterna.training.trainer import Trainer
-
-LAST = ("last",)
 
 
 class FeatureExtraction(Method):
@@ -66,8 +64,8 @@ class FeatureExtraction(Method):
         """Blocks whose features are needed."""
         every = tuple(block.name for block in body.blocks)
         if self.blocks == "last":
-            return LAST
-        return (*every, *LAST) if self.blocks == "auto" else tuple(body.selecting(self.blocks).outputs)
+            return (LAST,)
+        return (*every, LAST) if self.blocks == "auto" else tuple(body.selecting(self.blocks).outputs)
 
     def _choose(
         self, names: tuple[str, ...], features: Features, problem: Problem, trainer: Trainer
@@ -77,7 +75,7 @@ class FeatureExtraction(Method):
             return names, self.penalty
         rows = sample_of(problem.train, problem.targets, problem.task, problem.seed)
         targets, weights = problem.targets[rows], problem.row_weights()[rows]
-        table = dict(zip(names, np.split(features.array(rows), np.cumsum(features.widths)[:-1], axis=1), strict=True))
+        table = by_block(features, names, rows)
         sets = block_sets(inner_blocks(table)) if self.blocks == "auto" else [names]
         found: dict[tuple[str, ...], Choice] = {}
         for each in sets:
@@ -98,11 +96,22 @@ def is_near(choice: Choice, best: Choice) -> bool:
     return bool(difference.mean() <= difference.std() / np.sqrt(len(difference)))
 
 
+def by_block(features: Features, names: Sequence[str], rows: Array | None = None) -> dict[str, Array]:
+    """The features of each block for these rows, or all, ``(n, width)`` each."""
+    parts = np.split(features.array(rows), np.cumsum(features.widths)[:-1], axis=1)
+    return dict(zip(names, parts, strict=True))
+
+
+def deepest(table: Mapping[str, Array]) -> tuple[str, ...]:
+    """The deepest quarter of the blocks, and the last features: the first of :func:`block_sets`."""
+    return block_sets(inner_blocks(table))[0]
+
+
 def inner_blocks(table: Mapping[str, Array]) -> list[str]:
     """The blocks whose features are not the last ones under another name, in depth order."""
-    last = table["last"]
+    last = table[LAST]
     return [
-        n for n, x in table.items() if n != "last" and not (x.shape == last.shape and np.allclose(x, last, atol=1e-5))
+        n for n, x in table.items() if n != LAST and not (x.shape == last.shape and np.allclose(x, last, atol=1e-5))
     ]
 
 
@@ -132,5 +141,5 @@ def block_sets(names: list[str]) -> list[tuple[str, ...]]:
     [('d', 'last'), ('c', 'd', 'last'), ('b', 'c', 'd', 'last'), ('a', 'b', 'c', 'd', 'last'), ('b', 'd'), ('last',)]
     """
     count = len(names)
-    deep = [(*names[count * part // 4 :], *LAST) for part in (3, 2, 1, 0)]
-    return list(dict.fromkeys(s for s in (*deep, tuple(names[1::2]), LAST) if s))
+    deep = [(*names[count * part // 4 :], LAST) for part in (3, 2, 1, 0)]
+    return list(dict.fromkeys(s for s in (*deep, tuple(names[1::2]), (LAST,)) if s))
