@@ -47,3 +47,15 @@ def test_needs_that_are_not_met_name_the_methods_that_fit():
     with pytest.raises(RequestError, match="these fit: none"):
         check_needs(make_method("scratch"), Needs.NOTHING, list(method_ids()))
     check_needs(make_method("scratch"), Needs.TARGET_LABELS, list(method_ids()))
+
+
+def test_a_run_keeps_the_rules_and_not_the_name_of_their_file(tmp_path):
+    path = tmp_path / "rules.txt"
+    path.write_text("# by hand\nIF age >= 60 THEN yes (0.8)\n", encoding="utf-8")
+    first = make_method("weak-labels", {"rules": str(path), "columns": "AGE=age"})
+    assert "age >= 60" in first.rules and "0.8" in first.rules and first.columns == {"AGE": "age"}
+    path.write_text("IF age >= 70 THEN yes (0.8)\n", encoding="utf-8")
+    assert make_method("weak-labels", {"rules": str(path)}).rules != first.rules
+    path.write_text("IF age >= 70\nTHEN\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="line"):
+        make_method("weak-labels", {"rules": str(path)})

@@ -175,6 +175,9 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         return cls(**settings)
     except ValidationError as error:
         first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, RequestError):
+            raise cause from None
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(
             f"{name}: setting {where} is {first['input']!r}, but {_lower(first['msg'])}; see: sterna methods {name}."

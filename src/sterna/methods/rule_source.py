@@ -28,17 +28,25 @@ MOSTLY = 0.5
 _RULES = re.compile(r"\s*(IF|OTHERWISE)\b", re.IGNORECASE)
 
 
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, RuleSet) else value
+def _rules_text(value: Any) -> Any:
+    """The rules themselves, whatever they came as: what a run was asked must not hang on a file that may change."""
+    if isinstance(value, RuleSet | str):
+        return str(value if isinstance(value, RuleSet) else written_rules(value))
+    return value
+
+
+def _column_names(value: Any) -> Any:
+    return column_map(value) if isinstance(value, str | Mapping) else value
 
 
 RulesSetting = Annotated[
     str | None,
-    BeforeValidator(_as_text),
+    BeforeValidator(_rules_text),
     Field(description="a file of rules, or the rules themselves; drawn from the source's data or model if none"),
 ]
 ColumnsSetting = Annotated[
-    dict[str, str] | str | None,
+    dict[str, str] | None,
+    BeforeValidator(_column_names),
     Field(description="what the target calls the source's columns: OURS=THEIRS,... or a JSON or YAML file"),
 ]
 DepthSetting = Annotated[int, Field(ge=1, le=20, description="most conditions of a rule that is drawn from the source")]
@@ -50,7 +58,7 @@ def rules_for(
     trainer: Trainer,
     *,
     rules: str | None,
-    columns: Mapping[str, str] | str | None,
+    columns: Mapping[str, str] | None,
     depth: int,
     leaves: int,
 ) -> RuleSet:
@@ -67,11 +75,11 @@ def rules_for(
     """
     if problem.target.kind not in ("table", "text"):
         raise RequestError(f"Rules speak of table columns and of texts, but the target holds {problem.target.kind}.")
-    names = column_map(columns)
+    names = dict(columns or {})
     theirs = columns_of(problem.inputs)
     if rules is None:
         return _drawn(problem, trainer, names, depth, leaves)
-    written = written_rules(rules)
+    written = parse_rules(rules)
     ours = list(written.columns) + ([] if problem.known is None else columns_of(problem.known.inputs))
     check_names(names, ours, theirs)
     found = translated(written, names, theirs)

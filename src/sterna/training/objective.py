@@ -29,7 +29,7 @@ class Objective(nn.Module):
 
     progress: float
     shared: tuple[nn.Parameter, ...]
-    aggregator: nn.Module | None
+    aggregator: Any
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sterna.domains.inputs import Inputs, Items, Preparation
 from sterna.errors import RequestError
 from sterna.networks.network import Network
+from sterna.networks.preparation_pair import PairItems, PairPreparation
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
 from sterna.training.cache import FeatureCache, Features
@@ -278,6 +279,8 @@ def pick_device(name: str) -> torch.device:
 
 def inference_batch(preparation: Preparation, device: torch.device) -> int:
     """Rows to run at once where nothing is learnt."""
+    if isinstance(preparation, PairPreparation):
+        return min(inference_batch(half, device) for half in (preparation.first, preparation.second))
     seconds = getattr(preparation, "seconds", None)
     if seconds is not None:
         return int(np.clip(INFERENCE_SECONDS / seconds, 1, INFERENCE_BATCH))
@@ -289,6 +292,8 @@ def inference_batch(preparation: Preparation, device: torch.device) -> int:
 
 def by_length(items: Items) -> Array:
     """Row numbers with token lists of like length together (less padding); as they are for other items."""
+    if isinstance(items, PairItems):
+        return by_length(items.second)
     if isinstance(items, Sequence) and len(items) and isinstance(items[0], list):
         return np.argsort([len(item) for item in items], kind="stable")
     return np.arange(len(items))
