@@ -207,3 +207,14 @@ def test_an_earlier_run_is_a_source_that_answers(digits, tmp_path, source):
     again = transfer(f"run:{tmp_path / 'first'}", digits(200), method="source-only", control="none")
     assert again.scores["accuracy"].value == first.scores["accuracy"].value
     assert load_source(f"run:{tmp_path / 'first'}").task.classes == first.task.classes
+
+
+@pytest.mark.parametrize("draw", [{"labels": 4}, {"labels_per_class": 1}])
+def test_texts_of_a_class_with_a_single_label_are_learnt_too(draw):
+    random = np.random.default_rng(0)
+    codes = random.permutation(np.repeat([0, 1], [60, 8]))
+    texts = [("good nice", "bad awful")[code] + f" w{random.integers(9)}" for code in codes]
+    domain = Domain.from_arrays(texts, np.where(codes == 1, "no", "yes"))
+    for seed in range(3):
+        result = transfer(None, domain, method="target-only", control="none", seed=seed, **draw)
+        assert result.scores["balanced_accuracy"].value > 0.9

@@ -113,3 +113,10 @@ def test_a_damaged_or_missing_file_is_named(tmp_path: Path) -> None:
         EstimatorHead.load(tmp_path)
     with pytest.raises(RequestError, match="missing or damaged"):
         EstimatorHead.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_boosting_that_saw_one_class_answers_that_class(code):
+    learner = HistGradientBoostingClassifier(max_iter=3).fit(X, np.full(len(X), code))
+    outputs = EstimatorHead(learner, Classification(CLASSES))(torch.from_numpy(X))
+    assert outputs.shape == (90, 3) and (outputs.argmax(1) == code).all() and torch.isfinite(outputs).all()

@@ -77,7 +77,8 @@ class EstimatorHead(nn.Module):
             likely = np.clip(found, _LEAST, 1 - _LEAST)
             return np.asarray(np.log(likely) - np.log1p(-likely))
         likely = np.full((len(found), self.task.outputs), _LEAST)
-        likely[:, np.asarray(self.estimator.classes_, dtype=np.int64)] = np.maximum(found, _LEAST)
+        classes = np.asarray(self.estimator.classes_, dtype=np.int64)
+        likely[:, classes] = np.maximum(found[:, : len(classes)], _LEAST)  # boosting on one class says two columns
         return np.asarray(np.log(likely / likely.sum(axis=1, keepdims=True)))
 
     def save(self, folder: str | Path) -> None:

@@ -120,6 +120,8 @@ def _cross_validated_loss(
 
     total = 0.0
     for train, held in folds_of(targets, task, 5, seed):
+        if task.id == "classification" and len(np.unique(targets[train])) < 2:
+            continue  # a class with a single row, held out: there is nothing to learn from the others
         copy = clone(learner)
         fit(copy, x[train], targets[train], weights[train])
         outputs = EstimatorHead(copy, task)(x[held] if x.dtype != object else list(x[held])).double()
