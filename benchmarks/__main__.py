@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse")
+NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse", "steps")
 PAIRS = ("photos", "digits", "adaptation", "gas", "hospitals", "credit", "products", "chinese", "speech")
 
 

@@ -93,7 +93,7 @@ def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
     rows: list[dict[str, Any]] = []
     fits: dict[tuple[Any, ...], Any] = {}
     for run in runs:
-        asked = {**DEFAULTS, "seeds": SEEDS, **run}
+        asked = {**DEFAULTS, **run}
         record = _record(asked, fits)
         given = [asked["labels"], asked["labels_per_class"]]
         words = next((f"{n}{more}" for n, more in zip(given, ("", " a class"), strict=True) if n is not None), "all")
@@ -105,7 +105,7 @@ def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
 
 DEFAULTS = {
     "settings": None, "task": None, "metric": None, "labels": None, "labels_per_class": None, "balance": "none",
-    "control": "auto", "seed": 0, "epochs": None, "steps": None,
+    "control": "auto", "seeds": int(os.environ.get("STERNA_SEEDS", "3")), "seed": 0, "epochs": None, "steps": None,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Fills the table of docs/benchmarks.md from the measurements that are checked in, benchmarks/results/*.json."""
+"""Fills the tables of docs/benchmarks.md from the measurements that are checked in, benchmarks/results/*.json."""
 
 from __future__ import annotations
 
@@ -7,18 +7,39 @@ import re
 from pathlib import Path
 from typing import Any
 
-MARK = "<!-- benchmarks -->"
+MARK, WORTH = "<!-- benchmarks -->", "<!-- worth -->"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the mark by one table for each file."""
-    return markdown.replace(MARK, tables(RESULTS)) if MARK in markdown else markdown
+    """Replace the marks by one table of all transfers, and by one table for each other file."""
+    if MARK not in markdown:
+        return markdown
+    results = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    pairs = [result for result in results if "pair" in result["rows"][0]]
+    others = [result for result in results if result not in pairs]
+    return markdown.replace(WORTH, worth(pairs)).replace(MARK, tables(others))
 
 
-def tables(folder: Path) -> str:
+def worth(results: list[dict[str, Any]]) -> str:
+    """One table of all transfers: what moved, from where, and what it was worth beside its control."""
+    from sterna.methods.method import method_class
+
+    head = ("source → target", "target labels", "what moves", "method", "metric", "score", "control", "gain", "verdict")
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in (row for result in results for row in result["rows"]):
+        metric, control = row["metric"], row["over"]
+        against = f"{control} {cell(row[f'{control} {metric}'])}" if control else "none"
+        values = (row["pair"], row["labels"], method_class(row["method"]).kind(), row["method"], metric, row[metric])
+        ends = (against, row["gain"] if control else "", f"**{row['verdict']}**" if control else "")
+        lines.append("| " + " | ".join(cell(value) for value in (*values, *ends)) + " |")
+    about = [f"- {r['title']}: `{r['command']}`, {r['rows'][0]['seeds']} seeds, {r['created']}" for r in results]
+    return "\n".join([*lines, "", *about])
+
+
+def tables(results: list[dict[str, Any]]) -> str:
     """One section for each measurement: what was measured on what, a table, and the command that repeats it."""
-    sections = [section(json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("*.json"))]
+    sections = [section(result) for result in results]
     return "\n\n".join(sections) or "*(no measurement is checked in yet / 尚无测量结果)*"
 
 
