@@ -4,7 +4,7 @@ import importlib
 import sys
 
 NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse", "steps")
-PAIRS = ("photos", "digits", "adaptation", "gas", "hospitals", "credit", "products", "chinese", "speech")
+PAIRS = ("photos", "digits", "adaptation", "frames", "gas", "hospitals", "credit", "products", "chinese", "speech")
 
 
 def main() -> None:

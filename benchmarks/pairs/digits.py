@@ -12,7 +12,7 @@ METHODS = (
     "example-mining", "label-propagation", "prototypes",
 )  # fmt: skip
 OTHER_CLASSES = tuple(m for m in METHODS if m != "example-mining")  # which needs the target's classes
-STEPS = {"joint-training": 300, "parameter-sharing": 300}
+STEPS = {"joint-training": 150, "parameter-sharing": 150}
 """Of methods whose epoch is a pass over the source's 10,000 rows."""
 
 
