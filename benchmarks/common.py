@@ -98,7 +98,14 @@ def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
         given = [asked["labels"], asked["labels_per_class"]]
         words = next((f"{n}{more}" for n, more in zip(given, ("", " a class"), strict=True) if n is not None), "all")
         metric = asked["metric"] or record["task"]["metric"]
-        rows.append(row(record, metric, pair=asked["pair"], labels=words, metric=metric))
+        settings = {k: v for k, v in (asked["settings"] or {}).items() if not str(v).startswith("/")}
+        about = {
+            "pair": asked["pair"],
+            "labels": words,
+            "metric": metric,
+            **({"settings": settings} if settings else {}),
+        }
+        rows.append(row(record, metric, **about))
         print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
         write(name, title, rows, quiet=True)
 

@@ -30,7 +30,9 @@ def worth(results: list[dict[str, Any]]) -> str:
     for row in (row for result in results for row in result["rows"]):
         metric, control = row["metric"], row["over"]
         against = f"{control} {cell(row[f'{control} {metric}'])}" if control else "none"
-        values = (row["pair"], row["labels"], method_class(row["method"]).kind(), row["method"], metric, row[metric])
+        settings = "".join(f", {name} {value}" for name, value in row.get("settings", {}).items())
+        kind, method = method_class(row["method"]).kind(), row["method"] + settings
+        values = (row["pair"], row["labels"], kind, method, metric, row[metric])
         ends = (against, row["gain"] if control else "", f"**{row['verdict']}**" if control else "")
         lines.append("| " + " | ".join(cell(value) for value in (*values, *ends)) + " |")
     about = [f"- {r['title']}: `{r['command']}`, {r['rows'][0]['seeds']} seeds, {r['created']}" for r in results]

@@ -7,7 +7,7 @@ METHODS = (
     "feature-extraction", "fine-tuning", "weight-fusion", "knowledge-propagation", "transfer-network", "prototypes",
 )  # fmt: skip
 
-SIZE, STEPS = 128, 30
+SIZE, STEPS = 128, 20
 """Pixels a side, and steps of the methods that train: small, so that all of it takes less than an hour on two cores;
 ``hymenoptera`` measures fine-tuning with the body's own size and the default budget."""
 

@@ -59,3 +59,8 @@ def test_a_run_keeps_the_rules_and_not_the_name_of_their_file(tmp_path):
     path.write_text("IF age >= 70\nTHEN\n", encoding="utf-8")
     with pytest.raises(RequestError, match="line"):
         make_method("weak-labels", {"rules": str(path)})
+
+
+def test_without_source_data_nothing_is_said_of_what_they_should_be_like():
+    with pytest.raises(RequestError, match=r"^dann needs labelled source data \(--source-data\); with what there is"):
+        check_needs(make_method("dann"), Needs.TARGET_LABELS | Needs.UNLABELLED_TARGET, list(method_ids()))

@@ -198,6 +198,8 @@ def check_needs(method: Method, have: Needs, ids: Sequence[str]) -> None:
     """
     missing = method.needs & ~have
     if missing:
+        if Needs.SOURCE_DATA in missing:
+            missing &= ~(Needs.SAME_TASK | Needs.SAME_INPUTS)  # of no data there is no more to say
         fitting = [name for name in ids if not method_class(name).needs & ~have]
         raise RequestError(
             f"{method.id()} needs {' and '.join(missing.words())}; with what there is these fit: "
