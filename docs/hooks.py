@@ -1,4 +1,4 @@
-"""Fills the tables of docs/benchmarks.md from the measurements that are checked in, benchmarks/results/*.json."""
+"""Fills in what other files say: the list of methods and their pages, and the tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -7,12 +7,65 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mkdocs.plugins import event_priority
+
 MARK, WORTH = "<!-- benchmarks -->", "<!-- worth -->"
+METHODS = "<!-- methods -->"
+PAGES = Path(__file__).parent / "methods"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
+KINDS = {
+    "parameters": "参数", "networks": "网络", "features": "特征", "examples": "样例", "rules": "规则",
+    "controls": "对照",
+}  # fmt: skip
+NEEDS = {
+    "SOURCE_MODEL": ("source model", "源模型"),
+    "SOURCE_ANSWERS": ("source that answers the task", "已能回答该任务的源"),
+    "SOURCE_DATA": ("source data", "源数据"),
+    "TARGET_LABELS": ("target labels", "目标标签"),
+    "UNLABELLED_TARGET": ("target rows", "目标的行"),
+    "SAME_TASK": ("the same classes", "同样的类别"),
+    "SAME_INPUTS": ("the same columns", "同样的列"),
+    "LABELS": ("some labels", "一些标签"),
+}
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the marks by one table of all transfers, and by one table for each other file."""
+
+@event_priority(100)  # before the translations copy the navigation
+def on_config(config: Any) -> Any:
+    """A page for each method, in the order of the list."""
+    for entry in config["nav"]:
+        if "Methods" in entry:
+            entry["Methods"] += [{name: f"methods/{name}.md"} for name, _ in methods()]
+    return config
+
+
+def methods() -> list[tuple[str, str]]:
+    """Id and kind of every method, kind by kind, the controls last."""
+    from sterna.methods.method import method_ids
+
+    kinds = {name: module.split(".")[-2] for name, module in method_ids().items()}
+    return sorted(kinds.items(), key=lambda each: list(KINDS).index(each[1]))
+
+
+def methods_table(chinese: bool) -> str:
+    """Id, kind, needs, and the first sentence of each method's page."""
+    from sterna.methods.method import method_class
+
+    head = ("id", "种类", "需要", "") if chinese else ("id", "kind", "needs", "")
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for name, kind in methods():
+        needs = [NEEDS[str(need.name)][chinese] for need in method_class(name).needs]
+        text = (PAGES / f"{name}{'.zh' if chinese else ''}.md").read_text("utf-8").splitlines()[2]
+        sentence = re.split(r"(?<=[.。])\s*", text.removeprefix("*Control.* ").removeprefix("*对照。* "))[0]
+        words = KINDS[kind] if chinese else kind
+        cells = (f"[`{name}`]({name}.md)", words, ("、" if chinese else ", ").join(needs), sentence)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Replace the marks: by the list of methods, by one table of all transfers, by one table for each other file."""
+    markdown = markdown.replace(METHODS, methods_table(page.file.src_uri.endswith(".zh.md")))
     if MARK not in markdown:
         return markdown
     results = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]

@@ -19,8 +19,8 @@ def main() -> None:
         {"pair": "credit, Taiwan → Germany", "source": known, "target": german, "method": method, "labels": 100,
          "metric": "auroc", "control": "target-only", "settings": settings}
         for method, settings in (
-            ("scratch", {}), ("parameter-sharing", {}), ("parameter-sharing", {"mode": "fixed"}), ("feature-mapping", {}),
-            ("weak-labels", {"columns": str(COLUMNS)}),
+            ("scratch", {}), ("parameter-sharing", {}), ("parameter-sharing", {"mode": "fixed"}),
+            ("feature-mapping", {}), ("weak-labels", {"columns": str(COLUMNS)}),
         )
     ]  # fmt: skip
     compare("credit", "Credit, Taiwan → Germany, 100 labels", runs)

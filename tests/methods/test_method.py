@@ -1,5 +1,8 @@
 """What methods are called, need, and accept."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from sterna import RequestError, list_methods
@@ -64,3 +67,20 @@ def test_a_run_keeps_the_rules_and_not_the_name_of_their_file(tmp_path):
 def test_without_source_data_nothing_is_said_of_what_they_should_be_like():
     with pytest.raises(RequestError, match=r"^dann needs labelled source data \(--source-data\); with what there is"):
         check_needs(make_method("dann"), Needs.TARGET_LABELS | Needs.UNLABELLED_TARGET, list(method_ids()))
+
+
+PAGES = Path(__file__).parents[2] / "docs" / "methods"
+
+
+@pytest.mark.parametrize("name", method_ids())
+def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(name, tmp_path, monkeypatch, capsys):
+    english, chinese = ((PAGES / f"{name}{end}").read_text("utf-8") for end in (".md", ".zh.md"))
+    assert english.splitlines()[0] == chinese.splitlines()[0] == f"# {name}"
+    if method_class(name).kind() != "controls":
+        assert "when it hurts" in english.lower() and "何时有害" in chinese
+        assert "**Paper" in english or "arXiv" in english
+    code, same = (re.search(r"```python\n(.*?)```", page, re.DOTALL)[1] for page in (english, chinese))
+    assert code == same and f'method="{name}"' in code
+    monkeypatch.setenv("STERNA_CACHE", str(tmp_path))
+    exec(compile(code, f"{name}.md", "exec"), {})
+    assert capsys.readouterr().out.startswith(f"Transfer({name}: ")
