@@ -12,7 +12,7 @@ from benchmarks.common import data, row, trained, write
 from benchmarks.pairs.digits import mnist
 from sterna import Domain, load_domain, transfer
 
-SEEDS, SHORT, LONG = 3, 300, 900
+SEEDS, SHORT, LONG = 3, 150, 450
 
 
 def main() -> None:

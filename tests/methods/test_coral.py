@@ -41,6 +41,13 @@ def test_without_regularisation_the_covariance_becomes_the_targets(seed):
     np.testing.assert_allclose(np.cov(recoloured(source, target, 1e-12).T), np.cov(target.T), atol=1e-8)
 
 
+def test_with_fewer_rows_than_features_and_hardly_any_regularisation_there_are_still_numbers():
+    random = np.random.default_rng(0)
+    source, target = random.normal(size=(10, 60)), random.normal(size=(12, 60))
+    found = recoloured(source - source.mean(0), target - target.mean(0), 1e-300)
+    assert np.isfinite(found).all() and np.abs(found).max() < 10
+
+
 def test_a_domain_is_left_as_it_is_by_itself():
     source, _ = samples(2)
     np.testing.assert_allclose(recoloured(source, source, 1.0), source, atol=1e-10)
@@ -92,7 +99,7 @@ def test_it_works_on_features_of_a_body_and_survives_saving(source, digits, prob
     known = source.with_data(digits(200))
     problem, _ = problem_of(known, digits(100), labels=0)
     network = Coral().run(problem, trainer())
-    assert not any(p.requires_grad for p in network.parameters())
+    assert not any(p.requires_grad for p in network.body.parameters())
     save_network(network, tmp_path / "network")
     again = load_network(tmp_path / "network")
     expected = trainer().outputs(network, problem.target_inputs())

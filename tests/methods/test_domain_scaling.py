@@ -62,7 +62,8 @@ def test_a_drift_of_every_column_changes_no_answer(problem_of, trainer):
 def test_labelled_target_rows_join_the_fit(drifted, problem_of, trainer):
     source, target = drifted
     upside_down = Domain.from_arrays(target.inputs.frame, np.where(target.labels == "yes", "no", "yes"))
-    problem, _ = problem_of(source, upside_down)
+    problem, _ = problem_of(source, upside_down, labels=60)
+    assert len(problem.unlabelled)  # which come first among the target's rows
     coach = trainer()
     network = DomainScaling().run(problem, coach)
     assert coach.log.choices[0][2] == "source and target"

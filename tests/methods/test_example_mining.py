@@ -149,7 +149,7 @@ def test_in_a_bodys_features_nothing_of_the_body_changes_and_rows_are_named(
     network = ExampleMining(share=0.5).run(problem, coach)
     for name, value in weights_of(known.body).items():
         assert (value == before[name]).all()
-    assert not any(p.requires_grad for p in network.parameters())
+    assert not any(p.requires_grad for p in network.body.parameters())
     assert coach.log.messages[0].startswith("Kept 75 of 150 source rows; the most like the target's: ")
 
 

@@ -144,6 +144,9 @@ def test_a_source_that_answers_the_task_is_used_as_it_is(source, digits, problem
     target = Domain.from_arrays(x, [str(i % 10) for i in range(200)])
     problem, _ = problem_of(known, target)
     network = FeatureMapping(penalty=0.1).run(problem, trainer())
+    assert all(p.requires_grad for p in head.parameters())
+    fitted = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert fitted == {"map.weight", "map.bias"}  # the source's model is as it was
     with torch.inference_mode():
         mapped = network.features(torch.as_tensor(np.stack(network.preparation.items(target.inputs))))
         raw = head(mapped).numpy()

@@ -108,7 +108,7 @@ def test_means_in_a_bodys_features_leave_the_body_as_it_was(source, digits, prob
     network = Prototypes(normalize=True).run(problem, trainer())
     for name, value in weights_of(source.body).items():
         assert (value == before[name]).all()
-    assert not any(p.requires_grad for p in network.parameters())
+    assert not any(p.requires_grad for p in network.body.parameters())
 
 
 def test_the_sources_means_stand_in_where_the_target_has_none(flat_digits, problem_of, trainer):

@@ -281,6 +281,12 @@ def test_what_chose_what_moved_and_what_it_cost_are_said(make_run: MakeRun, tmp_
         assert said in page.text, said
 
 
+def test_a_run_without_target_labels_says_so_in_a_whole_sentence(make_run: MakeRun, tmp_path: Path) -> None:
+    words = "without target labels; cross-validation: 445 labelled source examples (penalty)"
+    run = make_run("medical", change=lambda manifest, *_: manifest.update(selected_by=words))
+    assert "Selected without target labels; cross-validation: 445" in page_of(run, tmp=tmp_path)[1].text
+
+
 def test_hostile_names_and_texts_stay_words(make_run: MakeRun, tmp_path: Path) -> None:
     bad = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'&amp;</title></style>"
 

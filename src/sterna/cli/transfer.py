@@ -223,6 +223,10 @@ def run_folder(name: str, method: str, resume: bool) -> Path:
     return numbered[free - 1 if resume else free]
 
 
+PIPED = 160
+"""Columns of what is shown where no terminal says how many there are."""
+
+
 def stopped(folder: Path) -> str:
     """What a person who pressed Ctrl-C should know."""
     if not folder.exists():
@@ -235,7 +239,11 @@ def show(result: Transfer) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from sterna.report.words import selection
+
     console, record = Console(), result.record
+    if not console.is_terminal:
+        console.width = PIPED
     source = record["source"]["spec"] if record["source"] else "no source"
     console.print(f"\n[bold]{record['method']}[/bold]: {source} → {record['target']['name']}", highlight=False)
     parts = ", ".join(f"{name} {rows}" for name, rows in record["target"]["splits"].items() if rows)
@@ -253,17 +261,9 @@ def show(result: Transfer) -> None:
     console.print(table)
     for line in verdict_lines(record):
         console.print(line, highlight=False)
-    line = selection_line(record["selected_by"])
-    console.print(line, highlight=False, markup=False)
+    console.print(selection(record["selected_by"]), highlight=False, markup=False)
     console.print(f"{record['seconds']['total']:.0f} s; run folder {record['run']}", highlight=False, markup=False)
     console.print(f"report: sterna report {record['run']} --out report.html", highlight=False, markup=False)
-
-
-def selection_line(words: str) -> str:
-    """Which labels chose the model, as a sentence."""
-    if words.startswith("nothing"):
-        return words
-    return f"selected {words}" if words.startswith("without") else f"selected by {words}"
 
 
 def shown_metrics(record: Mapping[str, Any]) -> list[str]:

@@ -70,10 +70,8 @@ class Space:
         return np.stack([np.asarray(items[i], dtype=np.float64).ravel() for i in range(len(items))])
 
     def network(self, head: nn.Module, task: Task, map: nn.Module | None = None) -> Network:
-        """A network with this head on (mapped) vectors of the space; nothing of it is trained any more."""
-        network = Network(self.preparation, self.body, head, map=map, task=task)
-        freeze(network)
-        return network
+        """A network with this head on (mapped) vectors of the space."""
+        return Network(self.preparation, self.body, head, map=map, task=task)
 
 
 def space_of(problem: Problem, trainer: Trainer) -> Space:

@@ -108,8 +108,8 @@ def _facts(manifest: Manifest) -> tuple[str, ...]:
 
 def _selection(manifest: Manifest) -> str:
     """Which labels chose the model, as a sentence without its full stop."""
-    chose = manifest.selected_by
-    return chose[:1].upper() + chose[1:] if chose.startswith("nothing") or not chose else f"Selected by {chose}"
+    sentence = words.selection(manifest.selected_by)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _splits(manifest: Manifest) -> Pairs:
@@ -122,7 +122,7 @@ def _splits(manifest: Manifest) -> Pairs:
 
 def _picked(manifest: Manifest) -> Pairs:
     """Which labels chose what, and what was chosen, for each seed where seeds differ."""
-    found = [("Model selected by", manifest.selected_by)]
+    found = [("Model", words.selection(manifest.selected_by) if manifest.selected_by else "")]
     if manifest.gain is not None:
         found.append(("Control to beat selected by", manifest.control_selected_by))
     for name in dict.fromkeys(name for each in manifest.chosen for name in each):

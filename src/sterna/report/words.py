@@ -158,3 +158,16 @@ def said(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(said(item) for item in value) or NOTHING
     return str(value) or NOTHING
+
+
+def selection(chose: str) -> str:
+    """Which labels chose the model, as a sentence without its full stop.
+
+    Examples
+    --------
+    >>> selection("without target labels")
+    'selected without target labels'
+    """
+    if chose.startswith("nothing"):
+        return chose
+    return f"selected {chose}" if chose.startswith("without") else f"selected by {chose}"

@@ -160,23 +160,29 @@ class Choice:
 
 
 def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Choice:
-    """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised)."""
+    """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised).
+
+    The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
+    longest, are not tried: with less penalty than is best the held-out loss only grows.
+    """
     x, _ = rotated(features)
-    losses = np.full((len(PENALTIES), len(x)), np.nan)
-    for train, held in folds_of(targets, task, folds, seed):
-        mask = np.zeros(len(x))
-        mask[train] = weights[train]
-        found = None
-        for i, penalty in enumerate(PENALTIES):
-            found = fit_linear(in_memory(x[train]), targets[train], task, mask[train], penalty, found, tolerance=1e-4)
-            outputs = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1])
-            each = [
-                task.loss(outputs[j : j + 1], torch.as_tensor(targets[held[j] : held[j] + 1])) for j in range(len(held))
-            ]
-            losses[i, held] = torch.stack(each).numpy()
-    mean = np.average(losses, axis=1, weights=weights)
-    best = int(mean.argmin())
-    return Choice(PENALTIES[best], losses[best], float(mean[best]))
+    parts = folds_of(targets, task, folds, seed)
+    starts: list[Array | None] = [None] * len(parts)
+    tried: list[Choice] = []
+    for penalty in PENALTIES:
+        losses = np.full(len(x), np.nan)
+        for fold, (train, held) in enumerate(parts):
+            found = fit_linear(
+                in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
+            )
+            outputs, wanted = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), torch.as_tensor(targets[held])
+            each = [task.loss(outputs[j : j + 1], wanted[j : j + 1]) for j in range(len(held))]
+            losses[held], starts[fold] = torch.stack(each).numpy(), found
+        tried.append(Choice(penalty, losses, float(np.average(losses, weights=weights))))
+        best = min(tried, key=lambda choice: choice.loss)
+        if len(tried) > 2 and best not in tried[-2:]:
+            break
+    return best
 
 
 def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:

@@ -20,9 +20,9 @@ class Coral(Method):
 
     What moves: the source's labels, over features that correlate as the target's do. With the covariances of the
     standardised features, C_s = cov(z_s) + λI and C_t = cov(z_t) + λI, the source's rows become
-    z_s C_s^(−1/2) C_t^(1/2): among linear maps the one that brings the covariances together with the least change.
-    As published, each domain is standardised by itself first. Labelled target rows, where there are some, join the
-    fit as they are. The target's own scale is folded into the head, so the network answers for raw features.
+    z_s C_s^(−1/2) C_t^(1/2), a linear map that brings the covariances together. As published, each domain is
+    standardised by itself first. Labelled target rows, where there are some, join the fit as they are. The target's
+    own scale is folded into the head, so the network answers for raw features.
 
     When to use it: features that correlate in another way in the target (another camera, another vocabulary), and
     more target rows than features. When it hurts: few target rows (their covariance is noise), or a drift of each
@@ -80,4 +80,5 @@ def covariance(x: Array, regularization: float) -> Array:
 def power(matrix: Array, exponent: float) -> Array:
     """A power of a symmetric positive definite matrix ``(d, d)``, by its eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)
+    values = np.maximum(values, np.finfo(values.dtype).eps * values[-1])  # rounding leaves some below zero
     return np.asarray((vectors * values**exponent) @ vectors.T)

@@ -20,9 +20,9 @@ class DeepCoral(Method):
 
     What moves: the source's labels, and the source's body where there is one. The loss of a step is
     loss(head(f(x_s)), y_s) + w ‖C_s − C_t‖²_F / (4 d²), C the covariances of the d features f of a batch of each
-    domain. Labelled target rows, where there are some, count as much as the source's. Nothing is chosen by labels:
-    fixed settings, the last epoch. Batch normalisation takes the domains one after the other and keeps the target's
-    statistics.
+    domain (the paper takes the outputs of the last layer). Labelled target rows, where there are some, count as much
+    as the source's. Nothing is chosen by labels: fixed settings, the last epoch. Batch normalisation takes the domains
+    one after the other and keeps the target's statistics.
 
     When to use it: as the cheapest and steadiest of the deep methods; it asks for no second network and no kernel.
     When it hurts: a shift that is more than covariance leaves it with little to do; with classes in other shares than

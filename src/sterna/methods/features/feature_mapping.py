@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.methods.simple import learn
 from sterna.methods.space import Space, space_of
+from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.saved_parts import Columns
 from sterna.tasks.task import Task
@@ -63,6 +65,7 @@ class FeatureMapping(Method):
                 "known in pairs, sterna.methods.features.feature_mapping.map_between fits the map."
             )
         theirs = source_network(problem, trainer)
+        freeze(theirs)
         points = class_means(
             Space(theirs.preparation, theirs.body, trainer).of(known.inputs), known.targets, task.outputs
         )
@@ -91,13 +94,14 @@ def source_network(problem: Problem, trainer: Trainer) -> Network:
     if source is not None and answers(source, task):
         assert source.body is not None and source.head is not None and source.task is not None
         order = Columns([source.task.classes.index(name) for name in task.classes])
-        return Network(source.prepared(known.inputs), source.body.copied(), nn.Sequential(source.head, order))
-    own = problem.on_source()
-    if (source is None or source.body is None) and known.domain.kind in ("images", "audio"):
-        return learn(own, trainer)
-    space = space_of(own, trainer)
-    head, penalty = fit_head_on(space.of(own.inputs), own.targets, task, seed=problem.seed)
-    rows = len(sample_of(own.train, own.targets, task, problem.seed))
+        own = nn.Sequential(copy.deepcopy(source.head), order)  # the source's is not frozen with it
+        return Network(source.prepared(known.inputs), source.body.copied(), own)
+    theirs = problem.on_source()
+    if (source is None or source.body is None) and known.domain.kind == "images":
+        return learn(theirs, trainer)
+    space = space_of(theirs, trainer)
+    head, penalty = fit_head_on(space.of(theirs.inputs), theirs.targets, task, seed=problem.seed)
+    rows = len(sample_of(theirs.train, theirs.targets, task, problem.seed))
     trainer.log.choose("cross-validation", rows, "penalty", penalty, "source")
     return space.network(head, task)
 
