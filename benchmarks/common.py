@@ -112,7 +112,8 @@ def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
 
 DEFAULTS = {
     "settings": None, "task": None, "metric": None, "labels": None, "labels_per_class": None, "balance": "none",
-    "control": "auto", "seeds": int(os.environ.get("STERNA_SEEDS", "3")), "seed": 0, "epochs": None, "steps": None, "batch_size": None,
+    "control": "auto", "seeds": int(os.environ.get("STERNA_SEEDS", "3")), "seed": 0,
+    "epochs": None, "steps": None, "batch_size": None,
 }  # fmt: skip
 
 
@@ -134,14 +135,8 @@ def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[
     method = make_method(asked["method"], asked["settings"])
     request = {**asked, "control": [control] if isinstance(control, str) else list(control)}
     plan = make_plan(asked["source"], asked["target"], method, request)
-    means = Means(
-        Budget(asked["epochs"], asked["steps"]),
-        asked["batch_size"],
-        "auto",
-        FeatureCache(),
-        Progress(quiet=True),
-        False,
-    )
+    budget = Budget(asked["epochs"], asked["steps"])
+    means = Means(budget, asked["batch_size"], "auto", FeatureCache(), Progress(quiet=True), False)
     units: dict[str, list[Any]] = {}
     for i, splits in enumerate(plan.splits):
         problem, _ = make_problem(plan.source, asked["target"], plan.task, splits, "none", seed=asked["seed"] + i)
