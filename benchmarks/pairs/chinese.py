@@ -30,12 +30,12 @@ def main() -> None:
     ):
         source = encoder.with_data(known)
         for labels, methods in (
-            (0, ("source-only", "label-propagation", "rule-head")),
+            (0, ("source-only", "label-propagation", "rule-head", "weak-labels")),
             (20, ("pooled", "feature-extraction", "label-propagation")),
             (100, ("pooled", "feature-extraction", "label-propagation")),
         ):
             for method in methods:
-                settings = {"rules": str(RULES)} if method == "rule-head" else {}
+                settings = {"rules": str(RULES)} if method in ("rule-head", "weak-labels") else {}
                 runs.append({"pair": pair, "source": source, "target": target, "method": method, "labels": labels,
                              "settings": settings, "metric": "balanced_accuracy",
                              "control": "source-only" if labels == 0 else ["target-only", "source-only"]})  # fmt: skip
