@@ -37,7 +37,7 @@ def test_a_drifted_column_is_found_and_named_for_people(sterna, more):
     found = sterna("shift", "t.csv", "more/drifted.csv")
     assert "clearly shifted: a linear classifier mistakes" in found.out and "proxy A-distance" in found.out
     assert "compared: a, b, col c, 城市" in found.out
-    assert "left out, since only one has them or they hold another kind: hospital" in found.out
+    assert "left out, since only one has them, or they hold another kind or nothing: hospital" in found.out
     assert sterna("shift", "t.csv", "more/drifted.csv", "--quiet").out == ""
 
 
@@ -70,6 +70,8 @@ def test_pictures_are_compared_by_pixels(sterna, more):
         (("t.csv", "more/one.csv"), "one.csv has 1 row; a shift is measured on at least 10"),
         (("texts.csv", "texts.csv", "--text", "text"), "Texts are compared by the features of a model"),
         (("t.csv", "nope.csv"), "nope.csv does not exist"),
+        (("unlabelled.csv", "nope.csv"), "nope.csv does not exist"),
+        (("unlabelled.csv", "pictures.npz"), "holds table, but pictures holds images"),
         (("t.csv", "t.csv", "--label", "yy"), "--label is 'yy', but no table has such a column. Did you mean 'y'"),
         (("t.csv", "t.csv", "--drop", "z"), "--drop is 'z', but no table"),
         (("t.csv", "t.csv", "--domain-column", "a"), "no domain is named; add --source-domain"),
@@ -122,6 +124,19 @@ def test_hospitals_share_columns_but_not_patients(shared_data):
     domains = [load_domain(file, domain=name, **options) for name in ("cleveland", "va_long_beach")]
     found = shift(*domains)
     assert found.rows == 150 and found.reading == "clearly shifted" and "age" in found.columns
+
+
+def test_rows_are_drawn_at_random():
+    """Of a sorted table the first rows are not like the others."""
+    x = np.random.default_rng(0).normal(size=(600, 1))
+    shuffled, ordered = (Domain.from_arrays(pd.DataFrame(part, columns=["a"])) for part in (x, np.sort(x, axis=0)))
+    assert shift(shuffled, ordered, rows=150).reading == "nearly the same"
+
+
+def test_a_column_without_a_value_is_named_among_those_left_out():
+    frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=40), "b": np.full(40, np.nan)})
+    found = shift(Domain.from_arrays(frame), Domain.from_arrays(frame))
+    assert (found.columns, found.left_out) == (("a",), ("b",))
 
 
 def test_columns_of_another_kind_are_left_out():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -73,6 +75,13 @@ def test_another_rate_keeps_the_tone(rate):
     np.testing.assert_allclose(found[500:-500], tone(0.5, 16000)[500:-500], atol=2e-3)
 
 
+def test_what_a_lower_rate_cannot_hold_is_gone_and_rates_without_a_common_divisor_are_quick():
+    high = resampled(Sound(tone(0.5, 44100, pitch=7000.0), 44100), 8000)
+    assert len(high) == 4000 and np.abs(high[200:-200]).max() < 2e-3  # else an alias at 1 kHz
+    odd = resampled(Sound(tone(0.5, 999_983), 999_983), 16000)
+    np.testing.assert_allclose(odd[500:-500], tone(0.5, 16000)[500 : len(odd) - 500], atol=2e-3)
+
+
 @pytest.mark.parametrize("where", ["data", "data.zip"])
 def test_the_layouts_are_those_of_images(tmp_path, where):
     domain = load_domain(packed(tmp_path / where, CLASSES))
@@ -89,10 +98,11 @@ def test_the_layouts_are_those_of_images(tmp_path, where):
 def test_rows_are_told_apart_by_content(tmp_path):
     a, b = encoded(tone()), encoded(tone(pitch=300))
     files = {"1.wav": a, "2.wav": b, "3.wav": a}
-    for root in (packed(tmp_path / "f", files), packed(tmp_path / "z.zip", files)):
+    of_folder = AudioFiles(packed(tmp_path / "f", files), list(files)).keys()
+    for root in (tmp_path / "f", packed(tmp_path / "z.zip", files)):
         inputs = AudioFiles(root, list(files))
         keys = inputs.keys()
-        assert keys[0] == keys[2] != keys[1]
+        assert keys[0] == keys[2] != keys[1] and keys == of_folder  # the same recording, wherever it lies
         taken = inputs.take(np.array([1, 0]))
         assert isinstance(taken, AudioFiles) and taken.keys() == [keys[1], keys[0]]
         assert taken.names() == ["2.wav", "1.wav"] and taken.fingerprint() != inputs.fingerprint()
@@ -102,6 +112,16 @@ def test_rows_are_told_apart_by_content(tmp_path):
 
 def manifest(rows: list[str], header: str = "file,word,speaker,split") -> bytes:
     return "\n".join([header, *rows, ""]).encode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_name_that_is_no_text_can_be_printed(tmp_path):
+    packed(tmp_path / "d", CLASSES)
+    with open(os.fsencode(tmp_path / "d" / "low") + b"/\xff.wav", "wb") as file:
+        file.write(encoded(tone(pitch=700)))
+    inputs = load_domain(tmp_path / "d").inputs
+    assert inputs.names()[-1] == "low/?.wav" and inputs[6].rate == 8000
+    "\n".join(inputs.names()).encode()
 
 
 NAMED = {f"recordings/{i}.wav": encoded(tone(pitch=200 + 10 * i)) for i in range(8)}
@@ -136,6 +156,8 @@ def test_what_a_manifest_lacks_is_one_sentence(tmp_path):
         ({"label": "word", "group": "speakr"}, "group='speakr'.*Did you mean 'speaker'"),
         ({"label": "word", "domain_column": "speaker", "domain": "eve"}, "domain='eve'.*'ann', 'bob'"),
         ({"label": "word", "text": "word"}, "text='word' is for tables.*a set of recordings"),
+        ({"label": "file"}, "label='file': this column of .* names the recordings"),
+        ({"label": "word", "group": "file"}, "group='file': this column of .* names the recordings"),
     ):
         with pytest.raises(RequestError, match=match) as caught:
             load_domain(path, **options)
@@ -150,7 +172,7 @@ def test_what_a_manifest_lacks_is_one_sentence(tmp_path):
 def test_names_without_a_file_are_named(tmp_path):
     rows = [*ROWS, "9.wav,yes,bob,train"]
     path = packed(tmp_path / "data", {**NAMED, "manifest.csv": manifest(rows)})
-    with pytest.raises(RequestError, match="1 of 9 recordings that are not there once, such as '9.wav'"):
+    with pytest.raises(RequestError, match="1 of 9 recordings that are not there, or more than once, such as '9.wav'"):
         load_domain(path, label="word")
     many = {f"{i}.wav": encoded(tone(pitch=200 + i)) for i in range(30)}
     rows = [f"{i}.wav,{i % 2}" for i in range(31)]
@@ -159,7 +181,34 @@ def test_names_without_a_file_are_named(tmp_path):
     assert len(domain) == 30 and any("'30.wav'; left out" in note for note in domain.notes)
     twice = {**{f"a/{name}": data for name, data in many.items()}, "b/3.wav": encoded(tone(pitch=999))}
     path = packed(tmp_path / "twice", {**twice, "manifest.csv": manifest(rows[:30], "file,label")})
-    assert "a/3.wav" not in load_domain(path).inputs.names()  # which of the two is meant cannot be told
+    assert not {"a/3.wav", "b/3.wav"} & set(load_domain(path).inputs.names())  # which is meant cannot be told
+
+
+def test_a_manifest_may_be_named_itself_and_what_it_does_not_name_is_said(tmp_path):
+    path = packed(tmp_path / "data", {**NAMED, "manifest.csv": manifest(ROWS[:6])})
+    domain = load_domain(path / "manifest.csv", label="word")
+    assert domain.kind == "audio" and len(domain) == 6
+    assert "Left out, not named in manifest.csv in data: 2 recordings." in domain.notes
+    bob = load_domain(path, label="word", domain_column="speaker", domain="bob")  # ann's are named all the same
+    assert len(bob) == 2 and "Left out, not named in manifest.csv in data: 2 recordings." in bob.notes
+    table = packed(tmp_path / "table", {"manifest.csv": manifest([f"{i / 3},{i % 2}" for i in range(8)], "a,label")})
+    assert load_domain(table / "manifest.csv").kind == "table"
+
+
+def test_a_name_outside_the_folder_is_looked_for_inside(tmp_path):
+    (tmp_path / "9.wav").write_bytes(encoded(tone(pitch=999)))
+    rows = [*[f"../elsewhere/{row}" for row in ROWS * 3], "../9.wav,yes,bob,train"]
+    domain = load_domain(packed(tmp_path / "data", {**NAMED, "manifest.csv": manifest(rows)}), label="word")
+    assert set(domain.inputs.names()) == set(NAMED) and any("'../9.wav'; left out" in note for note in domain.notes)
+
+
+def test_labels_stay_with_their_recordings_where_some_are_lost(tmp_path):
+    files = {f"{i}.wav": encoded(tone(pitch=200 + i)) for i in range(60)} | {"7.wav": b"broken"}
+    rows = [f"{i}.wav,{i}" for i in range(61)][::-1]  # the first names no file
+    path = packed(tmp_path / "d", {**files, "manifest.csv": manifest(rows, "file,label")})
+    with pytest.warns(UserWarning, match="7.wav"):
+        domain = load_domain(path)
+    assert len(domain) == 59 and domain.inputs.names() == [f"{label:g}.wav" for label in domain.labels]
 
 
 def test_broken_and_empty_files_are_skipped_and_named(tmp_path):
@@ -174,6 +223,15 @@ def test_broken_and_empty_files_are_skipped_and_named(tmp_path):
         load_domain(tmp_path / "data", strict=True)
     with pytest.raises(RequestError, match="of 7 recordings.*up to 5% would be skipped"):
         load_domain(packed(tmp_path / "few", {**CLASSES, "low/bad.flac": b"fLaC"}))
+    whole = encoded(tone(2.0), form="FLAC")
+    fast = encoded(tone())
+    fast = fast[:24] + struct.pack("<I", 2**31 - 1) + fast[28:]
+    for name, data, match in (
+        ("cut.flac", whole[: len(whole) // 2], "lost sync"),
+        ("fast.wav", fast, "its rate is 2,147,483,647 samples a second"),
+    ):
+        with pytest.raises(RequestError, match=f"low/{name} .*{match}"):
+            load_domain(packed(tmp_path / name.replace(".", "-"), {**CLASSES, f"low/{name}": data}))
     nan = tone()
     nan[3] = np.nan
     (tmp_path / "nan.wav").write_bytes(encoded(nan, subtype="FLOAT"))
@@ -196,6 +254,11 @@ def test_images_and_recordings_do_not_mix(tmp_path):
         load_domain(packed(tmp_path / "d", {**CLASSES, "low/x.png": b"..."}))
 
 
+def test_a_folder_of_neither_says_what_is_read(tmp_path):
+    with pytest.raises(RequestError, match=r"holds no images .* and no recordings \(.wav, .flac, .ogg, .mp3\); a f"):
+        load_domain(packed(tmp_path / "d", {"low/x.m4a": b"..."}))
+
+
 def test_without_soundfile_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(RequestError, match=r"pip install 'sterna\[audio\]'"):
@@ -214,7 +277,12 @@ def test_arrays_become_recordings():
         assert sound.rate == 8000 and sound.samples.dtype == np.float32
         np.testing.assert_allclose(sound.samples, x, atol=1e-4)
     for value, match in (
-        (x, "rate of a recording is None"),
+        (x, "rate of a recording is not known"),
+        ((x, 20), "its rate is 20 samples a second"),
+        (((x * 32768).astype(np.int64), 8000), "int64 of the shape .* 8 to 32 bits"),
+        ((np.zeros((0, 2), np.float32), 8000), r"shape \(0, 2\)"),
+        ({"bytes": b"text", "path": None}, "in memory cannot be read .Format not recognised"),
+        ({"bytes": None, "path": "/no/such.wav"}, "/no/such.wav cannot be read .*No such file"),
         ((x[:0], 8000), "no sound"),
         ((x > 0, 8000), "bool of the shape"),
         ((np.zeros((2, 2, 2), np.float32), 8000), r"shape \(2, 2, 2\)"),
@@ -248,6 +316,9 @@ def test_a_separate_test_set_and_inputs_to_answer(tmp_path):
     domain = load_domain(folder, test=test)
     assert domain.splits["test"].tolist() == [6] and domain.inputs.names()[6] == "low/t.wav"
     np.testing.assert_allclose(domain.take([6]).inputs[0].samples, tone(pitch=77), atol=1e-4)
+    taken = domain.inputs.take(np.array([6, 5, 0])).take(np.array([2, 0]))
+    assert taken.names() == ["high/0.wav", "low/t.wav"] and taken.keys()[1] == domain.inputs.keys()[6]
+    np.testing.assert_allclose(taken[1].samples, tone(pitch=77), atol=1e-4)
     asked = load_inputs([folder / "low" / "0.wav", test, folder], "audio", {})
     assert asked.inputs.names() == ["0.wav", "low/t.wav", *sorted(CLASSES)] and asked.kind == "audio"
     packed(tmp_path, {"x.csv": b"a\n1\n"})

@@ -88,6 +88,17 @@ def test_the_distance_is_two_minus_four_errors_of_the_best_line():
         assert found == pytest.approx(2 * (1 - 2 * max(0.0, (1 - a) / 2)), abs=0.1)
 
 
+def test_a_sample_is_at_no_distance_from_itself():
+    """A held-out row is among the training rows of the other sample: the classifier errs more often than a guess."""
+    x = np.random.default_rng(8).normal(size=(60, 20))
+    assert proxy_a_distance(x, x) == 0.0
+
+
+def test_the_error_is_the_mean_of_those_of_both_samples():
+    """Half of the few rows are where all of the many are: ε = (1/2 + 0) / 2."""
+    assert proxy_a_distance(np.repeat([[-1.0], [1.0]], 50, axis=0), np.ones((900, 1))) == pytest.approx(1.0)
+
+
 def test_uneven_samples_are_no_distance():
     x = np.random.default_rng(7).normal(size=(1100, 3))
     assert proxy_a_distance(x[:100], x[100:]) < 0.4

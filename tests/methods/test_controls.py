@@ -155,6 +155,7 @@ def test_source_only_answers_as_the_source_does_whatever_the_order_of_classes(so
     known = answering(source, Classification(order))
     problem, _ = problem_of(known, domain)
     network = SourceOnly().run(problem, trainer())
+    assert all(p.requires_grad for p in problem.source.head.parameters())  # the user's own is not frozen
     found = trainer().outputs(network, problem.inputs)
     with torch.inference_mode():
         x = source.preparation.collate(

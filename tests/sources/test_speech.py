@@ -204,6 +204,16 @@ def test_refusals_are_one_sentence(tmp_path):
         load_source(f"hf/{tmp_path}")
 
 
+def test_another_model_of_spectrograms_is_not_taken_for_one_of_images(tmp_path):
+    config = transformers.ASTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, max_length=64, num_mel_bins=32
+    )
+    transformers.ASTModel(config).save_pretrained(tmp_path)
+    transformers.ASTFeatureExtractor(max_length=64, num_mel_bins=32).save_pretrained(tmp_path)
+    with pytest.raises(RequestError, match="takes recordings through a ASTFeatureExtractor, which is not supported"):
+        load_source(f"hf/{tmp_path}")
+
+
 def speaker(name: str, digits: int = 3) -> Domain:
     """The first digits of one speaker, of the recordings that ship: four of each."""
     domain = load_domain(demo_path("speech"), label="digit", domain_column="speaker", domain=name)

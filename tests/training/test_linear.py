@@ -125,7 +125,8 @@ def test_as_layer_folds_the_standardisation(random):
 def test_head_from_disk_equals_head_in_memory(random, tmp_path, monkeypatch):
     x, y = classes(random, n=300, d=12)
     cache = FeatureCache(tmp_path)
-    features = cache.get("w", "p", "d", ["last"], 300, lambda names, write: write(np.arange(300), {"last": x}))
+    keys = np.array([f"{row:016}" for row in range(300)], dtype="S16")
+    features = cache.get("w", "p", keys, ["last"], lambda names, rows, write: write(rows, {"last": x[rows]}))
     task, weights = Classification(("a", "b", "c")), np.ones(300)
     inside = fit_head(features, y, task, weights, 0.01)
     monkeypatch.setattr("sterna.training.linear.IN_MEMORY", 10)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def shift(
-    source: Annotated[str, typer.Argument(help="Folder or zip of images, CSV/TSV/Parquet/JSON Lines, or .npz.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder or zip of images or audio, CSV/TSV/Parquet/JSON Lines, or .npz.")
+    ],
     target: Annotated[str, typer.Argument(help="The same kind of data.")],
     body: Annotated[
         str | None,
@@ -61,7 +63,7 @@ def shift(
         if found.columns:
             print(f"compared: {named(found.columns)}")
         if found.left_out:
-            print(f"left out, since only one has them or they hold another kind: {named(found.left_out)}")
+            print(f"left out, since only one has them, or they hold another kind or nothing: {named(found.left_out)}")
         print(f"proxy A-distance  {found.proxy_a_distance:.3f}  (0 the same, 2 apart)")
         print(f"MMD²              {found.mmd2:.5f}  (p = {found.p_value:.3f}, {found.permutations} permutations)")
         print(found.sentence())
@@ -87,25 +89,20 @@ def read_pair(
     from sterna.domains.table_files import is_table, read_table
 
     paths = [Path(spec).expanduser() for spec in specs]
-    if not all(path.is_file() and is_table(path) for path in paths):
-        pairs = zip(paths, values, strict=True)
-        return [
-            load_domain(
-                path, label=label, text=text, drop=drop, domain_column=domain_column if value else None, domain=value
-            )
-            for path, value in pairs
-        ]
-    tables = [read_table(path) for path in paths]
-    columns = list(dict.fromkeys(str(name) for frame, _ in tables for name in frame.columns))
-    labels = [label] if label is None or label in columns else [part.strip() for part in label.split(",")]
-    for option, name in [*(("--label", name) for name in labels if name), *(("--drop", name) for name in drop)]:
-        if name not in columns:
+    tables = {path: read_table(path) for path in dict.fromkeys(paths) if path.is_file() and is_table(path)}
+    columns = list(dict.fromkeys(str(name) for frame, _ in tables.values() for name in frame.columns))
+    labels = [] if label is None else [label] if label in columns else [part.strip() for part in label.split(",")]
+    for option, name in [*(("--label", name) for name in labels), *(("--drop", name) for name in drop)]:
+        if name not in columns and all(path in tables for path in paths):
             raise RequestError(f"{option} is {name!r}, but no table has such a column.{closest(name, columns)}")
-    without = {*drop, *(name for name in labels if name)}
-    return [
-        _rows(frame, notes, path, without, label is None, text, domain_column if value else None, value)
-        for (frame, notes), path, value in zip(tables, paths, values, strict=True)
-    ]
+
+    def read(path: Path, value: str | None) -> Domain:
+        column = domain_column if value else None
+        if path in tables:
+            return _rows(*tables[path], path, {*drop, *labels}, label is None, text, column, value)
+        return load_domain(path, label=label, text=text, drop=drop, domain_column=column, domain=value)
+
+    return [read(path, value) for path, value in zip(paths, values, strict=True)]
 
 
 def _rows(

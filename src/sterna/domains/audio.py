@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from math import gcd
+from fractions import Fraction
 from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
@@ -19,6 +19,9 @@ ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 
 LONGEST = 60
 """Seconds of a recording that are read; what comes after is left out."""
+
+LOWEST, HIGHEST = 100, 1_000_000
+"""Samples a second that a recording may have; a header that says otherwise is wrong."""
 
 FEW = 512
 """Recordings whose length is looked at where a few are enough."""
@@ -45,7 +48,7 @@ def decode(stream: IO[bytes]) -> Sound:
     Raises
     ------
     ValueError
-        If it holds no samples, or some that are no numbers.
+        If it holds no samples, or some that are no numbers, or its rate cannot be right.
     """
     soundfile = require("soundfile", "audio")
     with soundfile.SoundFile(stream) as file:
@@ -60,37 +63,35 @@ def as_sound(value: Any, rate: int | None = None) -> Sound:
     ----------
     value
         A `Sound`; a pair of samples and rate; samples ``(t,)``, ``(t, channels)`` or ``(channels, t)``, floats from −1
-        to 1 or signed whole numbers; a mapping of ``array`` and ``sampling_rate``, or of ``bytes`` or ``path``, as
-        Hugging Face's data sets have them.
+        to 1 or signed whole numbers of 8 to 32 bits; a mapping of ``array`` and ``sampling_rate``, or of ``bytes`` or
+        ``path``, as Hugging Face's data sets have them.
     rate
         Samples a second, where `value` does not say.
 
     Raises
     ------
     RequestError
-        If it is none of these, or the rate is not known.
+        If it is none of these, cannot be read, or the rate is not known.
     """
     if isinstance(value, Mapping):
-        if value.get("bytes") is not None:
-            return decode(io.BytesIO(value["bytes"]))
-        if value.get("path") is not None and "array" not in value:
-            with open(value["path"], "rb") as stream:
-                return decode(stream)
+        if value.get("bytes") is not None or (value.get("path") is not None and "array" not in value):
+            return _encoded(value.get("bytes"), value.get("path"))
         value = (value.get("array"), value.get("sampling_rate"))
     if isinstance(value, tuple) and len(value) == 2:
         value, rate = value[0], value[1]
     samples = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    if samples.ndim == 2:
+    if samples.ndim == 2 and samples.size:
         samples = samples.mean(axis=int(np.argmin(samples.shape)), dtype=np.float64).astype(
             np.float32 if samples.dtype.kind == "f" else samples.dtype
         )
-    if samples.ndim != 1 or samples.dtype.kind not in "fi":
+    # The loudest of 64 bits is louder than anything anybody recorded: nobody knows what they are relative to.
+    if samples.ndim != 1 or samples.dtype.kind not in "fi" or samples.dtype == np.int64:
         raise RequestError(
             f"A recording is {samples.dtype} of the shape {samples.shape}; samples (t,), (t, channels) or (channels, "
-            "t), floats from −1 to 1 or signed whole numbers, were expected."
+            "t), floats from −1 to 1 or signed whole numbers of 8 to 32 bits, were expected."
         )
-    if rate is None or not 100 <= rate <= 1_000_000:
-        raise RequestError(f"The rate of a recording is {rate}; say how many samples a second it has, such as 16000.")
+    if rate is None:
+        raise RequestError("The rate of a recording is not known; say how many samples a second it has, such as 16000.")
     if samples.dtype.kind == "i":
         samples = samples / -float(np.iinfo(samples.dtype).min)
     try:
@@ -99,7 +100,19 @@ def as_sound(value: Any, rate: int | None = None) -> Sound:
         raise RequestError(f"A recording cannot be used: {error}.") from error
 
 
+def _encoded(data: bytes | None, path: str | None) -> Sound:
+    """The recording in the bytes of a file, or in a file."""
+    require("soundfile", "audio")
+    try:
+        with open(str(path), "rb") if data is None else io.BytesIO(data) as stream:
+            return decode(stream)
+    except Exception as error:  # whatever a decoder raises on broken files
+        raise RequestError(f"The recording {path or 'in memory'} cannot be read ({reason(error)}).") from error
+
+
 def _sound(samples: np.ndarray[Any, Any], rate: int) -> Sound:
+    if not LOWEST <= rate <= HIGHEST:
+        raise ValueError(f"its rate is {rate:,} samples a second, where {LOWEST} to {HIGHEST:,} are expected")
     if not len(samples):
         raise ValueError("it holds no sound (0 samples)")
     if not np.isfinite(samples).all():
@@ -113,8 +126,9 @@ def resampled(sound: Sound, rate: int) -> Array:
         return sound.samples
     from scipy.signal import resample_poly
 
-    common = gcd(sound.rate, rate)
-    return np.asarray(resample_poly(sound.samples, rate // common, sound.rate // common), dtype=np.float32)
+    # Between rates with no common divisor the filter would be long; of the usual ones the ratio is exact.
+    ratio = Fraction(rate, sound.rate).limit_denominator(50_000)
+    return np.asarray(resample_poly(sound.samples, ratio.numerator, ratio.denominator), dtype=np.float32)
 
 
 class AudioFiles(FileInputs):

@@ -84,9 +84,13 @@ def load_manifest(
     options = {"label": label, "group": group, "domain_column": domain_column, "domain": domain, "task": task}
     read = _labelled(table, column, where, options)
     recordings = with_endings(names, ENDINGS)
-    files = _found([read.inputs[i] for i in range(len(read))], recordings, PurePosixPath(manifest).parent)
+    beside = PurePosixPath(manifest).parent
+    files = _found([read.inputs[i] for i in range(len(read))], recordings, beside)
     there = np.flatnonzero([file is not None for file in files])
     notes += _missing(read, files, recordings, where, strict)
+    others = len(set(recordings) - set(_found([str(cell) for cell in table[column]], recordings, beside)))
+    if others:
+        notes.append(f"Left out, not named in {where}: {others:,} recordings.")
     inputs = AudioFiles(path, [file for file in files if file is not None])
     good, corrupt = without_corrupt(inputs, AUDIO, strict)
     name = path.stem if path.is_file() else path.resolve().name
@@ -125,6 +129,8 @@ def _labelled(table: Any, column: str, where: str, options: dict[str, str | None
     for argument, asked in checked:
         if asked is not None:
             labels_of.need_column(asked, argument, table, where)
+        if asked == column:
+            raise RequestError(f"{argument}={asked!r}: this column of {where} names the recordings; name another one.")
     wanted = {column, *named, options["group"], options["domain_column"]}
     kept = [c for c in table.columns if c in wanted or c.strip().lower() in labels_of.SPLIT_NAMES]
     return table_domain(table[kept], text=column, name=where, **{**options, "label": label})  # type: ignore[arg-type]
@@ -154,7 +160,10 @@ def _missing(
     lost = [read.inputs[row] for row, file in enumerate(files) if file is None]
     if not lost:
         return []
-    what = f"{where} names {len(lost):,} of {len(files):,} recordings that are not there once, such as {lost[0]!r}"
+    what = (
+        f"{where} names {len(lost):,} of {len(files):,} recordings that are not there, or more than once, such as "
+        f"{lost[0]!r}"
+    )
     if strict or len(lost) > MOST_CORRUPT * len(files):
         known = [PurePosixPath(name).name for name in recordings]
         raise RequestError(f"{what}; correct the names.{closest(PurePosixPath(lost[0]).name, known)}")

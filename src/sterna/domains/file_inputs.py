@@ -85,24 +85,23 @@ class FileInputs(Inputs):
 
     def keys(self) -> list[str]:
         if self._keys is None:
-            if self._zipped:
-                infos = [self._open().getinfo(name) for name in self._files]
-                self._keys = [f"{info.CRC:08x}-{info.file_size}" for info in infos]
-            else:
-                self._keys = list(in_threads(lambda row: digest(self.read(row)), len(self)))
+            self._keys = list(in_threads(lambda row: digest(self.read(row)), len(self)))
         return self._keys
 
     def fingerprint(self) -> str:
-        # Folders: name, size and time of change stand for the content, as in make and rsync; reading it all is dear.
+        # Reading it all is dear: the checksum in a zip stands for the content, and in a folder name, size and time of
+        # change do, as in make and rsync.
         if self._zipped:
-            parts = self.keys()
+            infos = (self._open().getinfo(name) for name in self._files)
+            parts = [f"{info.CRC:08x}-{info.file_size}" for info in infos]
         else:
             stats = ((name, (self.root / name).stat()) for name in self._files)
             parts = [f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats]
         return digest("\n".join(parts).encode("utf-8", "surrogateescape"))
 
     def names(self) -> list[str]:
-        return list(self._files)
+        # Linux takes any bytes as a name; those that are no UTF-8 could be neither printed nor saved.
+        return [name.encode("utf-8", "replace").decode("utf-8") for name in self._files]
 
     def _open(self) -> zipfile.ZipFile:
         # A forked worker shares its parent's file position, so each process opens the archive for itself.

@@ -116,6 +116,8 @@ def _load(path: Path, options: _Options) -> Domain:
     name = path.name.lower()
     if path.is_dir() or name.endswith(".zip"):
         return _load_folder(path, options)
+    if _is_manifest(path):
+        return _load_folder(path.parent, options)
     if name.endswith(".npz"):
         from sterna.domains.arrays import load_arrays
         from sterna.domains.folders import check_archive
@@ -159,6 +161,12 @@ def _load_folder(path: Path, options: _Options) -> Domain:
         folders.check_archive(path, options.max_unpacked_bytes)
     names = folders.names_below(path)
     images, recordings = (folders.with_endings(names, kind.endings) for kind in (folders.IMAGES, audio_folders.AUDIO))
+    if not images and not recordings:
+        known = [f"no {kind.many} ({', '.join(kind.endings)})" for kind in (folders.IMAGES, audio_folders.AUDIO)]
+        raise RequestError(
+            f"{path} holds {' and '.join(known)}; {'a folder' if path.is_dir() else 'a zip'} of class/file or "
+            "split/class/file was expected."
+        )
     if images and recordings:
         raise RequestError(
             f"{path} holds both images ({len(images):,}, such as {images[0]}) and recordings ({len(recordings):,}, "
@@ -175,6 +183,15 @@ def _load_folder(path: Path, options: _Options) -> Domain:
     if recordings:
         return audio_folders.load_audio(path, names, domain=options.domain, strict=options.strict)
     return folders.load_files(path, folders.IMAGES, names, domain=options.domain, strict=options.strict)
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether a file is the ``manifest.csv`` of the recordings in its folder, and no table of its own."""
+    from sterna.domains import audio_folders, folders
+
+    return path.name == audio_folders.MANIFEST and bool(
+        folders.with_endings(folders.names_below(path.parent), audio_folders.AUDIO.endings)
+    )
 
 
 def _endings_like(suffix: str) -> list[str]:

@@ -55,7 +55,8 @@ class Shift:
     features
         What was compared: columns, pixels, log-mel statistics, or the features of a body.
     columns, left_out
-        Of tables: the columns that were compared, and those that only one domain has or that hold another kind.
+        Of tables: the columns that were compared, and those that only one domain has, or that hold another kind or
+        nothing to compare.
     proxy_a_distance
         From 0 (a linear classifier cannot tell the domains apart) to 2 (it does without an error).
     mmd2, p_value
@@ -149,6 +150,7 @@ def shift(
     both = joined_inputs(drawn[0], drawn[1], first.name, second.name)
     with Progress(quiet=not progress) as bar:
         x, features, used = _features(both, known, Trainer(seed=seed, device=device, progress=bar))
+    left_out += tuple(name for name in columns if used and name not in used)
     distance = proxy_a_distance(x[:count], x[count:], seed=seed)
     mmd2, p_value = mmd_test(x[:count], x[count:], permutations=permutations, seed=seed)
     return Shift(

@@ -67,7 +67,8 @@ def log_mel(samples: Array, rate: int, mels: int) -> Array:
     -------
     Array, shape (mels, 1 + t // hop)
         Powers of ten relative to the loudest place of the recording, from −8 to 0: how near the microphone was, and
-        how far it was turned up, is not in it. The windows are centred; before and after is silence.
+        how far it was turned up, is not in it. The windows are centred; before and after is silence,
+        which is −8 as well.
     """
     width, hop = round(WINDOW * rate), round(HOP * rate)
     size = 2 ** math.ceil(math.log2(width))
@@ -76,8 +77,8 @@ def log_mel(samples: Array, rate: int, mels: int) -> Array:
     frames = np.lib.stride_tricks.sliding_window_view(around, width)[::hop][: 1 + len(samples) // hop]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(width) / width)
     power = np.abs(np.fft.rfft(frames * window, size)) ** 2
-    bands = np.log10(np.maximum(mel_filters(mels, size // 2 + 1, rate) @ power.T, 1e-10))
-    found: Array = np.maximum(bands - bands.max(), -RANGE).astype(np.float32)
+    bands = mel_filters(mels, size // 2 + 1, rate) @ power.T
+    found: Array = np.log10(np.maximum(bands / (bands.max() or 1.0), 10.0**-RANGE)).astype(np.float32)
     return found
 
 

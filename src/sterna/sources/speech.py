@@ -17,8 +17,8 @@ WHISPER = "whisper"
 
 
 def takes_sounds(config: Any) -> bool:
-    """Whether a configuration is that of a speech encoder: Whisper, or convolutions over samples."""
-    return config.model_type == WHISPER or (hasattr(config, "conv_kernel") and hasattr(config, "conv_stride"))
+    """Whether a configuration is that of a speech encoder: over mel bands as Whisper, or convolutions over samples."""
+    return hasattr(config, "num_mel_bins") or (hasattr(config, "conv_kernel") and hasattr(config, "conv_stride"))
 
 
 def settle(config: Any) -> Any:

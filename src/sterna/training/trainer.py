@@ -18,7 +18,7 @@ from sterna.networks.network import Network
 from sterna.networks.preparation_pair import PairItems, PairPreparation
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
-from sterna.training.cache import FeatureCache, Features
+from sterna.training.cache import FeatureCache, Features, row_keys
 from sterna.training.distributed import join, rank_and_world
 from sterna.training.fit import Fit, Score
 from sterna.training.log import Log
@@ -101,15 +101,20 @@ class Trainer:
     # -- running a network over many rows ------------------------------------------------------------
 
     def features(self, body: Featured, preparation: Preparation, inputs: Inputs, blocks: Sequence[str]) -> Features:
-        """Pooled features of these blocks for every row, each computed once and kept on disk."""
+        """Pooled features of these blocks for every row, each row computed once and kept on disk.
 
-        def compute(missing: Sequence[str], write: Callable[[Array, dict[str, Array]], None]) -> None:
-            for batch in self._sweep(preparation, inputs, f"features of {len(inputs)} rows", body):
+        Rows that were computed before, whatever rows they came with, are only read. They do not mix with those of
+        another kind of device or another precision.
+        """
+
+        def compute(missing: Sequence[str], rows: Array, write: Callable[[Array, dict[str, Array]], None]) -> None:
+            some = inputs if len(rows) == len(inputs) else inputs.take(rows)
+            for batch in self._sweep(preparation, some, f"features of {len(some)} rows", body):
                 found = body.features(batch.inputs, missing)
-                write(batch.rows.numpy(), {name: part.float().cpu().numpy() for name, part in found.items()})
+                write(rows[batch.rows.numpy()], {name: part.float().cpu().numpy() for name, part in found.items()})
 
-        keys = (body.weights_fingerprint(), preparation.fingerprint(), inputs.fingerprint())
-        return self.cache.get(*keys, blocks, len(inputs), compute)
+        prepared = f"{preparation.fingerprint()} {self.torch_device.type} {self.precision}"
+        return self.cache.get(body.weights_fingerprint(), prepared, row_keys(inputs), blocks, compute)
 
     def outputs(self, network: Network, inputs: Inputs, rows: Array | None = None) -> Array:
         """What the network answers for these rows, or all: ``(n, outputs)`` float64.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import ClassVar
 
 from torch import nn
@@ -41,7 +42,7 @@ class SourceOnly(Method):
                 "choose a method that fits a new head, such as feature-extraction."
             )
         body = source.body.copied()
-        head = source.head
+        head = copy.deepcopy(source.head)  # what is frozen here is not the user's
         if task.id != "regression":
             head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
         network = Network(
