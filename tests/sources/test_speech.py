@@ -220,7 +220,7 @@ def speaker(name: str, digits: int = 3) -> Domain:
     return domain.take(np.flatnonzero(domain.labels < digits))
 
 
-def test_spoken_digits_of_one_speaker_for_another(tmp_path):
+def test_spoken_digits_of_one_speaker_for_another(tmp_path, capsys):
     """A whole run: every control, mistakes by file name, answers for new files."""
     ours = speaker("yweweler")
     known = Source(spec="theo", data=speaker("theo"))
@@ -236,6 +236,12 @@ def test_spoken_digits_of_one_speaker_for_another(tmp_path):
     np.testing.assert_allclose(again.outputs(ours), result.outputs(ours), atol=1e-5)
     assert len(again.predict(again.read_inputs([demo_path("speech")]))) == 80
     assert again.score(speaker("yweweler"))["accuracy"].value < 1  # two epochs: it errs
+    long = [Sound(np.random.default_rng(0).normal(size=60_000).astype(np.float32) / 9, 8000)]
+    capsys.readouterr()
+    again.outputs(long, progress=True)
+    assert "what comes after is cut off" in capsys.readouterr().err
+    again.outputs(long)
+    assert capsys.readouterr().err == ""
 
 
 def test_features_of_an_encoder_answer_without_target_labels(tmp_path):

@@ -35,7 +35,7 @@ def predict(
         raise RequestError(f"--out is {str(out)!r}, which is a folder; name a file in it.")
     transfer = load_transfer(run)
     domain = transfer.read_inputs(inputs)
-    frame = prediction_frame(transfer.task, domain, transfer.outputs(domain))
+    frame = prediction_frame(transfer.task, domain, transfer.outputs(domain, progress=not quiet))
     as_json = json if out is None else out.suffix == ".json"
     written = frame.to_json(orient="records", force_ascii=False, indent=1) if as_json else frame.to_csv(index=False)
     if out is None:

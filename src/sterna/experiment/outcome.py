@@ -22,6 +22,7 @@ from sterna.networks.network import Network
 from sterna.report import write_report
 from sterna.store.run import RunFolder
 from sterna.tasks.task import Task
+from sterna.training.progress import Progress
 from sterna.training.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
@@ -104,12 +105,20 @@ class Transfer:
         """Probability of each class, ``(n, k)``, in the order of ``result.task.classes``."""
         return self.task.probabilities(self.outputs(inputs))
 
-    def outputs(self, inputs: Any) -> Array:
-        """What the head gives, ``(n, o)``."""
+    def outputs(self, inputs: Any, progress: bool = False) -> Array:
+        """What the head gives, ``(n, o)``.
+
+        Parameters
+        ----------
+        inputs
+            As in :meth:`predict`.
+        progress
+            Show a progress bar on standard error, and say there what of the inputs was cut off.
+        """
         domain = self.read_inputs([Path(inputs)]) if isinstance(inputs, (str, Path)) else as_domain(inputs)
         self._check_kind(domain)
-        with named(domain):
-            return Trainer().outputs(self.network, domain.inputs)
+        with named(domain), Progress(quiet=not progress) as bar:
+            return Trainer(progress=bar).outputs(self.network, domain.inputs)
 
     def _check_kind(self, domain: Domain) -> None:
         kind = self.network.preparation.kind
