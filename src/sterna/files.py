@@ -14,8 +14,16 @@ from sterna.errors import RunError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, wait: bool = True) -> Iterator[Path]:
     """Give a temporary path; what was written there takes the place of `path` when the block ends well.
+
+    Parameters
+    ----------
+    path
+        The file.
+    wait
+        Until the disk has it all, so that not even a power cut leaves a part of it. Large files that can be made again
+        do without: the disk may take longer than the making.
 
     Raises
     ------
@@ -29,8 +37,9 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            if wait:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
