@@ -78,16 +78,19 @@ def worth(results: list[dict[str, Any]]) -> str:
     """One table of all transfers: what moved, from where, and what it was worth beside its control."""
     from sterna.methods.method import method_class
 
-    head = ("source → target", "target labels", "what moves", "method", "metric", "score", "control", "gain", "verdict")
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    head = ("source → target", "labels", "method", "what moves", "score", "its control", "gain [95 %]", "verdict")
+    lines, above = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)], ("", "")
     for row in (row for result in results for row in result["rows"]):
-        metric, control = row["metric"], row["over"]
-        against = f"{control} {cell(row[f'{control} {metric}'])}" if control else "none"
+        metric, control, gain = row["metric"], row["over"], row["gain"]
+        pair = f"{row['pair']} ({metric.replace('_', ' ')})", row["labels"]
         settings = "".join(f", {name} {value}" for name, value in row.get("settings", {}).items())
-        kind, method = method_class(row["method"]).kind(), row["method"] + settings
-        values = (row["pair"], row["labels"], kind, method, metric, row[metric])
-        ends = (against, row["gain"] if control else "", f"**{row['verdict']}**" if control else "")
-        lines.append("| " + " | ".join(cell(value) for value in (*values, *ends)) + " |")
+        against = f"{control} {row[f'{control} {metric}']['value']:.3f}" if control else ""
+        worth = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]" if control else ""
+        kind = method_class(row["method"]).kind().replace("controls", "(control)")
+        values = ("", "") if pair == above else pair
+        values = (*values, row["method"] + settings, kind, f"{row[metric]['value']:.3f}", against, worth)
+        lines.append("| " + " | ".join(map(cell, values)) + f" | **{row['verdict']}** |".replace("****", ""))
+        above = pair
     about = [f"- {r['title']}: `{r['command']}`, {r['rows'][0]['seeds']} seeds, {r['created']}" for r in results]
     return "\n".join([*lines, "", *about])
 
