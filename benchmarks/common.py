@@ -142,7 +142,7 @@ def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[
         problem, _ = make_problem(plan.source, asked["target"], plan.task, splits, "none", seed=asked["seed"] + i)
         for each in (method, *plan.controls):
             validated = each is not method and len(plan.controls) > 1
-            about = ("pair", "labels", "labels_per_class", "epochs", "steps")
+            about = ("pair", "labels", "labels_per_class", "epochs", "steps", "batch_size")
             key = (*(asked[k] for k in about), problem.seed, each.id(), validated)
             if each is method or key not in fits:
                 with tempfile.TemporaryDirectory() as folder:
