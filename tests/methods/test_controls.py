@@ -219,3 +219,19 @@ def test_texts_of_a_class_with_a_single_label_are_learnt_too(draw):
     for seed in range(3):
         result = transfer(None, domain, method="target-only", control="none", seed=seed, **draw)
         assert result.scores["balanced_accuracy"].value > 0.9
+
+
+def test_boosting_and_the_linear_model_are_compared_on_every_row_also_the_only_one_of_its_class():
+    random = np.random.default_rng(0)
+    x, task = random.normal(size=(30, 3)), Classification(("a", "b"))
+    codes = np.r_[1, np.zeros(29, dtype=int)]
+    learner, folds = target_only.boosting_learner(task, 30), target_only.folds_of(codes, task, 5, 0)
+    found = target_only._cross_validated_loss(learner, x, codes, np.ones(30), task, folds)
+    losses = np.zeros(30)
+    for train, held in folds:
+        model = target_only.boosting_learner(task, 30).fit(x[train], codes[train])
+        likely = np.full((len(held), 2), 1e-7)
+        likely[:, model.classes_] = np.maximum(model.predict_proba(x[held])[:, : len(model.classes_)], 1e-7)
+        losses[held] = -np.log((likely / likely.sum(1, keepdims=True))[np.arange(len(held)), codes[held]])
+    assert losses[0] == pytest.approx(-np.log(1e-7), rel=1e-3)  # the lonely row is missed, and that is counted
+    assert found == pytest.approx(losses.mean())

@@ -213,3 +213,22 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
     megabytes, torch_too = done.stdout.split()
     assert int(megabytes) < 30 and torch_too == "False"
+
+
+def test_what_fails_in_one_thread_stops_the_other_and_leaves_nothing(two, monkeypatch):
+    true, done = fusing._fused, []
+
+    def failing(a, b, name, start, count, alpha):
+        done.append(name)
+        if len(done) == 3:
+            raise OSError(28, "No space left on device")
+        return true(a, b, name, start, count, alpha)
+
+    monkeypatch.setattr(fusing, "SLICE", 4)  # some thousand pieces
+    monkeypatch.setattr(fusing, "_fused", failing)
+    before = sorted(p.name for p in two[0].parent.iterdir())
+    with pytest.raises(RunError, match="No space left"):
+        fuse_files(two[0], two[1], 0.3, two[2])
+    assert sorted(p.name for p in two[0].parent.iterdir()) == before
+    pieces = sum(-(-t.numel() // 4) for t in load_file(two[1]).values())
+    assert len(done) < pieces / 2

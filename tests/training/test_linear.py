@@ -8,8 +8,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sterna.tasks.classification import Classification
 from sterna.tasks.multilabel import MultiLabel
 from sterna.tasks.regression import Regression
+from sterna.training import linear
 from sterna.training.cache import FeatureCache
 from sterna.training.linear import (
+    PENALTIES,
     SAMPLE,
     as_layer,
     choose_penalty,
@@ -158,3 +160,23 @@ def test_sample_keeps_the_shares_of_classes():
     rows = sample_of(np.arange(20_000), y, Classification(("a", "b")), seed=0)
     assert len(rows) == len(set(rows)) == SAMPLE
     assert abs((y[rows] == 1).sum() - SAMPLE * 0.05) <= 1
+
+
+@pytest.mark.parametrize("noise", [0.2, 1.0, 6.0])
+def test_the_penalty_is_that_of_the_whole_grid_by_scikit_learn(random, noise, monkeypatch):
+    """Also where the weak penalties are not tried any more, since the best lies far before them."""
+    x = random.normal(size=(90, 40))
+    y = (x[:, 0] + noise * random.normal(size=90) > 0).astype(int)
+    task, tried = Classification(("a", "b")), set()
+    true = linear.fit_linear
+    monkeypatch.setattr(linear, "fit_linear", lambda *a, **k: tried.add(a[4]) or true(*a, **k))
+    found = choose_penalty(x, y, task, np.ones(90), seed=0)
+    losses = np.zeros(len(PENALTIES))
+    for train, held in folds_of(y, task, 5, 0):
+        for i, penalty in enumerate(PENALTIES):
+            # One logit w = w1 - w0 with w1 = -w0 has half the penalty.
+            model = LogisticRegression(C=2 / (len(train) * penalty), tol=1e-8, max_iter=9000).fit(x[train], y[train])
+            losses[i] -= np.log(model.predict_proba(x[held])[np.arange(len(held)), y[held]]).sum() / 90
+    assert found.penalty == PENALTIES[int(losses.argmin())]
+    assert found.loss == pytest.approx(losses.min(), rel=0.01)  # fits that only compare stop early (tolerance 1e-4)
+    assert len(tried) == min(len(PENALTIES), int(losses.argmin()) + 3)

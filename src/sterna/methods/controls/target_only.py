@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -93,7 +94,8 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     linear = choose_penalty(standard[rows], problem.targets[rows], task, weights[rows], problem.seed)
     boosting = boosting_learner(task, len(train)) if problem.target.kind in ("table", "audio") else None
     if boosting is not None:
-        loss = _cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, problem.seed)
+        folds = folds_of(problem.targets[rows], task, 5, problem.seed)  # those that choose_penalty takes
+        loss = _cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, folds)
         if loss < linear.loss:
             fit(boosting, x[train], problem.targets[train], weights[train])
             return EstimatorHead(boosting, task)
@@ -106,22 +108,23 @@ def _best_estimator(learners: list[BaseEstimator], x: Array, problem: Problem) -
     task, train = problem.task, problem.train
     rows = sample_of(train, problem.targets, task, problem.seed)
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
-    losses = [_cross_validated_loss(each, x[rows], targets, weights, task, problem.seed) for each in learners]
+    folds = folds_of(targets, task, 5, problem.seed)
+    if task.id == "classification":  # of one class alone, where another's only row is held out, nothing can be learnt
+        folds = [fold for fold in folds if len(np.unique(targets[fold[0]])) > 1]
+    losses = [_cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
     best = learners[int(np.argmin(losses))]
     fit(best, x[train], problem.targets[train], problem.row_weights()[train])
     return EstimatorHead(best, task)
 
 
 def _cross_validated_loss(
-    learner: BaseEstimator, x: Array, targets: Array, weights: Array, task: Task, seed: int
+    learner: BaseEstimator, x: Array, targets: Array, weights: Array, task: Task, folds: Sequence[tuple[Array, Array]]
 ) -> float:
-    """Weighted mean loss of held-out rows."""
+    """Weighted sum of the losses of the rows that the folds hold out, over the sum of all weights."""
     import torch
 
     total = 0.0
-    for train, held in folds_of(targets, task, 5, seed):
-        if task.id == "classification" and len(np.unique(targets[train])) < 2:
-            continue  # a class with a single row, held out: there is nothing to learn from the others
+    for train, held in folds:
         copy = clone(learner)
         fit(copy, x[train], targets[train], weights[train])
         outputs = EstimatorHead(copy, task)(x[held] if x.dtype != object else list(x[held])).double()

@@ -32,8 +32,8 @@ class Prototypes(Method):
     """Each class is the mean of its labelled rows in the body's features; the nearest mean answers.
 
     What moves: the features of the body's deepest blocks, each block divided by its mean deviation so that all weigh
-    alike, in which one row a class can be enough; and, for classes that have no labelled
-    target row, the source's labelled rows. With the class means μ_c the answer is a linear head, exactly:
+    alike, in which one row a class can be enough; and, for classes that have no labelled target row, the source's
+    labelled rows. With the class means μ_c the answer is a linear head, exactly:
 
         logit_c = τ (μ_c · x − ‖μ_c‖² / 2)     which is −τ/2 ‖x − μ_c‖² up to a term that all classes share
 
