@@ -21,8 +21,9 @@ from sterna.domains import Domain
 from sterna.domains.images import ImageArray, ImageFiles, ImageSequence, JoinedImages
 from sterna.domains.tables import table_inputs
 from sterna.domains.text import TextInputs
-from sterna.training import cache as module
-from sterna.training.cache import FeatureCache, row_keys
+from sterna.training import feature_files as module
+from sterna.training.cache import FeatureCache
+from sterna.training.row_keys import row_keys
 
 
 def keys_of(rows):

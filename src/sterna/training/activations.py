@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sterna.domains.inputs import Inputs, Kind, Preparation, Rows
 from sterna.networks.network import Network
-from sterna.training.cache import HEADER, Features
+from sterna.training.cache import Features
+from sterna.training.feature_files import HEADER
 from sterna.training.trainer import Trainer
 
 

@@ -18,12 +18,13 @@ from sterna.networks.network import Network
 from sterna.networks.preparation_pair import PairItems, PairPreparation
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
-from sterna.training.cache import FeatureCache, Features, row_keys
+from sterna.training.cache import FeatureCache, Features
 from sterna.training.distributed import join, rank_and_world
 from sterna.training.fit import Fit, Score
 from sterna.training.log import Log
 from sterna.training.objective import Objective
 from sterna.training.progress import Progress
+from sterna.training.row_keys import row_keys
 from sterna.training.schedule import Budget
 
 Array = np.ndarray[Any, Any]
