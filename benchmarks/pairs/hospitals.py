@@ -4,7 +4,10 @@ from benchmarks.common import compare, data
 from sterna import Source, load_domain
 
 WITHOUT = ("source-only", "example-weighting", "coral", "rule-head")
-WITH = ("scratch", "joint-training", "parameter-sharing", "task-nesting", "example-weighting", "coral", "weak-labels")
+WITH = (
+    "scratch", "joint-training", "parameter-sharing", "task-nesting", "example-weighting", "coral", "weak-labels",
+    "rule-penalty",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from sterna.domains.images import ImageArray, ImageFiles, ImageSequence, JoinedI
 from sterna.domains.tables import table_inputs
 from sterna.domains.text import TextInputs
 from sterna.training import feature_files as module
-from sterna.training.cache import FeatureCache
+from sterna.training.cache import FeatureCache, tools
 from sterna.training.row_keys import row_keys
 
 
@@ -71,6 +72,15 @@ def test_a_row_is_computed_once_whatever_rows_it_comes_with(tmp_path):
     assert [rows for _, rows in computed] == [[1, 2, 3], [5, 4], [0, 6], [9]]
     ask(cache, [1], weights="other", computed=computed)
     assert computed[-1][1] == [1]
+
+
+def test_what_another_version_computed_is_computed_again(tmp_path, monkeypatch):
+    assert f"torch {torch.__version__.partition('+')[0]}" in {made.partition("+")[0] for made in tools()}
+    cache, computed = FeatureCache(tmp_path), []
+    ask(cache, [1, 2], computed=computed)
+    monkeypatch.setattr("sterna.training.cache.tools", lambda: [*tools()[1:], "torch 0.1"])
+    ask(cache, [1, 2], computed=computed)
+    assert [rows for _, rows in computed] == [[1, 2], [1, 2]]
 
 
 def test_only_the_blocks_that_some_row_lacks_are_computed(tmp_path):

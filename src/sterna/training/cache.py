@@ -1,14 +1,17 @@
-"""What is frozen is computed once a row: features on disk, found by weights, preparation, block and row."""
+"""What is frozen is computed once a row: features on disk, found by weights, preparation, tools, block and row."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,17 @@ Compute = Callable[[Sequence[str], Rows, Callable[[Rows, dict[str, Array]], None
 def default_folder() -> Path:
     """``$STERNA_CACHE``, or ``~/.cache/sterna``."""
     return Path(os.environ.get("STERNA_CACHE") or Path.home() / ".cache" / "sterna")
+
+
+@cache
+def tools() -> list[str]:
+    """The versions of what makes features: another may decode, prepare or compute otherwise."""
+    names = ("sterna", "torch", "timm", "transformers", "tokenizers", "sentence-transformers", "pillow", "soundfile")
+    found = []
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,8 @@ class FeatureCache:
             Called with the blocks that some rows lack, the numbers of these rows in order, and a function that takes
             row numbers ``(b,)`` and the features of each of these blocks ``(b, width)``; it must be given all of them.
         """
-        kinds = [digest(json.dumps([weights, preparation, block]).encode()).hex() for block in blocks]
+        about = [weights, preparation, tools()]
+        kinds = [digest(json.dumps([*about, block]).encode()).hex() for block in blocks]
         paths = [self.folder / f"{kind}-{digest(keys.tobytes()).hex()}.features" for kind in kinds]
         while True:
             shapes = [shape_of(path) for path in paths]
@@ -137,7 +152,7 @@ class FeatureCache:
                 continue
             with suppress(FileNotFoundError):  # another process has just made room
                 for path in paths:
-                    os.utime(path)
+                    os.utime(path, ns=(time.time_ns(),) * 2)  # finer than the file system's own clock
                 found = Features(tuple(paths), len(keys), tuple(shape[1] for shape in shapes if shape))
                 self._forget()
                 return found
