@@ -212,13 +212,22 @@ def test_a_mirror_image_is_made_in_both_domains_or_in_neither(digits_arrays, pro
     labels, asked = [str(v) for v in digits_arrays[1][:40]], []
     coach = trainer(epochs=1)
     stream = coach.stream
-    monkeypatch.setattr(coach, "stream", lambda *a, augment, **k: asked.append(augment) or stream(*a, **k))
-    for theirs, ours, expected in ((grey, grey, True), (grey, colour, False), (colour, colour, True)):
+
+    def noted(preparation, *a, augment, **k):
+        asked.append((augment, preparation.recolours))
+        return stream(preparation, *a, augment=augment, **k)
+
+    monkeypatch.setattr(coach, "stream", noted)
+    plainly, recoloured, not_at_all = (True, False), (True, True), (False, False)
+    for theirs, ours, expected in (
+        (grey, grey, plainly), (grey, colour, recoloured), (colour, colour, plainly), (colour, grey, not_at_all)
+    ):  # fmt: skip
         known = Source("s", data=Domain.from_arrays(theirs, labels))
         problem, _ = problem_of(known, Domain.from_arrays(ours, labels), labels=0)
         network = make_method("deep-coral").run(problem, coach)
         assert asked == [expected, expected]
-        assert bool(network.body.recipe.get("mirror")) == (ours is colour and expected)
+        assert bool(network.body.recipe.get("mirror")) == (theirs is ours is colour)
+        assert not network.preparation.recolours  # the answers see images as they are
         asked.clear()
 
 

@@ -150,3 +150,22 @@ def test_wrong_arguments_are_named() -> None:
         ImagePreparation(32, mean=(0.5, 0.5))
     with pytest.raises(RequestError, match="takes images, but came upon text"):
         ImagePreparation(32).items(TextInputs(["a"]))
+
+
+def test_grey_images_between_two_random_colours_beside_coloured_ones_that_no_mirror_turns() -> None:
+    ramp = np.linspace(0, 255, 16).round().astype(np.uint8)
+    grey = Image.fromarray(np.tile(ramp, (16, 1)))
+    preparation = ImagePreparation(16, (0.0,), (1.0,), crop=1.0)
+    items = preparation.items(ImageSequence([grey, grey.convert("RGB")]))
+    other, ends = preparation.recolouring(), []
+    for seed in range(60):
+        plain, coloured = (p.augmented(items, 0, np.random.default_rng(seed)) for p in (preparation, other))
+        for channel in coloured:  # of one cut, each channel is a line in the grey value
+            slope, start = np.polyfit(plain[0].ravel(), channel.ravel(), 1)
+            np.testing.assert_allclose(start + slope * plain[0], channel, atol=0.5 / 255 + 1e-3)
+            ends += [start, start + slope]
+        turned = other.augmented(items, 1, np.random.default_rng(seed))
+        assert (np.diff(turned, axis=2) >= 0).all() and (turned[0] == turned[1]).all()  # coloured ones stay as they are
+    np.testing.assert_allclose(np.quantile(ends, (0.1, 0.5, 0.9)), (0.1, 0.5, 0.9), atol=0.1)
+    np.testing.assert_array_equal(other.items(items.inputs)[0], preparation.items(items.inputs)[0])
+    assert not ImagePreparation(16, channels=1).recolouring().recolours

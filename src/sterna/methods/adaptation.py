@@ -18,6 +18,7 @@ from sterna.methods.problem import Problem
 from sterna.methods.tuning import mirrored, parameter_groups
 from sterna.networks.body import Body
 from sterna.networks.network import Network
+from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import small_body
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams
@@ -134,13 +135,15 @@ def adapt(
     known = problem.known
     assert known is not None
     ours = problem.target_inputs()
-    both = mirrored(known.inputs) and mirrored(ours)
-    augment = both or not (mirrored(known.inputs) or mirrored(ours))  # a mirror image in one domain only is no kin
-    if augment and both:
+    in_colour = mirrored(known.inputs), mirrored(ours)
+    preparation, augment = network.preparation, in_colour[0] == in_colour[1]  # a mirror image in one only is no kin
+    if all(in_colour):
         network.body.recipe["mirror"] = True
+    if in_colour == (False, True) and isinstance(preparation, ImagePreparation):
+        preparation, augment = preparation.recolouring(), True
 
     def stream(inputs: Inputs, targets: Any = None, **more: Any) -> Stream:
-        return trainer.stream(network.preparation, inputs, targets, batch_size=BATCH, augment=augment, **more)
+        return trainer.stream(preparation, inputs, targets, batch_size=BATCH, augment=augment, **more)
 
     streams = {"source": stream(known.inputs, known.targets), "target": stream(ours)}
     for name, each in streams.items():

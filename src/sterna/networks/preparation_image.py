@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -82,6 +83,7 @@ class ImagePreparation(Preparation):
         deviation = np.array(self.std, dtype=np.float64)
         self._factor = (1 / (255 * deviation)).astype(np.float32)
         self._shift = (-np.array(self.mean, dtype=np.float64) / deviation).astype(np.float32)
+        self.recolours = False
 
     @classmethod
     def from_timm(cls, config: Mapping[str, Any], size: int | None = None) -> ImagePreparation:
@@ -123,6 +125,16 @@ class ImagePreparation(Preparation):
             "mode": self.mode,
         }
 
+    def recolouring(self) -> ImagePreparation:
+        """The same for training on grey and on coloured images at once.
+
+        In `augmented` two random colours stand for the black and the white of a grey image, which is otherwise told
+        from a coloured one at a glance, and no image is mirrored, since those of the other kind never are.
+        """
+        other = copy.copy(self)
+        other.recolours = self.channels == 3
+        return other
+
     def __repr__(self) -> str:
         return f"ImagePreparation({self.size} px, {self.channels} channels)"
 
@@ -153,7 +165,7 @@ class ImagePreparation(Preparation):
 
         A part of 35 to 100 % of the area, of an aspect from 3/4 to 4/3 (Szegedy et al., 2015), mirrored in half of the
         cases. Small images (up to 64 px) and grey ones keep at least 75 % and nearly their shape; grey ones are never
-        mirrored: digits and X-rays have a left and a right.
+        mirrored: digits and X-rays have a left and a right. See also :meth:`recolouring`.
         """
         if not isinstance(items, ImageItems):
             return items[row]
@@ -161,9 +173,11 @@ class ImagePreparation(Preparation):
         grey = image.mode == "L"
         gentle = grey or max(image.size) <= SMALL
         box = _random_box(image.size, (0.75, 1.0) if gentle else (0.35, 1.0), 1.1 if gentle else 4 / 3, random)
-        mirrored = random.random() < 0.5 and not grey
+        mirrored = random.random() < 0.5 and not grey and not self.recolours
         square = (self.size, self.size)
         image = image.resize(square, INTERPOLATIONS[self.interpolation], box=box)
+        if grey and self.recolours:
+            image = _recoloured(image, random)
         return self._normalised(image.transpose(_LEFT_RIGHT) if mirrored else image)
 
     def collate(self, items: Sequence[Any]) -> Tensor:
@@ -222,6 +236,15 @@ def _each(values: Sequence[float], channels: int, name: str) -> tuple[float, ...
     if len(numbers) != channels:
         raise RequestError(f"{name} has {len(numbers)} numbers for {channels} channels; give one a channel.")
     return numbers
+
+
+def _recoloured(image: Image, random: np.random.Generator) -> Image:
+    """A grey image between two random colours, one where it is black and one where it is white."""
+    from PIL import Image as pil
+
+    dark, light = random.integers(0, 256, (2, 3))
+    share = np.asarray(image, dtype=np.float32)[:, :, None] / 255
+    return pil.fromarray(np.rint(dark + (light - dark) * share).astype(np.uint8))
 
 
 def _random_box(
