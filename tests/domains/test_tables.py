@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sterna.domains.domain import Domain
+from sterna.domains.table_cells import words
 from sterna.domains.tables import TableInputs, load_inputs, load_table, table_domain, table_inputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
@@ -343,3 +344,18 @@ def test_reviews_and_news(name: str, options: dict[str, Any], count: int, splits
     last = int(domain.inputs.names()[-1])
     assert domain.inputs[count - 1].endswith(raw[column][last])
     assert domain.labels is not None and str(domain.labels[-1]).removesuffix(".0") == str(raw["label"][last])
+
+
+@pytest.mark.parametrize("others", [[], ["unknown"], ["007"], ["1.25"]])
+def test_a_cell_is_the_same_word_whatever_stands_beside_it(others):
+    frame = pd.DataFrame({"g": ["1.0", "2", "1", "+2.00", *others]})
+    inputs = table_domain(frame.assign(y=range(len(frame))), label="y", columns={"g": "category"}).inputs
+    assert inputs.frame["g"].tolist() == ["1", "2", "1", "2", *others]
+    assert words(pd.Series([1.0, 2.0])).tolist() == ["1", "2"]  # as a table that was never text has them
+
+
+def test_words_keep_all_digits_of_whole_numbers_and_leading_zeros():
+    long = "12345678901234567891"
+    assert words(pd.Series([long, "0", "0.50", "00.5", "1.0 kg", None], dtype="str")).tolist()[:5] == [
+        long, "0", "0.5", "00.5", "1.0 kg"
+    ]  # fmt: skip

@@ -235,3 +235,25 @@ def test_boosting_and_the_linear_model_are_compared_on_every_row_also_the_only_o
         losses[held] = -np.log((likely / likely.sum(1, keepdims=True))[np.arange(len(held)), codes[held]])
     assert losses[0] == pytest.approx(-np.log(1e-7), rel=1e-3)  # the lonely row is missed, and that is counted
     assert found == pytest.approx(losses.mean())
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+def test_a_single_label_makes_a_control_that_answers_its_class(kind, problem_of, trainer):
+    rows = [f"{'good' if i % 2 else 'bad'} thing {i}" for i in range(40)]
+    inputs = rows if kind == "text" else pd.DataFrame({"length": [float(i % 2) for i in range(40)]})
+    domain = Domain.from_arrays(inputs, ["yes" if i % 2 else "no" for i in range(40)])
+    problem, _ = problem_of(None, domain, labels=1)
+    only = problem.targets[problem.train][0]
+    outputs = trainer().outputs(TargetOnly().run(problem, trainer()), domain.inputs)
+    assert (outputs.argmax(1) == only).all()
+
+
+def test_a_row_that_is_drawn_as_often_as_others_counts_one_whatever_is_refitted_on(problem_of):
+    domain = Domain.from_arrays(pd.DataFrame({"a": range(60)}), ["rare" if i % 6 == 0 else "usual" for i in range(60)])
+    problem, _ = problem_of(None, domain, labels=30, balance="sampler")
+    for each in (problem, problem.joined()):
+        weights, targets = each.row_weights()[each.train], each.targets[each.train]
+        np.testing.assert_allclose(weights.mean(), 1)
+        sums = np.bincount(targets, weights)
+        if each is problem:
+            np.testing.assert_allclose(sums[0], sums[1])

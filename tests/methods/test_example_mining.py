@@ -172,3 +172,11 @@ def test_bad_requests_are_one_sentence(digits, source):
     known = load_source(source.body.module, preparation=source.preparation).with_data(digits(90))
     with pytest.raises(RequestError, match="labels=0 hides every target label, but example-mining learns from them"):
         transfer(known, digits(60), method="example-mining", labels=0, control="none")
+
+
+def test_with_one_label_there_is_nothing_to_compare_shares_by(between, trainer):
+    problem = between(domain(40, [0.5, 1], 0), domain(60, [0, 0], 1), labels=1)
+    coach = trainer()
+    ExampleMining().run(problem, coach)
+    assert [entry[-1] for entry in coach.log.choices] == ["penalty"]
+    assert "Kept 40 of 40 source rows" in coach.log.messages[-1]

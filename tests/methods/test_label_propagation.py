@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse.csgraph import laplacian
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import kneighbors_graph
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.methods.examples import label_propagation
@@ -35,8 +33,12 @@ def test_spreading_reaches_its_closed_form():
     x, alpha = random.normal(size=(60, 3)), 0.6
     codes = np.full(60, -1)
     codes[:9] = np.arange(9) % 3
-    s = -laplacian(kneighbors_graph(x, 6, include_self=True), normed=True).toarray()
-    np.fill_diagonal(s, 0)
+    apart = np.linalg.norm(x[:, None] - x[None], axis=2)
+    near = np.argsort(apart, axis=1)[:, 1:7]  # the six nearest others
+    w = np.zeros((60, 60))
+    np.put_along_axis(w, near, 1, axis=1)
+    w = np.maximum(w, w.T)
+    s = w / np.sqrt(np.outer(w.sum(1), w.sum(0)))
     y = np.zeros((60, 4))
     y[np.arange(9), codes[:9]] = 1
     exact = np.linalg.solve(np.eye(60) - alpha * s, (1 - alpha) * y)
@@ -45,6 +47,12 @@ def test_spreading_reaches_its_closed_form():
     found = spread_labels(x, codes, 4, 6, alpha)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert (found[:, 3] == 0).all()  # a class that no row has
+
+
+def test_one_neighbour_joins_pairs():
+    """A row is no neighbour of its own, and an edge goes both ways: 0–1 and 2–3, whose labels are at one end each."""
+    found = spread_labels(np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, -1, -1, 1]), 2, 1, 0.5)
+    np.testing.assert_allclose(found, [[1, 0], [1, 0], [0, 1], [0, 1]])
 
 
 def test_a_row_that_no_label_reaches_has_no_class():

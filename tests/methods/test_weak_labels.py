@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sterna import Domain, RequestError
 from sterna.methods.method import make_method
-from sterna.methods.rules.weak_labels import labelled_by_rules, voted_labels
+from sterna.methods.rules.weak_labels import WeakLabels, labelled_by_rules, voted_labels
 from sterna.networks import load_network, save_network
 from sterna.rules import parse_rules
 from sterna.tasks import Classification, Regression
@@ -128,3 +128,14 @@ def test_rules_that_say_nothing_are_refused_when_there_is_no_label(problem_of, t
         RequestError, match="No rule says anything on the .* unlabelled target rows.*sterna rules check"
     ):
         make_method("weak-labels", {"rules": "IF age > 100 THEN ill (0.9)"}).run(problem, trainer())
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+def test_votes_for_one_class_alone_teach_nothing_and_that_is_said(kind, problem_of, trainer):
+    rows = [f"{'good' if i % 2 else 'bad'} thing {i}" for i in range(40)]
+    inputs = rows if kind == "text" else pd.DataFrame({"a": [float(i % 2) for i in range(40)]})
+    domain = Domain.from_arrays(inputs, ["yes" if i % 2 else "no" for i in range(40)])
+    problem, _ = problem_of(None, domain, labels=0)
+    rules = f"IF {'text CONTAINS bad' if kind == 'text' else 'a = 0'} THEN no (0.9)\nOTHERWISE yes (0.8)"
+    with pytest.raises(RequestError, match="rows that have a vote or a label are of the class 'no', so nothing is"):
+        WeakLabels(rules=rules).run(problem, trainer())

@@ -92,3 +92,10 @@ def test_a_column_that_is_not_there_or_holds_words_is_refused(rows):
 def test_images_have_no_rules(digits):
     with pytest.raises(RequestError, match="table columns and of texts, but came upon images"):
         fires(parse_rules("OTHERWISE 1 (0.5)"), digits(10).inputs)
+
+
+def test_a_row_fires_the_same_rules_whatever_rows_stand_beside_it():
+    rules = parse_rules('IF g = "1.0" THEN ill (0.9)\nIF g = 1 THEN ill (0.8)\nIF g != "1.00" THEN well (0.7)')
+    for others in ([], ["unknown"], ["2.5"]):
+        inputs = table(g=["1.0", "1", "2.0", *others], kinds={"g": "category"})
+        assert fires(rules, inputs)[:3].tolist() == [[True, True, False], [True, True, False], [False, False, True]]

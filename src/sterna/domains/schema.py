@@ -254,7 +254,7 @@ def _inferred(name: str, plain: pd.Series[Any], notes: _Notes) -> tuple[pd.Serie
     identifier = len(distinct) == count >= _ENOUGH_ROWS
     if not identifier and not ambiguous:
         notes.almost_numbers(name, cells, distinct)
-    return cells_of.series(cells, plain.index, name), "category", identifier
+    return cells_of.words(plain), "category", identifier
 
 
 def _numbers_found(name: str, values: pd.Series[Any], notes: _Notes) -> tuple[pd.Series[Any], ColumnKind, bool]:

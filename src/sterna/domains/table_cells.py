@@ -19,6 +19,8 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "n
 
 _MISSING = pa.array(MISSING, pa.large_string())
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_PLAIN = re.compile(r"[+-]?((0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+_WHOLE = re.compile(r"[+-]?[0-9]+\Z")
 
 
 def plain(column: pd.Series[Any], where: str) -> pd.Series[Any]:
@@ -120,17 +122,32 @@ def has_codes(cells: pa.Array) -> bool:
 
 
 def words(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A plain column as words: numbers without a needless ``.0``, dates in ISO form, missing cells null."""
+    """A plain column as words, each cell by itself (see :func:`word`), dates in ISO form, missing cells null."""
     if column.dtype == "str":
-        cells = clean(column)
-        values = numbers(cells)
-        if values is None or has_codes(cells):
-            return series(cells, column.index, str(column.name))
-        column = pd.Series(values, column.index, name=column.name)
+        column = series(clean(column), column.index, str(column.name))
     codes, distinct = pd.factorize(column)
-    names = _strings(pd.Series(distinct, dtype=object)) if len(distinct) else pd.Series([], dtype="str")
+    named = pd.Series(distinct, dtype=object)
+    names = named.map(word).astype("str") if column.dtype == "str" else _strings(named)
     chosen = names.reindex(codes).array  # a missing cell has the code -1, which no name has
     return pd.Series(chosen, index=column.index, name=column.name, dtype="str")
+
+
+def word(text: str) -> str:
+    """A word of a table: numbers are written one way, whatever stands beside them in a column.
+
+    A number with a leading zero, as post codes have, is no number, and whole numbers keep all their digits.
+
+    Examples
+    --------
+    >>> [word(text) for text in ("1.0", "+1", "1e3", "2.50", "007", "1.0 mg", "12345678901234567890")]
+    ['1', '1', '1000', '2.5', '007', '1.0 mg', '12345678901234567890']
+    """
+    if not _PLAIN.match(text):
+        return text
+    if _WHOLE.match(text):
+        return text.lstrip("+")
+    value = float(text)
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 _DATE_START = re.compile(r"^(\d{4}[-/.年]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})")

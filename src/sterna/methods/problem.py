@@ -138,7 +138,7 @@ class Problem:
 
     def row_weights(self) -> Array:
         """The weight of each row, ``(n,)``; for learners that draw no batches, how often a row would be drawn."""
-        return self.weights if self.draw is None else self.draw * len(self.train)
+        return self.weights if self.draw is None else self.draw / self.draw[self.train].mean()
 
     def train_weights(self) -> Array:
         """The weight of each row, zero outside the training rows, ``(n,)``."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sterna.domains.inputs import Inputs
 from sterna.domains.schema import as_kind
-from sterna.domains.table_cells import plain, words
+from sterna.domains.table_cells import plain, word, words
 from sterna.domains.tables import TableInputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, closest
@@ -151,6 +151,7 @@ def holds(condition: Condition, cells: Cells) -> Mask:
 
 
 def _equal(cells: Cells, name: str, value: Value) -> Mask:
-    """A word is compared with the cell as it is written, a number with its value."""
-    found = cells.words(name) if isinstance(value, str) else cells.numbers(name)
-    return np.asarray(found == value, dtype=np.bool_)
+    """A word is compared with the cell as a word, a number with its value."""
+    if isinstance(value, str):
+        return np.asarray(cells.words(name) == word(value), dtype=np.bool_)
+    return np.asarray(cells.numbers(name) == value, dtype=np.bool_)

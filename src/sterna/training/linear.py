@@ -163,8 +163,11 @@ def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, 
     """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised).
 
     The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
-    longest, are not tried: with less penalty than is best the held-out loss only grows.
+    longest, are not tried: with less penalty than is best the held-out loss only grows. Of one row none can be held
+    out: it gets the strongest.
     """
+    if len(targets) == 1:
+        return Choice(PENALTIES[0], np.zeros(1), 0.0)
     x, _ = rotated(features)
     parts = folds_of(targets, task, folds, seed)
     starts: list[Array | None] = [None] * len(parts)
@@ -201,7 +204,9 @@ def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
 
 
 def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
-    """Training and held-out rows of each fold; stratified, with fewer folds where a class has few rows."""
+    """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row."""
+    if len(targets) < 2:
+        return []
     if task.id == "classification":
         fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
         if fewest >= 2:

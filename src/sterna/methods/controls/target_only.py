@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -104,8 +105,12 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
 
 
 def _best_estimator(learners: list[BaseEstimator], x: Array, problem: Problem) -> EstimatorHead:
-    """The learner with the lowest cross-validated loss, fitted on all training rows."""
+    """The learner with the lowest cross-validated loss, fitted on all training rows; of one class that class."""
     task, train = problem.task, problem.train
+    if task.id == "classification" and len(np.unique(problem.targets[train])) == 1:
+        constant = DummyClassifier(strategy="prior")
+        fit(constant, x[train], problem.targets[train], problem.row_weights()[train])
+        return EstimatorHead(constant, task)
     rows = sample_of(train, problem.targets, task, problem.seed)
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
     folds = folds_of(targets, task, 5, problem.seed)

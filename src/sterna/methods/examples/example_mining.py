@@ -131,9 +131,11 @@ def preferred(found: dict[float, Choice]) -> float:
     return next(share for share, choice in found.items() if is_near(choice, best))
 
 
-def _choose(met: Meeting, ranked: Array, problem: Problem, trainer: Trainer) -> tuple[float, float]:
+def _choose(met: Meeting, ranked: Array, problem: Problem, trainer: Trainer) -> tuple[float, float | None]:
     """Share and penalty; of a large source some rows are tried, each in the place of several."""
     rows = sample_of(np.arange(len(met.labelled)), met.targets, problem.task, problem.seed)
+    if len(rows) < 2:  # none can be held out to compare by
+        return 1.0, None
     tried = drawn(len(ranked), problem.seed)
     found = {}
     for share in SHARES:

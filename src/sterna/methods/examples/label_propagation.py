@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
+from sklearn.neighbors import kneighbors_graph
 from sklearn.semi_supervised import LabelSpreading
 
 from sterna.domains.tables import TableInputs
@@ -30,8 +31,9 @@ ROUNDS = 10_000
 class LabelPropagation(Method):
     """Labels spread from labelled rows to their near neighbours, and a head learns from all the target's rows.
 
-    What moves: the labels themselves, along a graph. Each row is joined to its k nearest in the body's standardised
-    features. With the graph's normalised matrix S and the given labels Y (one-hot, zero for unlabelled rows),
+    What moves: the labels themselves, along a graph. Two rows are joined where one is among the k nearest of the other
+    in the body's standardised features. With the graph's normalised matrix S and the given labels Y (one-hot, zero for
+    unlabelled rows),
 
         F ← α S F + (1 − α) Y
 
@@ -52,7 +54,7 @@ class LabelPropagation(Method):
 
     needs: ClassVar[Needs] = Needs.LABELS | Needs.UNLABELLED_TARGET
 
-    neighbours: int = Field(10, ge=1, le=100, description="rows that each row is joined to: its nearest")
+    neighbours: int = Field(10, ge=1, le=100, description="each row is joined to so many, its nearest")
     alpha: float = Field(0.2, gt=0, le=0.99, description="share that a row takes from its neighbours in each round")
 
     def refits_on(self, problem: Problem) -> bool:
@@ -71,8 +73,8 @@ class LabelPropagation(Method):
         x = np.concatenate([rows.labelled, rows.unlabelled[reached]])
         if not len(x):
             raise RequestError(
-                f"{self.id()}: no label of the source reaches any target row, since no source row is among the "
-                f"{self.neighbours} nearest of one; raise neighbours, or use target labels."
+                f"{self.id()}: no label of the source reaches any target row, since none of either is among the "
+                f"{self.neighbours} nearest of the other; raise neighbours, or use target labels."
             )
         targets = np.concatenate([own, soft[reached]])
         weights = np.concatenate([rows.weights, soft[reached] @ class_weights(own, rows.weights)])
@@ -156,9 +158,14 @@ def spread_labels(x: Array, codes: Array, classes: int, neighbours: int, alpha: 
     codes
         Their classes, −1 for unlabelled rows, ``(n,)``.
     """
+
+    def joined(x: Array, _: Array) -> Any:
+        """A symmetric graph, as spreading asks for: the library's own ``knn`` has arrows from a row to its nearest."""
+        graph = kneighbors_graph(x, min(neighbours, len(x) - 1), include_self=False)
+        return graph.maximum(graph.T)
+
     # A label that travels h steps arrives with weight αʰ: a small tolerance lets it reach rows that lie far.
-    model = LabelSpreading(kernel="knn", n_neighbors=min(neighbours, len(x)), alpha=alpha, max_iter=ROUNDS, tol=1e-9)
-    model.fit(x, codes)
+    model = LabelSpreading(kernel=joined, alpha=alpha, max_iter=ROUNDS, tol=1e-9).fit(x, codes)
     found = np.zeros((len(x), classes))
     found[:, model.classes_] = model.label_distributions_
     return found

@@ -75,6 +75,12 @@ class WeakLabels(Method):
                 f"No rule says anything on the {count} unlabelled target rows, and there are no labels: nothing can be "
                 "learnt; see what the rules cover with: sterna rules check."
             )
+        if weak.task.id == "classification" and len(np.unique(weak.targets)) < 2:
+            raise RequestError(
+                f"All {len(weak.target)} rows that have a vote or a label are of the class "
+                f"{weak.task.classes[int(weak.targets[0])]!r}, so nothing is to be told apart (OTHERWISE has no vote): "
+                "add rules for another class, or use rule-head, which answers with OTHERWISE where no rule fires."
+            )
         trainer.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
         source = problem.source
         if problem.target.kind == "text" and (source is None or source.body is None):
