@@ -1,5 +1,7 @@
 """knowledge-propagation: tuned from the source's weights, which are then added once more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,18 +104,26 @@ def test_features_grow_by_one_plus_beta_where_the_sum_is_a_scaling(problem, sour
 
 
 def test_the_factor_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, monkeypatch):
-    seen, run = [], FineTuning.run
+    seen, tuned, search = [], FineTuning._tuned, mixing.searched
 
-    def watching(self, problem, trainer):
-        seen.append((len(problem.train), len(problem.validation), self.share))
-        return run(self, problem, trainer)
+    def watching(self, network, problem, trainer, stage):
+        seen.append((stage, len(problem.train)))
+        return tuned(self, network, problem, trainer, stage)
 
-    monkeypatch.setattr(FineTuning, "run", watching)
+    def searching(mixture):
+        seen.append({name: tensor.clone() for name, tensor in mixture.network.state_dict().items()})
+        return search(mixture)
+
+    monkeypatch.setattr(FineTuning, "_tuned", watching)
+    monkeypatch.setattr(mixing, "searched", searching)
     coach = trainer(epochs=2)
     network = seeded(KnowledgePropagation(learning_rate=RATE), problem, coach)
     train, validation = len(problem.train), len(problem.validation)
-    # Fine-tuning itself first; then once more without the validation rows, with the share that it chose by them.
-    assert seen == [(train, validation, None), (train, 0, coach.log.chosen["share of the tuned weights"])]
+    # Fine-tuning trains without the validation rows, chooses its share by them, and trains with them: that is all.
+    assert seen[:2] == [("fine-tuning", train), ("fine-tuning-on-all", train + validation)] and len(seen) == 3
+    alone = FineTuning(learning_rate=RATE, share=coach.log.chosen["share of the tuned weights"])
+    held = seeded(alone, replace(problem, validation=problem.validation[:0]), trainer(epochs=2)).state_dict()
+    assert all(torch.equal(value, held[name]) for name, value in seen[2].items())
     beta = coach.log.chosen["beta"]
     assert beta in BETAS and ("validation", validation, "target", "beta") in coach.log.choices
     expected = propagated(problem, trainer, beta).state_dict()

@@ -1,5 +1,7 @@
 """parameter-sharing: what is common is common, what is fixed stays, and shared gradients are those computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from sterna.networks.saved import load_network, save_network
 from sterna.sources.source import Source
 from sterna.tasks import Classification
 from sterna.training.fit import Fit
+from sterna.training.linear import sample_of
 from sterna.training.trainer import Trainer
 
 
@@ -247,3 +250,22 @@ def test_credit_of_another_country_with_other_columns(shared_data, problem_of, t
 
 def test_what_it_needs():
     assert ParameterSharing.needs == Needs.SOURCE_DATA | Needs.TARGET_LABELS
+
+
+def test_a_fixed_part_gets_a_head_that_was_fitted_on_every_label(problem_of, trainer):
+    """Also beyond the rows that cross-validation looks at."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2600, 3))
+    frame = pd.DataFrame(x, columns=list("abc"))
+    known = Source("known", data=Domain.from_arrays(frame[:200], x[:200] @ [1.0, -1.0, 0.5]))
+    problem, _ = problem_of(known, Domain.from_arrays(frame, x @ [1.0, -1.0, 0.5]))
+    rows = np.setdiff1d(problem.train, sample_of(problem.train, problem.targets, problem.task, problem.seed))
+    assert len(rows) > 100
+    other = problem.targets.copy()
+    other[rows] += 3
+    means = []
+    for targets in (problem.targets, other):
+        network = ParameterSharing(mode="fixed", epochs=1).run(replace(problem, targets=targets), trainer(epochs=1))
+        means.append(trainer().outputs(network, problem.inputs, problem.train).mean())
+    # A linear fit with an intercept answers the mean label in the mean.
+    assert means[1] - means[0] == pytest.approx(3 * len(rows) / len(problem.train), abs=0.01)

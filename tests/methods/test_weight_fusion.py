@@ -166,7 +166,9 @@ def test_the_share_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, 
     coach = trainer(epochs=2)
     network = seeded(WeightFusion(learning_rate=RATE), problem, coach)
     every, train = {*problem.train.tolist(), *problem.validation.tolist()}, set(problem.train.tolist())
-    assert watched == [(every, set()), (train, set())]
+    assert watched == [(train, set()), (every, set())]
+    # What is told is told of the network that is kept.
+    assert [row["stage"] for row in coach.log.history] == ["fine-tuning"] * 2
     alpha = coach.log.chosen["alpha"]
     assert alpha in ALPHAS and ("validation", len(problem.validation), "target", "alpha") in coach.log.choices
     expected = fused(problem.joined(), trainer, alpha).state_dict()  # the share is then used for a network tuned on all

@@ -15,10 +15,10 @@ from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
 from sterna.methods.problem import Problem
-from sterna.methods.tuning import mirrored, parameter_groups
+from sterna.methods.tuning import parameter_groups, set_mirror
 from sterna.networks.body import Body
 from sterna.networks.network import Network
-from sterna.networks.preparation_image import ImagePreparation
+from sterna.networks.preparation_image import ImagePreparation, mirrored
 from sterna.networks.small import small_body
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams
@@ -137,8 +137,7 @@ def adapt(
     ours = problem.target_inputs()
     in_colour = mirrored(known.inputs), mirrored(ours)
     preparation, augment = network.preparation, in_colour[0] == in_colour[1]  # a mirror image in one only is no kin
-    if all(in_colour):
-        network.body.recipe["mirror"] = True
+    set_mirror(network.body, ours, augment)
     if in_colour == (False, True) and isinstance(preparation, ImagePreparation):
         preparation, augment = preparation.recolouring(), True
 
@@ -157,8 +156,7 @@ def adapt(
         streams["labelled"] = stream(
             problem.inputs, problem.targets, rows=problem.train, weights=problem.weights, draw=draw
         )
-    new = problem.source is None or problem.source.body is None
-    rate = learning_rate or (NEW if new else OLD)
+    rate = learning_rate or (NEW if problem.source_body is None else OLD)
     groups = [
         *parameter_groups([network.body], rate, WEIGHT_DECAY),
         *parameter_groups([network.map, network.head, term], max(rate, NEW), WEIGHT_DECAY),
@@ -186,9 +184,9 @@ def default_epochs(rows: int) -> int:
 
 def network_for(problem: Problem) -> Network:
     """The network that is adapted: a copy of the source's body, or a small body that suits both domains, and a head."""
-    source, ours = problem.source, problem.target_inputs()
-    if source is not None and source.body is not None:
-        body, preparation = source.body.copied(), source.prepared(ours)
+    source, own, ours = problem.source, problem.source_body, problem.target_inputs()
+    if source is not None and own is not None:
+        body, preparation = own.copied(), source.prepared(ours)
     else:
         body, preparation = _small_body_for(problem, ours)
     return Network(preparation, body, problem.task.head(body.width), task=problem.task)

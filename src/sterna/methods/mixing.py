@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +16,10 @@ from sterna.errors import RunError
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.problem import Problem
 from sterna.methods.tuning import few_validation_rows, score_of
+from sterna.networks.body import Body, mirrors
 from sterna.networks.fusing import Standing, recalibrate, standings
 from sterna.networks.network import Network
+from sterna.training.log import Log
 from sterna.training.trainer import Trainer
 
 ROWS = 64
@@ -76,26 +79,29 @@ def tuned_and_mixed(
     number
         ``None`` to search.
     """
-    few = number is None and few_validation_rows(problem) and len(problem.validation) > 0
-    # Where fine-tuning has its share to choose by few rows it trains with them afterwards, by itself.
-    network = tuner.run(problem.joined() if few and tuner.share is not None else problem, trainer)
-    if number is None and not len(problem.validation):
+    held_out: Network | None
+    if number is not None or not few_validation_rows(problem):
+        network = held_out = tuner.run(problem, trainer)
+    elif tuner.share is None:  # then it sees to all labels by itself
+        network, held_out = tuner.run_with_held_out(problem, trainer)
+    else:
+        hidden = replace(problem, validation=problem.validation[:0])
+        held_out = tuner.run(hidden, _aside(trainer)) if len(problem.validation) else None
+        network = tuner.run(problem.joined(), trainer)
+    if number is None and len(problem.validation):
+        assert held_out is not None
+        number = searched(_Mixture(problem, trainer, held_out, setting))
+    elif number is None:
         number = setting.default
         trainer.say(f"There are no validation rows to search {setting.name} with, so it is {number:g}.")
-    elif number is None:
-        held = _held_out(problem, trainer, tuner) if few else network
-        number = searched(_Mixture(problem, trainer, held, setting))
     _Mixture(problem, trainer, network, setting).put(number)
     return network
 
 
-def _held_out(problem: Problem, trainer: Trainer, tuner: FineTuning) -> Network:
-    """The same network tuned without the validation rows."""
-    if tuner.share is None:
-        tuner = tuner.model_copy(update={"share": trainer.log.chosen.get("share of the tuned weights")})
-    hidden = replace(problem, validation=problem.validation[:0])
+def _aside(trainer: Trainer) -> Trainer:
+    """A trainer for a network that only serves to choose: what is told of the run is told of another."""
     folder = None if trainer.folder is None else trainer.folder / "held-out"
-    return tuner.run(hidden, replace(trainer, folder=folder))
+    return replace(trainer, folder=folder, log=Log())
 
 
 @dataclass(eq=False)
@@ -110,8 +116,8 @@ class _Mixture:
     ends: tuple[list[Standing], list[Standing]] | None = None
 
     def __post_init__(self) -> None:
-        assert self.problem.source is not None and self.problem.source.body is not None
-        self.source = self.problem.source.body.module
+        assert self.problem.source_body is not None
+        self.source = self.problem.source_body.module
         self.tuned = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
 
     @property
@@ -129,11 +135,13 @@ class _Mixture:
         self.module.load_state_dict(self.setting.mix(self.tuned, self.source, number))
         goals = [a.mixed(b, share) for a, b in zip(*self.ends, strict=True)]
         if goals:
-            recalibrate(self.network.body, self._batches(), goals)
+            with unmirrored(self.network.body) as body:
+                recalibrate(body, self._batches(), goals)
 
     def _standings(self, state: Any) -> list[Standing]:
         self.module.load_state_dict(state)
-        return standings(self.network.body, self._batches())
+        with unmirrored(self.network.body) as body:
+            return standings(body, self._batches())
 
     def _batches(self) -> Iterator[Any]:
         """Target inputs as the body takes them, in random order; none where there are too few for statistics."""
@@ -147,6 +155,19 @@ class _Mixture:
         with self.trainer.autocast():
             for batch in stream.epoch(0):
                 yield batch.to(self.trainer.torch_device).inputs
+
+
+@contextmanager
+def unmirrored(body: Body) -> Iterator[Body]:
+    """The body with one pass for a batch: it is measured as a whole before a statistic moves."""
+    parts = mirrors(body)
+    for part in parts:
+        del part.recipe["mirror"]
+    try:
+        yield body
+    finally:
+        for part in parts:
+            part.recipe["mirror"] = True
 
 
 def searched(mixture: _Mixture) -> float:

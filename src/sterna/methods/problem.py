@@ -10,6 +10,8 @@ import numpy as np
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
+from sterna.networks.body import Body, mirrors
+from sterna.networks.preparation_image import mirrored
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
 
@@ -128,6 +130,22 @@ class Problem:
             draw=None,
             labels_of="source and target" if count else "source",
         )
+
+    @property
+    def source_body(self) -> Body | None:
+        """The source's body, where it gives features: that of TF-IDF hands its texts on to a head as they are.
+
+        What answered as the mean of an image and its mirror image does not so for a target whose images have a left
+        and a right.
+        """
+        body = None if self.source is None else self.source.body
+        if body is None or not body.width:
+            return None
+        if mirrors(body) and not (mirrored(self.inputs) or mirrored(self.unlabelled.inputs)):
+            body = body.copied()
+            for part in mirrors(body):
+                del part.recipe["mirror"]
+        return body
 
     def target_inputs(self) -> Inputs:
         """What may be seen of the target without its labels: its unlabelled rows, then the training rows."""

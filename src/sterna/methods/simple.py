@@ -16,7 +16,7 @@ def learn(problem: Problem, trainer: Trainer) -> Network:
     With a source model a linear head on its features; without, a small network for images, and for tables, texts
     and audio the best cheap learner.
     """
-    if problem.source is not None and problem.source.body is not None:
+    if problem.source_body is not None:
         return FeatureExtraction().run(problem, trainer)
     if problem.target.kind == "images":
         return Scratch().run(problem, trainer)

@@ -87,9 +87,10 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
     RequestError
         For texts without a source model.
     """
-    if problem.source is not None and problem.source.body is not None:
+    own = problem.source_body
+    if problem.source is not None and own is not None:
         inputs: Any = problem.inputs if len(problem.inputs) else problem.target_inputs()
-        body, preparation = problem.source.body.copied(), problem.source.prepared(inputs)
+        body, preparation = own.copied(), problem.source.prepared(inputs)
         names = (*(block.name for block in body.blocks), LAST)
         some = trainer.features(body, preparation, inputs.take(np.arange(min(len(inputs), SOME))), names)
         body = body.selecting(deepest(by_block(some, names)))

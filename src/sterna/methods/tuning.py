@@ -12,8 +12,10 @@ from torch import nn
 
 from sterna.domains.inputs import Inputs
 from sterna.methods.problem import Array, Problem
+from sterna.networks.body import Body, mirrors
 from sterna.networks.freezing import freeze, thaw
 from sterna.networks.network import Network
+from sterna.networks.preparation_image import mirrored
 from sterna.training.activations import from_the_cut
 from sterna.training.fit import Score
 from sterna.training.objective import Supervised
@@ -99,11 +101,10 @@ def tune(
     gradual
         Thaw the others from the deepest up, over the first third of the epochs.
     hold_statistics
-        Keep batch normalisation as it is: statistics of small batches of a few images are worse than the source's.
+        Keep batch normalisation whole as it is, factor and offset too: statistics of small batches of a few images are worse than the source's.
     """
     whole = network
-    if augment and mirrored(problem.inputs):  # with a linear head, the mean of features is the mean of answers
-        network.body.recipe["mirror"] = True
+    set_mirror(network.body, problem.inputs, augment)
     for _, modules in network.depth_modules()[:frozen_blocks]:
         for module in modules:
             freeze(module)
@@ -151,9 +152,17 @@ def tune(
     return whole
 
 
-def mirrored(inputs: Inputs) -> bool:
-    """Whether rows are images that mean the same in a mirror: those that training mirrors, colour photographs."""
-    return inputs.kind == "images" and len(inputs) > 0 and inputs[0].mode == "RGB"
+def set_mirror(body: Body, inputs: Inputs, augment: bool = True) -> None:
+    """Let a body answer with the mean of each image and its mirror image, as training with `augment` prepares it for.
+
+    With a linear head, the mean of features is the mean of answers. Where a mirror image is no kin of the image, it
+    has no part in the answers, whatever the body was trained on before.
+    """
+    if not mirrored(inputs):
+        for part in mirrors(body):
+            del part.recipe["mirror"]
+    elif augment:
+        body.recipe["mirror"] = True
 
 
 def parameter_groups(modules: Sequence[nn.Module], rate: float, weight_decay: float) -> list[dict[str, Any]]:

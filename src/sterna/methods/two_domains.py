@@ -18,8 +18,8 @@ from sterna.methods.tuning import (
     default_epochs,
     few_validation_rows,
     layer_rates,
-    mirrored,
     parameter_groups,
+    set_mirror,
     validation_score,
 )
 from sterna.networks.body import Body
@@ -87,11 +87,12 @@ def sides_of(problem: Problem, *, copies: bool = False) -> Sides:
     """
     assert problem.known is not None
     source, known, visible = problem.source, problem.known.inputs, problem.target_inputs()
-    pretrained = source is not None and source.body is not None
+    own = problem.source_body
+    pretrained = own is not None
     if not pretrained and not same_inputs(problem):
         return _with_private_layers(visible, known, problem.seed, copies)
-    if source is not None and source.body is not None:
-        body, preparation = source.body.copied(), source.prepared(visible)
+    if source is not None and own is not None:
+        body, preparation = own.copied(), source.prepared(visible)
         hold_statistics(body)
     else:
         names = (problem.target.name, problem.known.domain.name)
@@ -116,7 +117,7 @@ def _with_private_layers(target: Inputs, source: Inputs, seed: int, copies: bool
 
 
 def hold_statistics(body: nn.Module) -> None:
-    """Keep batch normalisation as it is: a source model's statistics are better than those of small batches."""
+    """Keep batch normalisation whole as it is, factor and offset too: a source model's statistics are better than those of small batches."""
     for part in body.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             freeze(part)
@@ -171,8 +172,7 @@ def losses_of(
 def streams_of(problem: Problem, trainer: Trainer, sides: Sides, augment: bool) -> Streams:
     """Batches of both domains; an epoch is one of the domain with more rows."""
     assert problem.known is not None
-    if augment and mirrored(problem.inputs):
-        sides.target.recipe["mirror"] = True
+    set_mirror(sides.target, problem.inputs, augment)
     streams = {
         "source": trainer.stream(
             sides.source_preparation, problem.known.inputs, problem.known.targets, batch_size=BATCH, augment=augment
@@ -240,10 +240,9 @@ def minimise(
 
 def probed(body: Body, preparation: Preparation, problem: Problem, trainer: Trainer) -> nn.Linear:
     """A head fitted on the features of a body as it is: from a random one the first steps would spoil them."""
-    rows = sample_of(problem.train, problem.targets, problem.task, problem.seed)
+    rows, task = problem.train, problem.task
     features = trainer.features(body, preparation, problem.inputs, body.outputs).array(rows)
-    head, penalty = fit_head_on(
-        features, problem.targets[rows], problem.task, problem.row_weights()[rows], seed=problem.seed
-    )
-    trainer.log.choose("cross-validation", len(rows), "penalty", penalty, problem.labels_of)
+    head, penalty = fit_head_on(features, problem.targets[rows], task, problem.row_weights()[rows], seed=problem.seed)
+    asked = sample_of(rows, problem.targets, task, problem.seed)
+    trainer.log.choose("cross-validation", len(asked), "penalty", penalty, problem.labels_of)
     return head

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sterna.errors import RequestError
 from sterna.networks.blocks import Block
-from sterna.networks.body import LAST, Body
+from sterna.networks.body import LAST, Body, side_by_side
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import thaw
 from sterna.networks.preparation_pair import KEYS
@@ -76,15 +76,6 @@ class _Compound(Body):
         known = {id(p) for block in blocks for p in self.view(block).parameters()}
         self.unused = tuple(name for name, p in module.named_parameters() if id(p) not in known)
 
-    def forward(self, inputs: Any) -> Tensor:
-        if self.recipe.get("mirror") and not self.training:
-            return (self._forward(inputs) + self._forward(_mirrored(inputs))) / 2
-        return self._forward(inputs)
-
-    def _forward(self, inputs: Any) -> Tensor:
-        found = self.features(inputs, self.outputs)
-        return side_by_side([found[name] for name in self.outputs])
-
     def cut(self, block: str | int) -> None:
         """Never: what comes after a block of one part also needs the other."""
 
@@ -115,7 +106,7 @@ class PairBody(_Compound):
         """Both bodies by name."""
         return {key: self.module.get_submodule(key) for key in KEYS}  # type: ignore[misc]
 
-    def features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
+    def _features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
         wanted = self._known(names)
         found: dict[str, Tensor] = {}
         ends = []
@@ -124,11 +115,10 @@ class PairBody(_Compound):
             asked = tuple(dict.fromkeys([*own, *(half.outputs if LAST in wanted else ())]))
             if not asked:
                 continue
-            # With its own outputs a half runs as it would alone, mirror images included.
-            given = half.features(inputs[key], asked) if own else {}
+            given = half.features(inputs[key], asked)
             found |= {f"{key}.{name}": given[name] for name in own}
             if LAST in wanted:
-                ends.append(side_by_side([given[n] for n in half.outputs]) if own else half(inputs[key]))
+                ends.append(side_by_side([given[name] for name in half.outputs]))
         if LAST in wanted:
             found[LAST] = side_by_side(ends)
         return {str(asked): found[name] for asked, name in zip(names, wanted, strict=True)}
@@ -169,7 +159,7 @@ class AnswerBody(_Compound):
         """The network's head, as features."""
         return self.module.get_submodule("answers")  # type: ignore[return-value]
 
-    def features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
+    def _features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
         wanted = self._known(names)
         inner = [name for name in wanted if name not in (LAST, "answers")]
         found = self.body.features(inputs, inner) if inner else {}
@@ -200,12 +190,6 @@ class AnswerBody(_Compound):
         return _digest(self.recipe, self.body.fingerprint(), self.answers.kind, *fitted, *weights)
 
 
-def side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """Features of the same rows in one tensor ``(n, d₁ + d₂ + …)``; an estimator's come from another device."""
-    device = next((part.device for part in parts if part.device.type != "cpu"), torch.device("cpu"))
-    return torch.cat([part.to(device) for part in parts], dim=1) if len(parts) > 1 else parts[0]
-
-
 def answer_body(body: Body, head: nn.Module, task: Task) -> AnswerBody:
     """A network's body and head as a body that gives its answers."""
     return AnswerBody(body, Answers(head, task.id), task.outputs)
@@ -224,13 +208,6 @@ def _below(path: str, block: Block, prefix: str) -> Block:
 
 def _joined(path: str, rest: str) -> str:
     return f"{path}.{rest}" if rest else path
-
-
-def _mirrored(inputs: Any) -> Any:
-    """Each batch of images in a batch of pairs, flipped from left to right."""
-    if isinstance(inputs, Mapping):
-        return {name: _mirrored(value) for name, value in inputs.items()}
-    return inputs.flip(-1) if isinstance(inputs, Tensor) and inputs.ndim == 4 else inputs
 
 
 def _digest(recipe: Mapping[str, Any], *parts: str) -> str:

@@ -12,25 +12,22 @@ from torch import Tensor, nn
 from sterna.domains.inputs import Inputs, Kind, Preparation, Rows
 from sterna.networks.network import Network
 from sterna.training.cache import Features
-from sterna.training.feature_files import HEADER
 from sterna.training.trainer import Trainer
 
 
 class ActivationInputs(Inputs):
-    """Activations at the cut, memory-mapped: a row is an array of their shape."""
+    """Activations at the cut, read from disk: a row is an array of their shape."""
 
     def __init__(self, kind: Kind, features: Features, shape: Sequence[int], rows: Rows | None = None) -> None:
         self.kind = kind  # type: ignore[misc]  # the kind of the data it stands for
         self.features, self.shape = features, tuple(shape)
         self.rows = np.arange(len(features)) if rows is None else rows
-        size = (len(features), *self.shape)
-        self._table = np.memmap(features.files[0], dtype=np.float32, mode="r", offset=HEADER, shape=size)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, row: int) -> Any:
-        return np.array(self._table[self.rows[row]])
+        return self.features.array(self.rows[row : row + 1]).reshape(self.shape)
 
     def take(self, rows: Rows) -> ActivationInputs:
         return ActivationInputs(self.kind, self.features, self.shape, self.rows[rows])
@@ -39,7 +36,7 @@ class ActivationInputs(Inputs):
         return [str(row) for row in self.rows]
 
     def fingerprint(self) -> str:
-        return f"{self.features.files[0].name}{self.rows.tolist()}"
+        return f"{[file.name for file in self.features.files]}{self.rows.tolist()}"
 
 
 class ActivationPreparation(Preparation):

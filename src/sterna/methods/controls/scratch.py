@@ -33,9 +33,9 @@ class Scratch(Method):
         return few_validation_rows(problem)
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
-        source = problem.source
-        if source is not None and source.body is not None:
-            preparation, body = source.prepared(problem.inputs), source.body.scratch(problem.seed)
+        source, own = problem.source, problem.source_body
+        if source is not None and own is not None:
+            preparation, body = source.prepared(problem.inputs), own.scratch(problem.seed)
         else:
             body, preparation = small_body(problem.inputs.take(problem.train), seed=problem.seed)
         return tune(

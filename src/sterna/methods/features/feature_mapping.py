@@ -97,7 +97,7 @@ def source_network(problem: Problem, trainer: Trainer) -> Network:
         own = nn.Sequential(copy.deepcopy(source.head), order)  # the source's is not frozen with it
         return Network(source.prepared(known.inputs), source.body.copied(), own)
     theirs = problem.on_source()
-    if (source is None or source.body is None) and known.domain.kind == "images":
+    if problem.source_body is None and known.domain.kind == "images":
         return learn(theirs, trainer)
     space = space_of(theirs, trainer)
     head, penalty = fit_head_on(space.of(theirs.inputs), theirs.targets, task, seed=problem.seed)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Problem
-from sterna.methods.tuning import BATCH, few_validation_rows, tune
+from sterna.methods.tuning import BATCH, few_validation_rows, set_mirror, tune
 from sterna.methods.two_domains import (
     COMMON,
     LAYER_DECAY,
@@ -100,6 +100,7 @@ class ParameterSharing(Method):
         """The common part from the source, frozen; the private part from the target."""
         if not sides.pretrained:
             self._learn_common(problem.on_source(), trainer, sides)
+            set_mirror(sides.target, problem.inputs, self.augment)  # whatever the source's rows asked for
         freeze(sides.common(sides.target))
         if not sides.private:
             freeze(sides.target)

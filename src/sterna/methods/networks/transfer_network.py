@@ -13,7 +13,7 @@ from torch import nn
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
-from sterna.methods.tuning import BATCH, few_validation_rows, mirrored
+from sterna.methods.tuning import BATCH, few_validation_rows, set_mirror
 from sterna.methods.two_domains import LAYER_DECAY, groups_of, hold_statistics, minimise, target_stream
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
@@ -64,14 +64,13 @@ class TransferNetwork(Method):
         return few_validation_rows(problem)
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
-        assert problem.source is not None and problem.source.body is not None
-        source, prepared = problem.source.body.copied(), problem.source.prepared(problem.inputs)
+        assert problem.source is not None and problem.source_body is not None
+        source, prepared = problem.source_body.copied(), problem.source.prepared(problem.inputs)
         hold_statistics(source) if self.train_source else freeze(source)
         target, own = small_body(problem.inputs.take(problem.train), seed=problem.seed)
         map = self._joined(source, target, prepared, problem, trainer)
         body = PairBody(source, target)
-        if self.augment and mirrored(problem.inputs):
-            body.recipe["mirror"] = True
+        set_mirror(body, problem.inputs, self.augment)
         head = problem.task.head(target.width if self.join == "gate" else body.width)
         network = Network(PairPreparation(prepared, own), body, head, map=map, task=problem.task)
         self._train(problem, trainer, network)
@@ -92,10 +91,9 @@ class TransferNetwork(Method):
     def _train(self, problem: Problem, trainer: Trainer, network: Network) -> None:
         body = network.body
         assert isinstance(body, PairBody) and isinstance(network.preparation, PairPreparation)
-        shorter = None if self.train_source else once(network, body, network.preparation, problem.inputs, trainer)
         rows, trained = problem, network
-        if shorter is not None:
-            trained, inputs = shorter
+        if not self.train_source:
+            trained, inputs = once(network, body, network.preparation, problem.inputs, trainer)
             rows = replace(problem, target=replace(problem.target, inputs=inputs))
         halves = list(body.halves.values())
         new = Network(network.preparation, halves[1], network.head, map=network.map)
@@ -131,24 +129,16 @@ def scaled(features: Array, width: int) -> Scaled:
 
 def once(
     network: Network, body: PairBody, preparation: PairPreparation, inputs: Inputs, trainer: Trainer
-) -> tuple[Network, Inputs] | None:
-    """The same network behind its frozen first half, and rows that hold what that half gives, computed once.
-
-    None where the first half gives the outputs of several blocks, which lie in several files.
-    """
+) -> tuple[Network, Inputs]:
+    """The same network behind its frozen first half, and rows that hold what that half gives, computed once."""
     source, target = body.halves.values()
-    if len(source.outputs) > 1:
-        return None
     features = trainer.features(source, preparation.first, inputs, source.outputs)
     stored = ActivationPreparation()
     stored.kind = preparation.kind  # type: ignore[misc, assignment]
-    shorter = Network(
-        PairPreparation(stored, preparation.second),
-        PairBody(identity_body(features.width), target),
-        network.head,
-        map=network.map,
-        task=network.task,
-    )
+    halves = PairBody(identity_body(features.width), target)
+    halves.recipe = dict(body.recipe)
+    prepared = PairPreparation(stored, preparation.second)
+    shorter = Network(prepared, halves, network.head, map=network.map, task=network.task)
     return shorter, PairInputs(ActivationInputs(inputs.kind, features, (features.width,)), inputs)
 
 

@@ -50,13 +50,13 @@ class FeatureExtraction(Method):
         return True
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
-        assert problem.source is not None and problem.source.body is not None
-        body, preparation = problem.source.body, problem.source.prepared(problem.inputs)
+        assert problem.source is not None and problem.source_body is not None
+        body, preparation = problem.source_body, problem.source.prepared(problem.inputs)
         names = self._names(body)
         features = trainer.features(body, preparation, problem.inputs, names)
         blocks, penalty = self._choose(names, features, problem, trainer)
         head = fit_head(only(features, names, blocks), problem.targets, problem.task, problem.train_weights(), penalty)
-        chosen = body.selecting(blocks)
+        chosen = body.copied().selecting(blocks)  # what is frozen here is not the user's
         freeze(chosen)
         return Network(preparation, chosen, head, task=problem.task)
 

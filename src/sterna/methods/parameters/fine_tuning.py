@@ -30,8 +30,9 @@ class FineTuning(Method):
     or more they choose the epoch, and the mean of the weights over the last third of the epochs is kept where it is
     no worse; with fewer, that mean is kept. In the end the weights are W = γ W_tuned + (1 − γ) W_probe, where the
     validation rows choose γ: tuned weights alone are often too sure of themselves. With fewer than 100
-    validation rows the training is then done once more with all labels, and the same γ. Batch normalisation keeps the
-    source's statistics. Colour photographs are answered as the mean of the image and its mirror image.
+    validation rows the training is then done once more with all labels, and the same γ. Batch normalisation stays the
+    source's: statistics, factor and offset. Colour photographs are answered as the mean of the image and its mirror
+    image.
 
     When to use it: some hundreds of labels or more, or a target unlike the source. When it hurts: a handful of
     labels, where ``feature-extraction`` is steadier and much faster.
@@ -69,22 +70,31 @@ class FineTuning(Method):
         return few_validation_rows(problem) and not chooses
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
+        return self.run_with_held_out(problem, trainer)[0]
+
+    def run_with_held_out(self, problem: Problem, trainer: Trainer) -> tuple[Network, Network]:
+        """The network, and the one that has seen no label of the validation rows.
+
+        They are one, but where few validation rows choose γ and are then trained on as well.
+        """
         if not self.linear_probe:
+            if self.share is not None:
+                raise RequestError("fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false.")
             source = problem.source
-            assert source is not None and source.body is not None
-            body = source.body.copied()
+            assert source is not None and problem.source_body is not None
+            body = problem.source_body.copied()
             network = Network(source.prepared(problem.inputs), body, problem.task.head(body.width), task=problem.task)
-            return self._tuned(network, problem, trainer, "fine-tuning")
+            network = self._tuned(network, problem, trainer, "fine-tuning")
+            return network, network
         start = self._probe(problem, trainer)
         network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning")
-        if self.share is not None:
-            return between(network, start, self.share)
-        share = chosen_share(network, start, problem, trainer)
-        if few_validation_rows(problem) and len(problem.validation):
+        share = chosen_share(network, start, problem, trainer) if self.share is None else self.share
+        network = held_out = between(network, start, share)
+        if self.share is None and few_validation_rows(problem) and len(problem.validation):
             problem = problem.joined()
             start = self._probe(problem, trainer)
-            network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning-on-all")
-        return between(network, start, share)
+            network = between(self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning-on-all"), start, share)
+        return network, held_out
 
     def _probe(self, problem: Problem, trainer: Trainer) -> Network:
         """A head fitted on the body as it is; the body is a copy that may be trained."""

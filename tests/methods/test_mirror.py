@@ -1,0 +1,103 @@
+"""Colour images are answered with their mirror images: by every network, before and after it was saved."""
+
+import numpy as np
+import pytest
+import torch
+
+from sterna import Domain, Source
+from sterna.methods.controls.scratch import Scratch
+from sterna.methods.method import make_method
+from sterna.methods.mixing import unmirrored
+from sterna.networks import load_network, save_network
+from sterna.networks.body import mirrors
+from sterna.networks.fusing import recalibrate, standings
+
+
+def coloured(images):
+    """A left and a right side of other colours, so that a mirror image is another image."""
+    shade = np.linspace(0.3, 1, images.shape[2])
+    return np.stack([images * shade, images, images * shade[::-1]], axis=3).astype(np.uint8)
+
+
+@pytest.fixture
+def domains(digits_arrays):
+    images, labels = digits_arrays[0][:240], np.array([f"d{v}" for v in digits_arrays[1][:240]])
+    return {
+        "colour": Domain.from_arrays(coloured(images), labels, name="colour"),
+        "grey": Domain.from_arrays(images, labels, name="grey"),
+    }
+
+
+@pytest.fixture
+def learnt(domains, problem_of, trainer):
+    """What was learnt from colour images, as a source."""
+    problem, _ = problem_of(None, domains["colour"])
+    network = Scratch().run(problem, trainer(epochs=2))
+    assert mirrors(network.body)
+    return Source("run:colour", network.body, network.preparation, network.head, network.task, data=domains["colour"])
+
+
+def test_a_body_answers_with_the_mean_of_both_also_block_by_block(learnt):
+    body, images = learnt.body.eval(), torch.randn(5, 3, 16, 16)
+    names = [*(block.name for block in body.blocks), "last"]
+    with torch.inference_mode():
+        found = body.features(images, names)
+        with unmirrored(body):
+            plain, turned = body.features(images, names), body.features(images.flip(-1), names)
+            last = body(images), body(images.flip(-1))
+        for name in names:
+            torch.testing.assert_close(found[name], (plain[name] + turned[name]) / 2)
+        torch.testing.assert_close(body(images), (last[0] + last[1]) / 2)
+        assert not torch.allclose(plain["last"], turned["last"], atol=1e-3)
+        torch.testing.assert_close(body.train()(images[:0]).shape, last[0][:0].shape)
+
+
+FROZEN = [
+    ("feature-extraction", {}),
+    ("fine-tuning", {"freeze_until": "stage3.1", "epochs": 1}),
+    ("task-nesting", {}),
+    ("parameter-sharing", {"mode": "fixed"}),
+    ("transfer-network", {"epochs": 1}),
+    ("prototypes", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "settings"), FROZEN, ids=[name for name, _ in FROZEN])
+@pytest.mark.parametrize("target", ["colour", "grey"])
+def test_a_saved_network_answers_as_it_was_scored(
+    method, settings, target, domains, learnt, problem_of, trainer, tmp_path
+):
+    if method == "fine-tuning":
+        settings = {**settings, "freeze_until": learnt.body.blocks[-1].name}
+    problem, splits = problem_of(learnt, domains[target], labels=60)
+    network = make_method(method, settings).run(problem, trainer(epochs=1))
+    test = domains[target].inputs.take(splits.test)
+    scored = trainer().outputs(network, test)
+    save_network(network, tmp_path / "kept")
+    np.testing.assert_allclose(trainer().outputs(load_network(tmp_path / "kept"), test), scored, atol=1e-5)
+    own = method in ("task-nesting",)  # asks the source as it is
+    assert own or bool(mirrors(network.body)) == (target == "colour")
+
+
+def test_batch_normalisation_is_measured_as_it_is(learnt, domains):
+    body = learnt.body.copied()
+    before = {name: tensor.clone() for name, tensor in body.module.state_dict().items()}
+    items = learnt.preparation.items(domains["colour"].inputs)
+    batch = learnt.preparation.collate([items[row] for row in range(64)])
+    with unmirrored(body) as measured:
+        recalibrate(measured, [batch], standings(measured, [batch]))
+    assert mirrors(body)
+    for name, tensor in body.module.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], msg=name)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("colour", "grey"), ("colour", "colour"), ("grey", "colour")])
+@pytest.mark.parametrize("mode", ["fixed", "weights", "gradients"])
+def test_a_common_part_is_mirrored_as_the_target_asks(theirs, ours, mode, domains, problem_of, trainer, tmp_path):
+    problem, splits = problem_of(Source("known", data=domains[theirs]), domains[ours], labels=60)
+    network = make_method("parameter-sharing", {"mode": mode, "epochs": 1}).run(problem, trainer(epochs=1))
+    assert bool(mirrors(network.body)) == (ours == "colour")
+    test = domains[ours].inputs.take(splits.test)
+    save_network(network, tmp_path / "kept")
+    again = trainer().outputs(load_network(tmp_path / "kept"), test)
+    np.testing.assert_allclose(again, trainer().outputs(network, test), atol=1e-5)
