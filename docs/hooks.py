@@ -21,6 +21,7 @@ KINDS = {
 NEEDS = {
     "SOURCE_MODEL": ("source model", "源模型"),
     "SOURCE_ANSWERS": ("source that answers the task", "已能回答该任务的源"),
+    "SOURCE_TASK": ("source with a head or data", "有 head 或有数据的源"),
     "SOURCE_DATA": ("source data", "源数据"),
     "TARGET_LABELS": ("target labels", "目标标签"),
     "UNLABELLED_TARGET": ("target rows", "目标的行"),

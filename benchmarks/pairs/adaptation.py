@@ -23,4 +23,7 @@ def main() -> None:
          "labels": 0, "control": "source-only", "steps": STEPS}
         for pair, (known, target) in pairs.items() for method in METHODS
     ]  # fmt: skip
+    # What random colours alone are worth, without anything that brings the domains together.
+    alone = next(run for run in runs if "MNIST-M" in run["pair"] and run["method"] == "deep-coral")
+    runs.append({**alone, "settings": {"weight": 0.0}})
     compare("adaptation", "Digits, no target labels", runs)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,17 +23,25 @@ def two(tmp_path):
 
 @pytest.fixture(scope="module")
 def pair(files, tmp_path_factory):
-    """A run on a table, one tuned from it, and two that say they are built otherwise."""
-    folder, own = tmp_path_factory.mktemp("pair"), {"control": "none", "epochs": 1, "task": "classification"}
-    table = str(files / "t.csv")
-    library.transfer(None, library.load_domain(table, label="y"), method="scratch", out=folder / "a", **own)
-    library.transfer(
-        f"run:{folder / 'a'}", library.load_domain(table, label="y"), method="fine-tuning", out=folder / "b",
-        settings={"linear_probe": False, "learning_rate": 0.01}, **own,
-    )  # fmt: skip
+    """A run on a table, some tuned from it, and some that cannot be fused with it."""
+    folder, own = tmp_path_factory.mktemp("pair"), {"control": "none", "epochs": 1}
+    table = library.load_domain(str(files / "t.csv"), label="y")
+    prices = library.load_domain(str(files / "prices.csv"), label="price")
+    library.transfer(None, table, method="scratch", out=folder / "a", **own)
+    for name, domain, method, settings in (
+        ("b", table, "fine-tuning", {"linear_probe": False, "learning_rate": 0.01}),
+        ("blocks", table, "feature-extraction", {"blocks": ["layer1", "last"]}),
+        ("numbers", prices, "fine-tuning", {"linear_probe": False, "learning_rate": 0.01}),
+        ("cents", replace(prices, labels=prices.labels * 100), "feature-extraction", {"blocks": "last"}),
+    ):
+        library.transfer(f"run:{folder / 'a'}", domain, method=method, settings=settings, out=folder / name, **own)
+    library.transfer(None, table, method="target-only", out=folder / "alone", **own)
+    narrow = table.inputs.frame.drop(columns="b")
+    narrow = library.Domain.from_arrays(narrow, table.labels, name="narrow")
+    library.transfer(None, narrow, method="scratch", out=folder / "narrow", **own)
     for name, change in (
-        ("other", lambda about: about["task"].update(classes=["maybe", "no"])),
-        ("trees", lambda about: about.update(head={"type": "estimator", "folder": "head"})),
+        ("pooled", lambda about: about["recipe"].update(pooling="cls")),
+        ("trees", lambda about: about["recipe"].update(answers={"type": "estimator", "folder": "body"})),
     ):
         shutil.copytree(folder / "a", folder / name)
         path = folder / name / "network" / "network.json"
@@ -69,8 +78,7 @@ def test_a_fused_run_predicts_and_is_a_source(sterna, pair, tmp_path):
     found = sterna("fuse", pair / "a", pair / "b", "--alpha", "0.3", "--out", out, "--json")
     assert found.code == 0, found.error
     networks = [load_network(folder / "network").state_dict() for folder in (pair / "a", pair / "b", out)]
-    expected = fuse_states(networks[0], networks[1], 0.3)
-    assert all(torch.equal(value, expected[name]) for name, value in networks[2].items())
+    same(networks[2], fuse_states(networks[0], networks[1], 0.3), networks[1])
     rows = json.loads(sterna("predict", out, "unlabelled.csv", "--json").out)
     assert len(rows) == 80 and {"answer", "p_no", "p_yes"} <= set(rows[0])
     assert json.loads(sterna("score", out, "t.csv", "--json").out)["rows"] == 80
@@ -81,19 +89,54 @@ def test_a_fused_run_predicts_and_is_a_source(sterna, pair, tmp_path):
 
 
 @pytest.mark.parametrize(("alpha", "end"), [("0", "b"), ("1", "a")])
-def test_the_ends_answer_as_the_runs_do(sterna, pair, tmp_path, alpha, end):
+def test_the_ends_are_a_body_bit_for_bit_under_the_targets_head(sterna, pair, tmp_path, alpha, end):
     sterna("fuse", pair / "a", pair / "b", "--alpha", alpha, "--out", tmp_path / "c", "--quiet")
-    expected = library.load_transfer(pair / end).network.state_dict()
-    found = library.load_transfer(tmp_path / "c").network.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+    found, body, head = (load_network(f / "network").state_dict() for f in (tmp_path / "c", pair / end, pair / "b"))
+    same(found, body, head)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [("b", "blocks"), ("blocks", "b"), ("b", "numbers"), ("numbers", "b"), ("numbers", "cents")]
+)
+def test_heads_of_other_blocks_tasks_or_units_are_the_targets(sterna, pair, tmp_path, a, b):
+    found = sterna("fuse", pair / a, pair / b, "--alpha", "0.3", "--out", tmp_path / "c", "--json")
+    assert found.code == 0, found.error
+    notes = json.loads(found.out)["notes"]
+    assert len(notes) == 1 and f"the head (and the map, if there is one) is that of '{pair / b}'" in notes[0]
+    fused, ours, theirs = (load_network(f / "network") for f in (tmp_path / "c", pair / a, pair / b))
+    states = [{n: t for n, t in each.state_dict().items() if n.startswith("body.")} for each in (ours, theirs)]
+    assert any(not torch.equal(value, states[1][name]) for name, value in states[0].items())
+    same(fused.state_dict(), fuse_states(*states, 0.3), theirs.state_dict())
+    assert fused.task == theirs.task and fused.body.outputs == theirs.body.outputs
+    assert len(json.loads(sterna("predict", tmp_path / "c", "unlabelled.csv", "--json").out)) == 80
+
+
+def same(found, body, head):
+    """The body's weights are those of one state, all else is that of another, bit for bit."""
+    assert list(found) == list(head)
+    for name, value in found.items():
+        assert torch.equal(value, (body if name.startswith("body.") else head)[name]), name
+
+
+def test_a_default_run_tuned_from_another_is_fused_with_it(sterna, shared_data, tmp_path):
+    table, out = shared_data / "tab_heart_4hospitals.csv.gz", tmp_path / "C"
+    asked = ("transfer", table, "--label", "disease", "--drop", "num", "--domain-column", "hospital",
+             "--control", "none", "--epochs", "3", "--quiet", "--target-domain")  # fmt: skip
+    assert sterna(*asked, "cleveland", "--method", "scratch", "--out", tmp_path / "A").code == 0
+    assert sterna(*asked, "hungarian", "--source", f"run:{tmp_path / 'A'}", "--out", tmp_path / "B").code == 0
+    found = sterna("fuse", tmp_path / "A", tmp_path / "B", "--alpha", "0.3", "--out", out)
+    assert found.code == 0 and found.error.count("Note:") == 1, found.error
+    assert library.load_transfer(out).network.task == library.load_transfer(tmp_path / "B").network.task
 
 
 def test_runs_that_differ_in_more_than_weights_are_refused(sterna, pair, runs, tmp_path):
     for a, b, words in (
-        ("a", runs / "text", "differ in how their bodies are built"),
-        ("a", "other", "what they answer"),
-        ("trees", "trees", "is a fitted scikit-learn estimator"),
-        ("a", "othr", "othr'. Did you mean 'other'"),
+        ("a", runs / "text", "cannot be fused, tensor by tensor: "),
+        ("a", "narrow", "(body.module.layer1.0.weight (256, "),
+        ("a", "pooled", "differ in how their bodies are built (pooling)"),
+        ("trees", "trees", "their bodies hold a fitted scikit-learn estimator"),
+        ("alone", "alone", "their bodies have no weights"),
+        ("a", "block", "block'. Did you mean 'blocks'"),
     ):
         found = sterna("fuse", pair / a, pair / b, "--out", tmp_path / "c")
         assert found.code == 2 and words in found.error and found.error.count("\n") == 1, found.error

@@ -11,7 +11,7 @@ from sterna import Domain, RequestError, load_domain
 from sterna.methods import two_domains
 from sterna.methods.method import Needs, make_method
 from sterna.methods.networks import joint_training
-from sterna.methods.networks.joint_training import JointTraining, networks_of
+from sterna.methods.networks.joint_training import JointTraining, in_own_units, networks_of
 from sterna.methods.two_domains import TwoDomains, sides_of, streams_of
 from sterna.networks.saved import load_network, save_network
 from sterna.sources.source import Source
@@ -169,6 +169,43 @@ def test_numbers_are_learnt_in_the_targets_units_from_tables_with_other_columns(
     rows = problem.validation
     outputs = trainer().outputs(network, problem.inputs, rows)[:, 0]
     assert 1 - np.mean((outputs - problem.targets[rows]) ** 2) / np.var(problem.targets[rows]) > 0.8
+
+
+def linear(labels_of, rows, seed):
+    """A table whose labels are a function of its first column."""
+    x = np.random.default_rng(seed).normal(size=(rows, 4))
+    return Domain.from_arrays(pd.DataFrame(x, columns=list("abcd")), labels_of(x[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "two"),
+    [
+        (lambda a: 3 * a + 1, lambda a: 30 * a + 100, True),
+        (lambda a: 3 * a + 1, lambda a: 12 * a + 1, True),  # only the spread is another
+        (lambda a: 3 * a + 1, lambda a: 3 * a + 100, True),  # only the mean is
+        (lambda a: 3 * a + 1, lambda a: 3 * a + 1, False),
+        (lambda a: 3 * a + 1, lambda a: 5 * a + 3, False),  # a shift, as in rows of another year
+    ],
+)
+def test_numbers_in_other_units_have_a_head_for_each_side_and_are_learnt(problem_of, trainer, ours, theirs, two):
+    known = Source("numbers", data=linear(ours, 200, 1))
+    domain = linear(theirs, 160, 2)
+    problem, splits = problem_of(known, domain, labels=60)
+    coach = trainer()
+    asked = in_own_units(problem, coach)
+    assert (asked.known.task is not problem.task) is two and ("other units" in "".join(coach.log.messages)) is two
+    if two:
+        assert abs(asked.known.targets.mean()) < 1e-5 and asked.known.targets.std() == pytest.approx(1, abs=1e-5)
+        labels = asked.known.task.answers(asked.known.targets[:, None])
+        np.testing.assert_allclose(labels, asked.known.domain.labels, rtol=1e-4, atol=1e-4)
+    else:
+        assert asked is problem
+    source, target = networks_of(asked, coach, sides_of(asked))
+    assert (source.head is not target.head) is two
+    network = JointTraining().run(problem.joined(), trainer())
+    rest = domain.take(np.sort(np.concatenate([splits.test, splits.unlabelled])))
+    answers = problem.task.answers(trainer().outputs(network, rest.inputs))
+    assert 1 - np.mean((answers - rest.labels) ** 2) / np.var(rest.labels) > 0.8
 
 
 def test_hearts_of_another_hospital(shared_data, problem_of, trainer):

@@ -9,11 +9,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from sterna import Domain, RequestError, load_domain
+from sterna import Domain, RequestError, load_domain, transfer
 from sterna.domains.preparation_table import TablePreparation
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.controls.target_only import TargetOnly
-from sterna.methods.method import Needs
+from sterna.methods.method import make_method
 from sterna.methods.networks import task_nesting
 from sterna.methods.networks.task_nesting import TaskNesting, as_it_is, factors, source_network
 from sterna.networks.body import Body
@@ -21,7 +21,6 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, PairBody
 from sterna.networks.saved import load_network, save_network
-from sterna.networks.small import identity_body
 from sterna.sources.source import Source
 from sterna.tasks import Classification, Regression, infer_task
 from sterna.training.cache import FeatureCache
@@ -51,7 +50,7 @@ def chain(problem_of, trainer):
         known, domain = chained()
         problem, splits = problem_of(known, domain)
         problem, coach = problem.joined(), trainer()
-        _ONCE["made"] = known, domain, problem, splits, TaskNesting(penalty=0.05).run(problem, coach), coach
+        _ONCE["made"] = known, domain, problem, splits, TaskNesting().run(problem, coach), coach
     return _ONCE["made"]
 
 
@@ -92,7 +91,7 @@ def test_the_head_is_scikit_learns_with_a_stronger_penalty_on_the_own_features(c
     standard = (x - x[rows].mean(0)) / x[rows].std(0) * factor
     found = problem.task.probabilities(trainer().outputs(network, problem.inputs))[:, 1]
     # One logit w = w₁ − w₀ with w₁ = −w₀ has half the penalty: λ/2 (‖w₁‖² + ‖w₀‖²) = λ/4 ‖w‖².
-    two = LogisticRegression(C=2 / (len(rows) * 0.05), tol=1e-10, max_iter=5000).fit(
+    two = LogisticRegression(C=2 / (len(rows) * coach.log.chosen["penalty"]), tol=1e-10, max_iter=5000).fit(
         standard[rows], problem.targets[rows]
     )
     np.testing.assert_allclose(found, two.predict_proba(standard)[:, 1], atol=2e-3)
@@ -157,7 +156,7 @@ def test_a_source_that_is_wrong_everywhere_is_overruled(hearts, problem_of, trai
 def test_target_labels_choose_and_the_log_says_so(chain):
     coach, problem = chain[-1], chain[2]
     own = [choice for choice in coach.log.choices if choice[2] == "target"]
-    assert own == [("cross-validation", len(problem.train), "target", "features")]  # the penalty was given
+    assert own == [("cross-validation", len(problem.train), "target", what) for what in ("features", "penalty")]
     assert all(of == "source" for by, _, of, what in coach.log.choices if what == "learner")
 
 
@@ -183,6 +182,7 @@ def test_a_source_models_own_head_on_its_body_runs_once_a_row(
     known = replace(source, head=head, task=task)
     problem, _ = problem_of(known, digits(120))
     before, rows = weights_of(source.body), []
+    heads = weights_of(head)
     run = Body._run
     monkeypatch.setattr(Body, "_run", lambda self, inputs: rows.append(len(inputs)) or run(self, inputs))
     coach = trainer()
@@ -190,6 +190,8 @@ def test_a_source_models_own_head_on_its_body_runs_once_a_row(
     assert sum(rows) == len(problem.inputs)
     assert all(torch.equal(value, before[name]) for name, value in source.body.state_dict().items())
     assert network.head.in_features == source.body.width + 3 and network.body_is_frozen()
+    assert all(p.requires_grad for p in head.parameters())  # the user's own
+    assert all(torch.equal(value, heads[name]) for name, value in head.state_dict().items())
     bare = Network(network.preparation, network.body, nn.Identity(), map=network.map)
     x = trainer().outputs(bare, problem.inputs)
     with torch.inference_mode():
@@ -208,7 +210,7 @@ def test_labelled_data_are_preferred_to_a_head_of_other_classes(source, digits, 
     monkeypatch.setattr(task_nesting, "learn", lambda asked, coach: (asked.labels_of, learnt)[1])
     assert source_network(problem, trainer()) is learnt
     own = replace(other, task=problem.task, head=nn.Linear(24, problem.task.outputs))
-    assert source_network(problem_of(own, digits(60))[0], trainer()).head is own.head
+    assert torch.equal(source_network(problem_of(own, digits(60))[0], trainer()).head.weight, own.head.weight)
 
 
 def test_images_with_source_data_alone_have_pixels_beside_the_answers(digits_arrays, problem_of, trainer, tmp_path):
@@ -267,7 +269,7 @@ def test_columns_that_the_target_lacks_are_left_out_of_the_sources_network(probl
     assert network.body.halves["second"].body.width == 3
 
 
-def test_nothing_in_common_and_nothing_to_ask_are_refused(problem_of, trainer, source, digits):
+def test_a_table_without_a_column_of_the_target_is_refused(problem_of, trainer):
     known, domain = chained()
     other = Domain.from_arrays(
         known.data.inputs.frame.rename(columns=dict(zip("abc", "uvw", strict=True))), known.data.labels
@@ -275,7 +277,16 @@ def test_nothing_in_common_and_nothing_to_ask_are_refused(problem_of, trainer, s
     problem, _ = problem_of(Source("other", data=other), domain)
     with pytest.raises(RequestError, match=r"\(u, v, w, …\) have no column of the target.*choose parameter-sharing"):
         TaskNesting().run(problem, trainer())
+
+
+def test_a_source_that_answers_nothing_is_refused_and_the_advice_leaves_the_method_out(source, digits):
+    domain = digits(120)
     for nothing in (None, source):
-        with pytest.raises(RequestError, match="neither a head nor labelled data; give --source-data"):
-            TaskNesting().run(problem_of(nothing, digits(60))[0], trainer())
-    assert TaskNesting.needs == Needs.TARGET_LABELS and identity_body(3).width == 3
+        with pytest.raises(RequestError, match=r"^task-nesting needs a source model with a head .*these fit: "):
+            transfer(nothing, domain, method="task-nesting")
+        with pytest.raises(RequestError, match="these fit: ") as error:
+            transfer(nothing, domain, method="source-only")
+        assert "task-nesting" not in str(error.value)
+    assert "with a head (run:FOLDER) or labelled source data" in TaskNesting.about()["needs"][0]
+    with pytest.raises(RequestError, match="has no setting 'penalty'. Its settings: none"):
+        make_method("task-nesting", {"penalty": 0.1})

@@ -17,7 +17,7 @@ def fuse(
     source: Annotated[Path, typer.Argument(metavar="A", help="The source: a .safetensors file, or a run folder.")],
     target: Annotated[Path, typer.Argument(metavar="B", help="The target: the same, of the same architecture.")],
     out: Annotated[Path, typer.Option(help="The file or run folder to write.", metavar="C")],
-    alpha: Annotated[float, typer.Option(help="Share of A, from 0 (all B) to 1 (all A).", metavar="NUMBER")] = 0.5,
+    alpha: Annotated[float, typer.Option(help="Share of A in the fused weights, from 0 to 1.", metavar="NUMBER")] = 0.5,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is at --out.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -27,8 +27,9 @@ def fuse(
 
     Example: sterna fuse pretrained.safetensors tuned.safetensors --alpha 0.3 --out fused.safetensors
 
-    Both must be of one architecture, and B should have been tuned from A (or both from the same weights). Number
-    types, metadata and whole numbers are those of B. Statistics of batch normalisation are averaged like weights, since
+    Both must be of one architecture, and B should have been tuned from A (or both from the same weights). Of run
+    folders the bodies are fused under B's head, which may be of other classes or units than A's. Number types,
+    metadata and whole numbers are those of B. Statistics of batch normalisation are averaged like weights, since
     there are no inputs here: the method weight-fusion takes them anew.
     """
     from sterna.store.fusing import check_there, fuse_files

@@ -18,7 +18,7 @@ from sterna.methods.problem import Array, Labelled, Problem
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
 from sterna.tasks.classification import Classification
-from sterna.tasks.regression import Regression
+from sterna.tasks.regression import Regression, numbers
 from sterna.tasks.task import Task
 
 BALANCES = ("none", "weights", "sampler", "auto")
@@ -92,10 +92,21 @@ def source_task(source: Source | None, task: Task) -> Task | None:
     """What the source's labels answer: the target's own task where they are of its classes, or numbers too."""
     if source is None or source.data is None:
         return None
-    own = infer_task(source.data, task.id if task.id == "regression" else None)
+    own = infer_task(source.data, "regression" if task.id == "regression" and are_numbers(source.data) else None)
     if own.id == task.id and set(own.classes) <= set(task.classes):
         return task
     return own
+
+
+def are_numbers(domain: Domain) -> bool:
+    """Whether a regression takes a domain's labels."""
+    if domain.labels is None:
+        return False
+    try:
+        numbers(domain.labels)
+    except RequestError:
+        return False
+    return True
 
 
 def widened(task: Task, source: Source | None) -> Task:
@@ -118,7 +129,7 @@ def make_problem(
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
-    if isinstance(task, Regression) and (len(train) or (source is not None and source.data is not None)):
+    if isinstance(task, Regression) and (len(train) or source_task(source, task) is task):
         labels = target.labels[train] if len(train) and target.labels is not None else source_labels(source)
         values = evaluation_task(task).encode(labels)
         task = replace(task, mean=float(values.mean()), scale=float(values.std()) or 1.0)
@@ -166,7 +177,7 @@ def applied_balance(balance: str, task: Task, targets: Array) -> str:
 def have(source: Source | None, domain: Domain, task: Task, splits: Splits, source_answers: bool) -> Needs:
     """What the user has, in terms of what methods need."""
     found = Needs.NOTHING
-    if source is not None and source.body is not None:
+    if source is not None and source.body is not None and source.body.width:
         found |= Needs.SOURCE_MODEL
     if source is not None and source.data is not None:
         found |= Needs.SOURCE_DATA
@@ -174,6 +185,8 @@ def have(source: Source | None, domain: Domain, task: Task, splits: Splits, sour
             found |= Needs.SAME_TASK
         if same_columns(source.data.inputs, domain.inputs):
             found |= Needs.SAME_INPUTS
+    if source is not None and (source.data is not None or None not in (source.body, source.head, source.task)):
+        found |= Needs.SOURCE_TASK
     if source_answers or Needs.SAME_TASK | Needs.SAME_INPUTS in found:
         found |= Needs.SOURCE_ANSWERS
     if len(splits.train):

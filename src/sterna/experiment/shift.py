@@ -224,7 +224,7 @@ def _drawn(inputs: Inputs, count: int, random: np.random.Generator) -> Inputs:
 def _features(inputs: Inputs, source: Source | None, trainer: Trainer) -> tuple[Array, str, tuple[str, ...]]:
     """What is compared, ``(n, d)`` float64; what to call it; the columns it comes from."""
     if source is not None:
-        if source.body is None:
+        if source.body is None or not source.body.width:
             raise RequestError(f"The source {source.spec!r} has no model whose features could be compared.")
         found = trainer.features(source.body, source.prepared(inputs), inputs, source.body.outputs).array()
         return found.astype(np.float64), f"{found.shape[1]} features of {source.spec}", ()

@@ -27,6 +27,7 @@ class Needs(Flag):
     NOTHING = 0
     SOURCE_MODEL = auto()
     SOURCE_ANSWERS = auto()
+    SOURCE_TASK = auto()
     SOURCE_DATA = auto()
     TARGET_LABELS = auto()
     UNLABELLED_TARGET = auto()
@@ -42,6 +43,7 @@ class Needs(Flag):
 _NEED_WORDS = {
     Needs.SOURCE_MODEL: "a source model (--source)",
     Needs.SOURCE_ANSWERS: "a source that already answers this task: a model, or labelled data, with the same classes",
+    Needs.SOURCE_TASK: "a source model with a head (run:FOLDER) or labelled source data (--source-data)",
     Needs.SOURCE_DATA: "labelled source data (--source-data)",
     Needs.TARGET_LABELS: "labelled target examples",
     Needs.UNLABELLED_TARGET: "unlabelled target examples",

@@ -101,7 +101,8 @@ def tune(
     gradual
         Thaw the others from the deepest up, over the first third of the epochs.
     hold_statistics
-        Keep batch normalisation whole as it is, factor and offset too: statistics of small batches of a few images are worse than the source's.
+        Keep batch normalisation whole as it is, factor and offset too: statistics of small batches of a few images are
+        worse than the source's.
     """
     whole = network
     set_mirror(network.body, problem.inputs, augment)

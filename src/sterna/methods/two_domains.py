@@ -117,7 +117,7 @@ def _with_private_layers(target: Inputs, source: Inputs, seed: int, copies: bool
 
 
 def hold_statistics(body: nn.Module) -> None:
-    """Keep batch normalisation whole as it is, factor and offset too: a source model's statistics are better than those of small batches."""
+    """Keep batch normalisation whole as it is: a source model's statistics are better than those of small batches."""
     for part in body.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             freeze(part)

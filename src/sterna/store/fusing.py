@@ -111,6 +111,7 @@ def fuse_files(source: Path, target: Path, alpha: float, out: Path, *, overwrite
     """
     check_share(alpha)
     ours, theirs = read_layout(source), read_layout(target)
+    check_layouts(ours, theirs)
     check_out(out, (source, target), overwrite)
     return write_fused(ours, theirs, alpha, out)
 
@@ -190,10 +191,19 @@ def _damaged(path: Path, why: str) -> RequestError:
     return RequestError(f"{str(path)!r} is not a whole safetensors file ({why}); copy or download it again.")
 
 
-def write_fused(source: Layout, target: Layout, alpha: float, out: Path) -> Fused:
-    """Write the mean of two files that were read; the header is the target's, since every tensor keeps its place."""
-    seen = [{n: (p.shape, p.kind) for n, p in layout.places.items()} for layout in (source, target)]
+def check_layouts(source: Layout, target: Layout, part: str = "") -> None:
+    """Refuse files whose tensors (those whose names begin with `part`) are not of one architecture."""
+    seen = [
+        {n: (p.shape, p.kind) for n, p in layout.places.items() if n.startswith(part)} for layout in (source, target)
+    ]
     check_alike(seen[0], seen[1], REAL - {"C64"}, (repr(str(source.path)), repr(str(target.path))))
+
+
+def write_fused(source: Layout, target: Layout, alpha: float, out: Path, part: str = "") -> Fused:
+    """Write the mean of two files that were read and checked; what does not begin with `part` is the target's.
+
+    The header is the target's, since every tensor keeps its place.
+    """
     numbers = {name: math.prod(place.shape) for name, place in target.places.items()}
     pieces = [(name, start) for name, count in numbers.items() for start in range(0, count, SLICE)]
     stop = threading.Event()
@@ -207,7 +217,8 @@ def write_fused(source: Layout, target: Layout, alpha: float, out: Path) -> Fuse
                 if stop.is_set():
                     return
                 place = target.places[name]
-                values, raw = _fused(a, b, name, start, min(SLICE, numbers[name] - start), alpha)
+                share = alpha if name.startswith(part) else 0
+                values, raw = _fused(a, b, name, start, min(SLICE, numbers[name] - start), share)
                 if place.kind in REAL and _has_nan(values):
                     broken.add(name)
                 file.seek(len(target.header) + place.start + start * _BYTES[place.kind])

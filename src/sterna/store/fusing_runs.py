@@ -1,4 +1,4 @@
-"""Two run folders put together as a third: the networks tensor by tensor, all else is the second run's."""
+"""Two run folders put together as a third: the bodies tensor by tensor, all else is the second run's."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from typing import Any
 from sterna.errors import RequestError
 from sterna.files import explained
 from sterna.networks.fusing import check_share
-from sterna.store.fusing import Fused, read_layout, write_fused
+from sterna.store.fusing import Fused, check_layouts, read_layout, write_fused
 
-_JSON, _WEIGHTS, _MANIFEST = "network.json", "model.safetensors", "manifest.json"
+_JSON, _WEIGHTS, _MANIFEST, _BODY = "network.json", "model.safetensors", "manifest.json", "body."
 
 
 def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite: bool = False) -> Fused:
-    r"""Write a run folder whose network has the weights :math:`\alpha W_s + (1 - \alpha) W_t`, head and map included.
+    r"""Write a run folder whose body has the weights :math:`\alpha W_s + (1 - \alpha) W_t`, under the target's head.
 
+    Head and map are never averaged, as in the method ``weight-fusion``: each was fitted for its own run and did not
+    start from the other's. So the runs may answer other classes or other units, and their heads may see other blocks.
     The new folder predicts, and is a source (``run:FOLDER``); its record has no scores until it is scored.
 
     Parameters
     ----------
     source, target
-        Run folders (or folders of saved networks) whose networks are built alike and answer the same task.
+        Run folders (or folders of saved networks) whose bodies are built alike.
     alpha
-        Share of the source, from 0 to 1.
+        Share of the source, from 0 to 1: at 0 the result is the target's network, at 1 the source's body under the
+        target's head, both bit for bit.
     out
         The new run folder, whole or not there.
     overwrite
@@ -37,14 +40,17 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
     Raises
     ------
     RequestError
-        If a folder holds no network, the networks differ in more than their weights, or `out` exists.
+        If a folder holds no network, the bodies differ in more than their weights, or `out` exists.
     RunError
         If the disk is full or cannot be written.
     """
     check_share(alpha)
     folders = _network_folder(source), _network_folder(target)
-    notes = _check_same(source, target, *(_described(folder) for folder in folders))
-    layouts = [read_layout(folder / _WEIGHTS) for folder in folders]
+    described = [_read_json(folder / _JSON) for folder in folders]
+    ours, theirs = (read_layout(folder / _WEIGHTS) for folder in folders)
+    check_layouts(ours, theirs, _BODY)
+    _check_bodies(f"{str(source)!r} and {str(target)!r}", described, any(n.startswith(_BODY) for n in theirs.places))
+    notes = _notes(target, described)
     _check_out(out, (source, target), overwrite)
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +58,7 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
         try:
             new = temporary / "new"
             shutil.copytree(folders[1], new / "network", ignore=shutil.ignore_patterns(_WEIGHTS))
-            found = write_fused(layouts[0], layouts[1], alpha, new / "network" / _WEIGHTS)
+            found = write_fused(ours, theirs, alpha, new / "network" / _WEIGHTS, _BODY)
             notes = (*notes, *found.notes)
             if (target / _MANIFEST).exists():
                 record = _record(source, target, alpha, out, notes)
@@ -72,10 +78,6 @@ def _network_folder(path: Path) -> Path:
     return folder
 
 
-def _described(folder: Path) -> dict[str, Any]:
-    return _read_json(folder / _JSON)
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -86,36 +88,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_same(source: Path, target: Path, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, ...]:
-    """Refuse networks that differ in more than their weights; what else a user should know."""
-    names = f"{str(source)!r} and {str(target)!r}"
-    differ = [
-        words
-        for words, of in (
-            ("how their bodies are built (recipe)", _architecture),
-            ("the blocks whose features the head sees", lambda about: about.get("outputs")),
-            ("what they answer (task and classes)", _answers),
-            ("the shape of head or map", lambda about: (about.get("head"), about.get("map"))),
-        )
-        if of(a) != of(b)
-    ]
+def _check_bodies(names: str, described: list[dict[str, Any]], weights: bool) -> None:
+    """Refuse bodies that differ in more than their weights, and those that have no mean."""
+    ours, theirs = (_architecture(about) for about in described)
+    differ = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differ:
         raise RequestError(
-            f"The runs {names} cannot be fused, since they differ in {', and in '.join(differ)}; fuse runs of the same "
-            "source, method and task, or use the method weight-fusion, which fits the target a head of its own."
+            f"The runs {names} cannot be fused, since they differ in how their bodies are built ({', '.join(differ)}); "
+            "fuse a run and one that was tuned from it, or two of the same source."
         )
-    if '"estimator"' in json.dumps([b.get("head"), b.get("map")]):
+    if not weights or '"estimator"' in json.dumps(theirs):
+        held = "hold a fitted scikit-learn estimator, whose parts have no mean" if weights else "have no weights"
         raise RequestError(
-            f"The runs {names} cannot be fused: their head or map is a fitted scikit-learn estimator, whose parts have "
-            "no mean; fuse runs with linear heads, such as those of fine-tuning."
+            f"The runs {names} cannot be fused: their bodies {held}; fuse runs of networks, such as fine-tuning's."
         )
-    notes = []
-    if a.get("preparation") != b.get("preparation"):
-        notes.append("The two runs prepare inputs differently; the fused one prepares them as the second does.")
-    scales = [[(about.get("task") or {}).get(name) for name in ("mean", "scale")] for about in (a, b)]
-    if scales[0] != scales[1]:
-        notes.append("The two runs standardise their numbers differently; the fused one answers in the second's units.")
-    return tuple(notes)
 
 
 def _architecture(about: dict[str, Any]) -> dict[str, Any]:
@@ -123,9 +109,12 @@ def _architecture(about: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in (about.get("recipe") or {}).items() if k not in ("kept", "mirror")}
 
 
-def _answers(about: dict[str, Any]) -> Any:
-    task = about.get("task") or {}
-    return task.get("id"), task.get("classes")
+def _notes(target: Path, described: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What a user should know of the fused run."""
+    head = f"The bodies were fused; the head (and the map, if there is one) is that of {str(target)!r}."
+    if described[0].get("preparation") == described[1].get("preparation"):
+        return (head,)
+    return head, "The two runs prepare inputs differently; the fused one prepares them as the second does."
 
 
 def _check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:

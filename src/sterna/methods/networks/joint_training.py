@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -23,7 +25,12 @@ from sterna.methods.two_domains import (
     streams_of,
 )
 from sterna.networks.network import Network
+from sterna.tasks.regression import Regression
 from sterna.training.trainer import Trainer
+
+APART, WIDER = 1.5, 3.0
+"""Numbers seem to be in other units where their means lie farther apart than this many standard deviations (the root
+mean square of both sides'), or the ratio of these is larger. A city's bike rentals in two years: 0.5 and 1.6."""
 
 
 class JointTraining(Method):
@@ -31,11 +38,13 @@ class JointTraining(Method):
 
     What moves: what the source's labels teach the common body while the target's labels train it as well. The body is
     the source model's, or a small one from a random start. Where the source is labelled with the target's classes, or
-    both with numbers, one head answers for both, since a few target labels alone make a poor head; where the classes
-    differ each domain has its own. Tables with other columns also have a first layer of their own. Every step takes a
-    batch of each; an epoch is one of the domain with more rows. With ``aggregator = upgrad`` the two gradients of what
-    both domains have in common (the body, and the head where it is one) are first projected so that neither works
-    against the other; without a conflict the step is their sum.
+    both with numbers, one head answers for both, since a few target labels alone make a poor head. Where the classes
+    differ each domain has its own. So it has where the numbers seem to be in other units, since their means lie more
+    than 1.5 standard deviations apart, or one spread is more than 3 times the other; each side's are then standardised
+    by themselves. Tables with other columns also have a first layer of their own. Every step takes a batch of each; an
+    epoch is one of the domain with more rows. With ``aggregator = upgrad`` the two gradients of what both domains have
+    in common (the body, and the head where it is one) are first projected so that neither works against the other;
+    without a conflict the step is their sum.
 
     When to use it: the source's rows resemble the target's, and target labels are few. When it hurts: domains whose
     labels contradict each other (a shared head must then please both), or a source so large that it drowns the target:
@@ -65,6 +74,7 @@ class JointTraining(Method):
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         if self.aggregator == "upgrad":
             require("torchjd", "joint")
+        problem = in_own_units(problem, trainer)
         sides = sides_of(problem)
         source, target = networks_of(problem, trainer, sides)
         assert problem.known is not None
@@ -76,6 +86,25 @@ class JointTraining(Method):
         streams = streams_of(problem, trainer, sides, self.augment)
         minimise(problem, trainer, target, objective, streams, groups, stage="joint-training", epochs=self.epochs)
         return target
+
+
+def in_own_units(problem: Problem, trainer: Trainer) -> Problem:
+    """The problem with the source's numbers standardised by themselves, where they seem to be in other units.
+
+    They come as the target's are standardised, and in these units its training labels have mean 0 and deviation 1.
+    """
+    known, task = problem.known, problem.task
+    if known is None or known.task is not task or not isinstance(task, Regression):
+        return problem
+    mean, scale = float(known.targets.mean()), float(known.targets.std()) or 1.0
+    if abs(mean) <= APART * math.sqrt((1 + scale**2) / 2) and 1 / WIDER <= scale <= WIDER:
+        return problem
+    trainer.say(
+        "joint-training: the source's numbers seem to be in other units than the target's, so each side has a head."
+    )
+    own = replace(task, mean=task.mean + task.scale * mean, scale=task.scale * scale)
+    assert known.domain.labels is not None
+    return replace(problem, known=replace(known, targets=own.encode(known.domain.labels), task=own))
 
 
 def networks_of(problem: Problem, trainer: Trainer, sides: Sides) -> tuple[Network, Network]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
 from sterna.domains.inputs import Preparation
@@ -63,11 +63,7 @@ class TaskNesting(Method):
     multi-label classification", Machine Learning 2011.
     """
 
-    needs: ClassVar[Needs] = Needs.TARGET_LABELS
-
-    penalty: float | None = Field(
-        None, gt=0, description="L2 penalty of the head on standardised features; chosen by cross-validation if none"
-    )
+    needs: ClassVar[Needs] = Needs.SOURCE_TASK | Needs.TARGET_LABELS
 
     def refits_on(self, problem: Problem) -> bool:
         return True
@@ -102,10 +98,8 @@ class TaskNesting(Method):
         trainer.log.choose("cross-validation", len(rows), "features", name, problem.labels_of)
         if alone is not None and name not in found:
             return alone
-        if self.penalty is None:
-            trainer.log.choose("cross-validation", len(rows), "penalty", found[name].penalty, problem.labels_of)
-        penalty = self.penalty or found[name].penalty
-        return _fitted(x, mean, scales[name], problem, penalty)
+        trainer.log.choose("cross-validation", len(rows), "penalty", found[name].penalty, problem.labels_of)
+        return _fitted(x, mean, scales[name], problem, found[name].penalty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,23 +119,12 @@ class Nested:
 
 
 def source_network(problem: Problem, trainer: Trainer) -> Network:
-    """The network that answers the source's task.
-
-    Raises
-    ------
-    RequestError
-        If the source has neither a head nor labelled data.
-    """
+    """The network that answers the source's task; none of its parts is the user's."""
     source = problem.source
-    whole = source is not None and source.body is not None and source.head is not None and source.task is not None
-    if problem.known is not None and not (whole and answers(source, problem.task)):
+    if problem.known is not None and not answers(source, problem.task):
         return learn(with_shared_columns(problem).on_source(), trainer)
-    if source is None or source.body is None or source.head is None or source.task is None:
-        raise RequestError(
-            "task-nesting needs a source that answers something, but this one has neither a head nor labelled data; "
-            "give --source-data, or a source with a head, such as run:FOLDER."
-        )
-    return Network(source.prepared(problem.inputs), source.body.copied(), source.head, task=source.task)
+    assert source is not None and source.body is not None and source.head is not None and source.task is not None
+    return Network(source.prepared(problem.inputs), source.body.copied(), copy.deepcopy(source.head), task=source.task)
 
 
 def with_shared_columns(problem: Problem) -> Problem:

@@ -115,7 +115,7 @@ class RulePenalty(Method):
 
 def starting_network(problem: Problem, trainer: Trainer) -> tuple[Network, bool]:
     """The source's body with a fitted head, or a small network; and whether it is the first."""
-    if problem.source is not None and problem.source.body is not None:
+    if problem.source_body is not None:
         network = FeatureExtraction().run(problem, trainer)
         network.body = network.body.copied()
         return network, True

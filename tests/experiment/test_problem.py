@@ -1,0 +1,92 @@
+"""What a source's labels answer, and what that is to the methods."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import nn
+
+from sterna import Domain, RequestError, Source, transfer
+from sterna.domains.splits import make_splits
+from sterna.experiment.problem import have, source_task
+from sterna.methods.method import Needs
+from sterna.tasks import Classification, infer_task
+
+
+def table(labels_of, rows=60, seed=0, **more):
+    x = np.random.default_rng(seed).normal(size=(rows, 3))
+    return Domain.from_arrays(pd.DataFrame(x, columns=list("abc")), labels_of(x[:, 0]), **more)
+
+
+def words(a):
+    return np.where(a > 0, "high", "low")
+
+
+def number(a):
+    return 3 * a + 1
+
+
+@pytest.fixture
+def target():
+    return table(number, seed=1, splits={"train": list(range(30)), "test": list(range(30, 60))})
+
+
+@pytest.mark.parametrize(
+    ("labels_of", "kind", "same"),
+    [
+        (words, "classification", False),
+        (number, "regression", True),
+        (lambda a: np.round(a).astype(int), "regression", True),  # alone they would be taken for classes
+        (lambda a: np.array([f"{each:.1f}" for each in a], dtype=object), "regression", True),
+        (lambda a: np.stack([a > 0, a > 1], 1).astype(float), "multilabel", False),
+    ],
+)
+def test_the_sources_own_labels_say_what_they_answer_beside_a_target_of_numbers(target, labels_of, kind, same):
+    task, source = infer_task(target), Source("other", data=table(labels_of))
+    found = source_task(source, task)
+    assert found.id == kind and (found is task) is same
+    there = have(source, target, task, make_splits(target, task.encode(target.labels), seed=0), source_answers=False)
+    assert (Needs.SAME_TASK in there) is same and Needs.SOURCE_TASK in there
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("parameter-sharing", {"mode": "fixed"}),
+        ("parameter-sharing", {"mode": "weights"}),
+        ("joint-training", {}),
+        ("task-nesting", {}),
+    ],
+)
+def test_classes_of_a_source_help_a_target_of_numbers(target, method, settings, tmp_path):
+    source = Source("other", data=table(words, rows=200))
+    result = transfer(source, target, method=method, settings=settings, control="none", epochs=2, out=tmp_path / "r")
+    assert result.record["task"]["id"] == "regression"
+    assert np.isfinite(result.predict(target)).all()
+
+
+@pytest.mark.parametrize("method", ["pooled", "coral", "example-mining", "source-only"])
+def test_methods_that_need_the_sources_labels_to_be_the_targets_refuse_classes_for_numbers(target, method):
+    with pytest.raises(RequestError, match=rf"^{method} needs .*source.*these fit: .*joint-training.*") as error:
+        transfer(Source("other", data=table(words)), target, method=method)
+    assert "task=" not in str(error.value)
+
+
+def test_without_target_labels_classes_of_a_source_say_nothing_of_the_targets_units(target, tmp_path):
+    rules = "IF a >= 0 THEN 4 (1)\nIF a < 0 THEN -2 (1)\n"
+    result = transfer(
+        Source("other", data=table(words)), target, method="rule-head", settings={"rules": rules}, labels=0,
+        control="none", out=tmp_path / "r",
+    )  # fmt: skip
+    assert "r2" in result.scores
+
+
+def test_a_head_or_labelled_data_answer_some_task(source, target, digits):
+    task = infer_task(target)
+    splits = make_splits(target, task.encode(target.labels), seed=0)
+    for given, known in (
+        (None, False),
+        (source, False),
+        (source.with_data(digits(60)), True),
+        (Source("head", source.body, source.preparation, nn.Linear(24, 2), Classification(("a", "b"))), True),
+    ):
+        assert (Needs.SOURCE_TASK in have(given, target, task, splits, source_answers=False)) is known
