@@ -2,7 +2,11 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from sterna import Domain, transfer
 
 GOOD = "# by hand\nIF a > 0 THEN yes (0.9)\nIF a <= 0 AND 城市 = 北京 THEN no (0.8)\nIF b > 99 THEN no (0.7)\n"
 
@@ -40,6 +44,30 @@ def test_rules_from_a_run_stand_for_its_model(sterna, runs):
     assert sterna("rules", "extract", runs / "table").error.count("name rows for its model to answer") == 1
 
 
+def test_rules_from_a_run_need_no_label(sterna, runs, tmp_path, files):
+    found = sterna("rules", "extract", runs / "table", "unlabelled.csv")
+    labelled = sterna("rules", "extract", runs / "table", "t.csv")
+    assert found.code == 0 and found.out.splitlines()[1:] == labelled.out.splitlines()[1:]
+    texts = tmp_path / "texts.csv"
+    pd.read_csv(files / "texts.csv").drop(columns="label").to_csv(texts, index=False)
+    assert "CONTAINS" in sterna("rules", "extract", runs / "text", texts).out
+    two = tmp_path / "two.csv"
+    pd.read_csv(files / "t.csv").assign(site=["s", "t"] * 40).to_csv(two, index=False)
+    of_one = sterna("rules", "extract", runs / "table", two, "--domain-column", "site", "--target-domain", "s").out
+    assert "drawn from 32 rows of two.csv (s), answered by the run table" in of_one and "site" not in of_one
+
+
+def test_the_labels_of_a_test_split_make_no_rule(sterna, tmp_path):
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": random.normal(size=100), "b": random.normal(size=100), "split": ["train", "test"] * 50})
+    rules = []
+    for flip in (False, True):
+        known = (rows["a"] > 0) ^ (flip & (rows["split"] == "test"))
+        rows.assign(y=np.where(known, "yes", "no")).to_csv(tmp_path / "t.csv", index=False)
+        rules.append(sterna("rules", "extract", tmp_path / "t.csv").out)
+    assert rules[0] == rules[1] and "drawn from 40 rows of t.csv without its test split" in rules[0]
+
+
 def test_check_measures_each_rule_and_all_together(sterna, written):
     found = json.loads(sterna("rules", "check", written, "t.csv", "--label", "y", "--json").out)
     first, second, third = found["rules"]
@@ -69,6 +97,48 @@ def test_apply_answers_rows_and_names_the_rules(sterna, written, tmp_path):
     assert f"80 answers in {out}" in said.out and out.read_text().splitlines()[0] == "name,answer,probability,rules"
 
 
+def test_apply_invents_no_class_and_answers_as_rule_head_where_it_is_told_the_classes(sterna, tmp_path, files):
+    file, rows = tmp_path / "rules.txt", pd.read_csv(files / "t.csv")
+    file.write_text("IF a > 0 THEN yes (0.4)\nIF b > 0 THEN no (0.4)")
+    found = json.loads(sterna("rules", "apply", file, "t.csv", "--classes", "maybe,no,yes", "--json").out)
+    domain = sterna_domain(rows, ["maybe", "no", "yes"])
+    run = transfer(None, domain, method="rule-head", labels=0, control="none", settings={"rules": file.read_text()})
+    fired = [i for i, row in enumerate(found) if row["rules"]]
+    assert [found[i]["answer"] for i in fired] == run.predict(domain)[fired].tolist()
+    np.testing.assert_allclose(
+        [found[i]["probability"] for i in fired], run.predict_proba(domain).max(1)[fired], atol=1e-6
+    )
+    assert {row["answer"] for row in found if row["rules"] == "1"} == {"yes"}
+    two = json.loads(sterna("rules", "apply", file, "t.csv", "--json").out)
+    assert {row["answer"] for row in two if row["rules"] == "1"} == {"no"}
+    file.write_text("IF a > 0 THEN yes (0.4)\nIF b > 0 THEN yes (0.5)")
+    alone = json.loads(sterna("rules", "apply", file, "t.csv", "--json").out)
+    answers = {row["rules"]: (row["answer"], row["probability"]) for row in alone}
+    assert answers == {"1": (None, None), "1 2": (None, None), "2": ("yes", 0.5), "": (None, None)}
+
+
+def sterna_domain(rows, classes):
+    labels = np.array(classes, dtype=object)[np.arange(len(rows)) % len(classes)]
+    return Domain.from_arrays(rows.drop(columns="y"), labels)
+
+
+def test_check_names_rules_below_even_odds_and_show_does_not(sterna, tmp_path):
+    file = tmp_path / "rules.txt"
+    file.write_text("IF a > 0 THEN yes (0.9)\nIF a <= 0 THEN no (0.3)\nOTHERWISE no (0.4)")
+    words = "below even odds, so they speak against their own answer: 2, otherwise\n"
+    assert words in sterna("rules", "check", file, "t.csv", "--label", "y").out
+    assert "even odds" not in sterna("rules", "show", file, "t.csv", "--label", "y").out
+    found = json.loads(sterna("rules", "check", file, "t.csv", "--label", "y", "--json").out)
+    assert found["against"] == ["2", "otherwise"]
+
+
+def test_an_answer_with_a_keyword_in_it_is_shown_beside_its_conditions(sterna, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    file = tmp_path / "rules.txt"
+    file.write_text('IF a > 0 THEN "x THEN [b]y[/b]" (0.4)')
+    assert sterna("rules", "show", file).out.splitlines()[1].split("  ")[1:3] == ["a > 0", "x THEN [b]y[/b]"]
+
+
 def test_apply_answers_texts_and_numbers(sterna, tmp_path):
     words, numbers = tmp_path / "words.txt", tmp_path / "numbers.txt"
     words.write_text("IF text CONTAINS good THEN p (0.9)\nOTHERWISE n (0.6)")
@@ -90,7 +160,7 @@ def test_apply_answers_texts_and_numbers(sterna, tmp_path):
         (
             ("check", "{file}", "t.csv", "--label", "y"),
             "IF 城 = 北京 THEN yes (1)",
-            "lacks '城', of which the rules speak",
+            "speak of the column '城', which the table has not (it has 'a', 'b', 'col c', '城市'). Did you mean '城市'",
         ),
         (("check", "{file}", "t.csv", "--label", "y"), "IF a > 0 THEN yess (0.9)", "Did you mean 'yes'"),
         (("check", "{file}", "t.csv", "--label", "z"), GOOD, "'z'"),
@@ -99,7 +169,10 @@ def test_apply_answers_texts_and_numbers(sterna, tmp_path):
         (("show", "{file}.bak"), GOOD, "There is no file of rules"),
         (("apply", "{file}", "lacking.csv"), "IF b > 0 THEN x (0.9)", "column 'b', which the table has not"),
         (("apply", "{file}", "nope.csv"), GOOD, "There is no input 'nope.csv'"),
+        (("apply", "{file}", "t.csv", "--classes", "no,maybe"), GOOD, "'yes', which is none of the classes no, maybe"),
+        (("apply", "{file}", "t.csv", "--classes", "no,yes", "--numbers"), GOOD, "--numbers and --classes were both"),
         (("extract", "t.csv", "t.csv", "--label", "y"), GOOD, "is no run folder"),
+        (("extract", "pictures.npz"), GOOD, "Rules speak of table columns and of texts, but came upon images"),
         (("extract", "nope.csv"), GOOD, "nope.csv does not exist"),
         ((), GOOD, "Missing command"),
     ],

@@ -8,6 +8,8 @@ from functools import partial
 
 import pytest
 
+from sterna.cli.app import _as_option, settings_of
+
 QUICK = ("--method", "scratch", "--steps", "1", "--control", "none")
 
 
@@ -45,6 +47,29 @@ def test_a_config_file_has_the_names_of_the_options(sterna, tmp_path):
     record = json.loads(found.out)
     assert record["settings"]["learning_rate"] == 0.01
     assert record["target"]["splits"]["train"] + record["target"]["splits"]["validation"] == 10
+
+
+RULES = 'IF a > 0 AND 城市 != "b: c" THEN yes (0.9)\n# by hand\nIF a <= 0 THEN no (0.8)'
+
+
+def test_rules_come_whole_from_a_config_file_and_from_an_option(sterna, tmp_path):
+    config = tmp_path / "c.yaml"
+    lines = "".join(f"    {line}\n" for line in RULES.splitlines())
+    config.write_text(f"method: rule-head\nlabels: 0\ncontrol: none\nset:\n  rules: |\n{lines}", encoding="utf-8")
+    first = sterna("transfer", "t.csv", "--config", config, "--json", "--out", tmp_path / "r1")
+    options = ("--method", "rule-head", "--labels", 0, "--control", "none")
+    second = sterna("transfer", "t.csv", *options, "--set", f"rules={RULES}", "--json", "--out", tmp_path / "r2")
+    assert first.code == second.code == 0
+    assert json.loads(first.out)["settings"]["rules"] == json.loads(second.out)["settings"]["rules"]
+    assert json.loads(first.out)["settings"]["rules"].startswith('IF a > 0 AND 城市 != "b: c" THEN yes (0.9)\nIF a')
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1e-5, 3, True, None, "5", "a\nb: c # d '\"", "好😀" * 60, ["a", 2.5e-7], {f"A {i}": "c" for i in range(40)}],
+)
+def test_a_setting_of_a_config_file_is_the_value_it_holds(value):
+    assert settings_of(_as_option("set_", {"x": value})) == {"x": value}
 
 
 def test_a_learning_curve_has_a_point_for_each_number_of_labels(sterna, tmp_path):

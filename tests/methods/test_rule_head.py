@@ -102,7 +102,7 @@ def test_columns_are_renamed_by_a_map(problem_of, trainer):
     written = "IF AGE > 0 THEN ill (0.9)\nIF LIMIT > 3 THEN ill (0.9)"
     found = make_method("rule-head", {"rules": written, "columns": "AGE=age"}).run(problem, run)
     assert str(found.preparation.rules) == "IF age > 0 THEN ill (0.9)"
-    assert run.log.messages[0].startswith("1 of 2 rules speak of columns the target lacks ('LIMIT')")
+    assert run.log.messages[0].startswith("1 of 2 rules speak of columns without a counterpart in the target ('LIMIT')")
 
 
 def test_columns_of_another_kind_or_mostly_empty_are_left_aside():
@@ -188,6 +188,28 @@ def test_what_is_wrong_is_said_before_anything_is_kept(tmp_path, settings, sente
             None, people(60, 0), method="rule-head", settings=settings, labels=0, control="none", out=tmp_path / "run"
         )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_source_that_answers_something_else_gives_no_rules_and_is_not_fitted(numbers, problem_of, trainer):
+    source = people(90, 0)
+    labels = np.arange(90) + 0.5 if numbers else ["sick" if label == "ill" else "healthy" for label in source.labels]
+    source = Source(spec="s", data=Domain.from_arrays(source.inputs.frame, labels, name="s"))
+    problem, _ = problem_of(source, people(60, 1), labels=10)
+    run, own = trainer(), "numbers" if numbers else "healthy, sick"
+    with pytest.raises(RequestError, match=f"the source answers {own}, the target asks for ill, well; write rules"):
+        make_method("rule-head").run(problem, run)
+    assert not run.log.messages
+    assert make_method("rule-head", {"rules": "IF age > 0 THEN ill (0.9)"}).run(problem, trainer())
+
+
+def test_a_rule_at_even_odds_answers_its_class_where_none_speaks_against_it(problem_of, trainer, tmp_path):
+    problem, _ = problem_of(None, people(60, 0), labels=0)
+    rules = "IF age > 0 THEN well (0.5)\nOTHERWISE well (0.5)"
+    network = saved_and_loaded(make_method("rule-head", {"rules": rules}).run(problem, trainer()), tmp_path / "n")
+    outputs = trainer().outputs(network, problem.target_inputs())
+    assert set(problem.task.answers(outputs)) == {"well"}
+    np.testing.assert_allclose(problem.task.probabilities(outputs), 0.5, atol=1e-6)
 
 
 def test_images_have_no_rules(digits, problem_of, trainer):

@@ -78,6 +78,8 @@ def test_a_file_as_a_person_writes_it(tmp_path):
         ('IF c CONTAINS "" THEN 1 (0.8)', 15, "expected the text to look for, found ''"),
         ('IF c CONTAINS "bad THEN 1 (0.8)', 15, 'expected a closing " for "bad THEN 1 (0.8)'),
         ('IF c = "\\q" THEN 1 (0.8)', 8, "expected escapes as in JSON"),
+        ('IF c = "\\ud800" THEN 1 (0.8)', 8, "expected whole characters, found the half '\\ud800'"),
+        ("IF c = \ud800 THEN 1 (0.8)", 8, "expected whole characters, found the half '\\ud800'"),
         ("IF c CONTAINS “bad” THEN 1 (0.8)", 15, "expected \" for '“'"),
         ("IF age ≥ 60 THEN 1 (0.8)", 8, "expected >= for '≥'"),
         ("IF age > 60 THEN 1 （0.8）", 20, "expected ( for '（'"),

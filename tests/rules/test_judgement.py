@@ -27,6 +27,13 @@ def test_coverage_precision_and_abstention_by_hand():
     assert found.value == pytest.approx(3 / 5)  # rows 2 and 5 get the first class
 
 
+def test_rules_below_even_odds_are_named():
+    inputs = Domain.from_arrays(pd.DataFrame({"x": [1.0, 2, 3]})).inputs
+    rules = parse_rules("IF x > 2 THEN b (0.4)\nIF x > 1 THEN a (0.5)\nOTHERWISE a (0.3)")
+    assert judge(rules, inputs, np.array([0, 1, 0]), Classification(("a", "b"))).against == ("1", "otherwise")
+    assert judge(rules, inputs, np.array([0, 1, 0]), Classification(("a", "b", "c"))).against == ("otherwise",)
+
+
 def test_numbers_have_errors():
     inputs = Domain.from_arrays(pd.DataFrame({"x": [1.0, 2, 3]})).inputs
     found = judge(parse_rules("IF x > 1 THEN 10 (0.9)"), inputs, np.array([0.0, 8.0, 11.0]), Regression())

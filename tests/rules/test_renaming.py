@@ -38,10 +38,23 @@ def test_what_is_no_map_is_refused(tmp_path, given, sentence):
 def test_rules_are_renamed_and_those_without_a_counterpart_dropped_and_counted():
     found = translated(RULES, {"AGE": "age"}, ["age", "housing"])
     assert str(found.rules) == "IF age > 60 THEN 1 (0.8)\nOTHERWISE 0 (0.6)"
-    assert found.note() == "1 of 2 rules speak of columns the target lacks ('PAY_0') and were dropped."
+    assert found.note() == (
+        "1 of 2 rules speak of columns without a counterpart in the target ('PAY_0') and were dropped."
+    )
     assert translated(RULES, {}, ["AGE", "PAY_0"]).note() is None
     with pytest.raises(RequestError, match=r"None of the 2 rules .*lacking: 'AGE', 'PAY_0'.*columns=\..*'age'"):
         translated(RULES, {}, ["age"])
+
+
+def test_a_column_whose_name_the_map_gives_to_another_has_no_counterpart():
+    rules = parse_rules("IF income > 5 THEN a (0.9)\nIF salary > 3 THEN b (0.8)")
+    found = translated(rules, {"income": "salary"}, ["salary", "age"])
+    assert str(found.rules) == "IF salary > 5 THEN a (0.9)"
+    assert found.dropped == 1 and found.lacking == ("salary",)
+    swapped = translated(rules, {"income": "salary", "salary": "income"}, ["salary", "income"])
+    assert str(swapped.rules) == "IF salary > 5 THEN a (0.9)\nIF income > 3 THEN b (0.8)"
+    with pytest.raises(RequestError, match=r"lacking: 'salary'\); map the names with columns=\.$"):
+        translated(parse_rules("IF salary > 3 THEN b (0.8)"), {"income": "salary"}, ["salary", "age"])
 
 
 def test_a_column_that_is_on_neither_side_is_named_with_those_near_it():

@@ -45,6 +45,19 @@ def test_where_no_rule_fires_the_prior_speaks_unless_the_rules_say_otherwise():
     np.testing.assert_allclose(votes_of(parse_rules("OTHERWISE b (0.5)"), THREE).outputs(np.zeros((2, 0))).argmax(1), 1)
 
 
+@pytest.mark.parametrize(("task", "even"), [(TWO, 0.5), (THREE, 1 / 3)])
+def test_a_tie_goes_to_a_class_that_a_rule_names_and_weighs_nothing_else(task, even):
+    last = task.classes[-1]
+    rules = parse_rules(f"IF x > 0 THEN {last} ({even!r})\nOTHERWISE {last} ({even!r})")
+    outputs = votes_of(rules, task).outputs(np.array([[True], [False]]))
+    assert task.answers(outputs).tolist() == [last, last]
+    np.testing.assert_allclose(softmax(outputs), 1 / len(task.classes), atol=1e-6)
+    rules = parse_rules(
+        f"IF x > 0 THEN {last} ({even!r})\n" * 50 + f"IF x > 0 THEN {task.classes[0]} ({even + 1e-3!r})"
+    )
+    assert votes_of(rules, task).outputs(np.ones((1, 51), dtype=bool)).argmax() == 0
+
+
 def test_a_certain_rule_can_be_outvoted():
     assert np.isfinite(log_odds(np.array([1.0]), 2)).all()
     rules = parse_rules("IF x > 0 THEN yes (1)\n" + "IF y > 0 THEN no (0.99)\n" * 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,7 +85,7 @@ def _parameter(key: str, names: dict[str, Any]) -> str | None:
 
 def _as_option(name: str, value: Any) -> Any:
     if name == "set_" and isinstance(value, dict):
-        return [f"{k}={yaml.safe_dump(v, default_flow_style=True).split(chr(10))[0]}" for k, v in value.items()]
+        return [f"{k}={_on_one_line(v)}" for k, v in value.items()]
     if name == "curve" and isinstance(value, list):
         return ",".join(str(v) for v in value)
     if name in ("source", "drop", "control", "column") and not isinstance(value, list):
@@ -92,15 +93,19 @@ def _as_option(name: str, value: Any) -> Any:
     return value
 
 
+def _on_one_line(value: Any) -> str:
+    return str(yaml.safe_dump(value, default_style='"', default_flow_style=True, width=math.inf)).strip()
+
+
 def settings_of(pairs: list[str]) -> dict[str, Any]:
-    """``["alpha=0.3", "blocks=[a, b]"]`` as a dictionary; values are read as YAML."""
+    """``["alpha=0.3", "blocks=[a, b]"]`` as a dictionary; values of one line are read as YAML."""
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise RequestError(f"--set is {pair!r}; expected NAME=VALUE, such as --set blocks=last.")
         try:
-            found[name.strip().replace("-", "_")] = yaml.safe_load(value)
+            found[name.strip().replace("-", "_")] = value if "\n" in value else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise RequestError(f"--set {name}: {value!r} cannot be read as a value.") from error
     return found

@@ -42,7 +42,9 @@ def extract(
     domain_column: DomainColumn = None,
     target_domain: TargetDomain = None,
     depth: Annotated[int, typer.Option(metavar="N", min=1, max=20, help="Most conditions of a rule.")] = 4,
-    leaves: Annotated[int, typer.Option(metavar="N", min=2, max=500, help="Most rules.")] = 16,
+    leaves: Annotated[
+        int, typer.Option(metavar="N", min=2, max=500, help="Most leaves of the tree; gaps make several rules of one.")
+    ] = 16,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the rows held out.")] = 0,
     json: Json = False,
     quiet: Quiet = False,
@@ -84,19 +86,28 @@ def _by_run(run: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain
     if data is None:
         raise RequestError(f"{run} is a run: name rows for its model to answer, such as: extract {run} heart.csv.")
     transfer = load_transfer(run)
-    domain = transfer.read(data, **reading)
+    try:
+        domain = transfer.read(data, **reading)
+    except RequestError:
+        if any(reading.values()):
+            raise
+        domain = transfer.read_inputs([Path(data)])  # rows without labels will do
     outputs = transfer.outputs(domain)
     targets = outputs.argmax(axis=1) if transfer.task.id == "classification" else outputs[:, 0]
     return domain, targets, transfer.task, f"{domain.name}, answered by the run {Path(run).name}"
 
 
 def _by_labels(spec: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain, Any, Task, str]:
-    """Labelled rows, and their labels."""
+    """Labelled rows, and their labels; those of a test split that came with them are left out."""
+    import numpy as np
+
     if data is not None:
         raise RequestError(f"{spec} is no run folder, so its own labels make the rules; leave out {data!r}.")
     domain, task = _labelled(spec, reading)
+    what = f"{domain.name} without its test split" if "test" in domain.splits else domain.name
+    domain = domain.take(np.setdiff1d(np.arange(len(domain)), domain.splits.get("test", ())))
     assert domain.labels is not None
-    return domain, task.encode(domain.labels), task, domain.name
+    return domain, task.encode(domain.labels), task, what
 
 
 def _labelled(spec: str, reading: dict[str, Any]) -> tuple[Domain, Task]:
@@ -132,15 +143,8 @@ def show(
     debug: Debug = False,
 ) -> None:
     """Show rules as a table; with DATA, how many of its rows each covers, and how often it is right there."""
-    from sterna.rules import read_rules
-
     reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
-    found = read_rules(file)
-    judged = None if data is None else _judged(found, data, reading)
-    if json:
-        print_json(_record(found, judged))
-    elif not quiet:
-        _print_table(found, judged)
+    _look(file, data, reading, json=json, quiet=quiet)
 
 
 @rules.command()
@@ -160,37 +164,35 @@ def check(
 
     A file that cannot be read, or a column that does not exist, ends with exit code 2.
     """
-    from sterna.rules import read_rules
-
     reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
-    found = read_rules(file)
-    judged = _judged(found, data, reading)
+    judged = _look(file, data, reading, json=json, quiet=quiet)
+    if json or quiet or judged is None:
+        return
+    silent = [str(i) for i, score in enumerate(judged.rules, 1) if not score.rows]
+    if silent:
+        print(f"never fire: {', '.join(silent)}")
+    if judged.against:
+        print(f"below even odds, so they speak against their own answer: {', '.join(judged.against)}")
+    print(f"{judged.rows} rows; no rule fires on {judged.abstained:.1%}")
+    if judged.accuracy is not None:
+        print(f"right where a rule fires: {judged.accuracy:.3f}")
+    print(f"{judged.metric} on all rows: {judged.value:.3f}")
+
+
+def _look(file: Path, data: str | None, reading: dict[str, Any], *, json: bool, quiet: bool) -> Judgement | None:
+    """Print the rules of a file, and what each is worth on labelled data if there are any."""
+    from sterna.rules import judge, read_rules
+
+    found, judged = read_rules(file), None
+    if data is not None:
+        domain, task = _labelled(data, reading)
+        assert domain.labels is not None
+        judged = judge(found, domain.inputs, task.encode(domain.labels), task)
     if json:
         print_json(_record(found, judged))
     elif not quiet:
         _print_table(found, judged)
-        silent = [str(i) for i, score in enumerate(judged.rules, 1) if not score.rows]
-        if silent:
-            print(f"never fire: {', '.join(silent)}")
-        print(f"{judged.rows} rows; no rule fires on {judged.abstained:.1%}")
-        if judged.accuracy is not None:
-            print(f"right where a rule fires: {judged.accuracy:.3f}")
-        print(f"{judged.metric} on all rows: {judged.value:.3f}")
-
-
-def _judged(found: RuleSet, data: str, reading: dict[str, Any]) -> Judgement:
-    from sterna.domains.tables import TableInputs
-    from sterna.errors import closest
-    from sterna.rules import judge
-
-    domain, task = _labelled(data, reading)
-    known = list(map(str, domain.inputs.frame.columns)) if isinstance(domain.inputs, TableInputs) else ["text"]
-    lacking = [name for name in found.columns if name not in known]
-    if lacking:
-        near = "".join(closest(name, known) for name in lacking[:3])
-        raise RequestError(f"{domain.name} lacks {', '.join(map(repr, lacking))}, of which the rules speak.{near}")
-    assert domain.labels is not None
-    return judge(found, domain.inputs, task.encode(domain.labels), task)
+    return judged
 
 
 def _record(found: RuleSet, judged: Judgement | None) -> dict[str, Any]:
@@ -212,6 +214,8 @@ def _print_table(found: RuleSet, judged: Judgement | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from sterna.rules.grammar import format_conditions
+
     table = Table(box=None, padding=(0, 2, 0, 0))
     numbers = judged is not None and judged.accuracy is None and judged.metric in ("r2", "rmse", "mae", "mse")
     for name in ("", "if", "then", "confidence"):
@@ -219,8 +223,7 @@ def _print_table(found: RuleSet, judged: Judgement | None) -> None:
     for name in ("rows", "covers", "mean error" if numbers else "precision") if judged is not None else ():
         table.add_column(name, justify="right")
     for i, rule in enumerate(found.rules):
-        when, _, _ = str(rule).removeprefix("IF ").rpartition(" THEN ")
-        cells = [str(i + 1), escape(when), escape(rule.answer), f"{rule.confidence:g}"]
+        cells = [str(i + 1), escape(format_conditions(rule)), escape(rule.answer), f"{rule.confidence:g}"]
         if judged is not None:
             score = judged.rules[i]
             cells += [str(score.rows), f"{score.coverage:.1%}", _right(score)]
@@ -245,6 +248,9 @@ def apply(
     ] = None,
     text: Text = None,
     drop: Drop = [],  # noqa: B006
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="All classes there are; those of the rules if not given.")
+    ] = None,
     numbers: Annotated[bool, typer.Option("--numbers", help="Answers are numbers, not classes.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -252,10 +258,13 @@ def apply(
 ) -> None:
     """Answer rows: for each the answer, its probability, and the rules that fired; empty where nothing is said."""
     from sterna.files import atomic
-    from sterna.rules import read_rules
+    from sterna.rules import answer, read_rules
+    from sterna.tasks import Classification, Regression
 
-    found = read_rules(file)
-    frame = _answered(found, _inputs(data, text, drop), numbers)
+    if numbers and classes is not None:
+        raise RequestError("--numbers and --classes were both given; a rule answers either a number or a class.")
+    named = None if classes is None else Classification(tuple(part.strip() for part in classes.split(",") if part))
+    frame = answer(read_rules(file), _inputs(data, text, drop), Regression() if numbers else named)
     if out is None:
         sys.stdout.write(
             frame.to_json(orient="records", force_ascii=False, indent=1) if json else frame.to_csv(index=False)
@@ -278,28 +287,3 @@ def _inputs(data: str, text: str | None, drop: list[str]) -> Any:
     if path.suffix == ".txt" or not path.is_file():
         return load_lines([path], "text", {}).inputs  # which also says what is wrong with the path
     return load_inputs(path, text=text, without=drop)[0]
-
-
-def _answered(found: RuleSet, inputs: Any, numbers: bool) -> Any:
-    import numpy as np
-    import pandas as pd
-
-    from sterna.rules import fires
-    from sterna.rules.voting import votes_of
-    from sterna.tasks import Classification, Regression
-
-    fired = fires(found, inputs)
-    silent = np.asarray(~fired.any(axis=1) & (found.otherwise is None))
-    columns: dict[str, Any] = {"name": inputs.names()}
-    if numbers:
-        columns["answer"] = np.where(silent, np.nan, votes_of(found, Regression()).outputs(fired)[:, 0])
-    else:
-        classes = found.answers if len(found.answers) > 1 else (*found.answers, "")
-        task = Classification(classes)
-        outputs = votes_of(found, task).outputs(fired)
-        columns["answer"] = [
-            None if quiet else answer for quiet, answer in zip(silent, task.answers(outputs), strict=True)
-        ]
-        columns["probability"] = np.where(silent, np.nan, task.probabilities(outputs).max(axis=1).round(6))
-    columns["rules"] = [" ".join(str(i + 1) for i in np.flatnonzero(row)) for row in fired]
-    return pd.DataFrame(columns)

@@ -17,9 +17,10 @@ from sterna.methods.problem import Array, Problem
 from sterna.rules.extraction import extract_rules
 from sterna.rules.firing import fires
 from sterna.rules.grammar import parse_rules, read_rules
-from sterna.rules.renaming import check_names, column_map, translated
+from sterna.rules.renaming import check_names, column_map, counterpart, translated
 from sterna.rules.ruleset import TEXT, RuleSet
 from sterna.rules.voting import Votes, votes_of
+from sterna.tasks.task import Task
 from sterna.training.trainer import Trainer
 
 MOSTLY = 0.5
@@ -50,7 +51,9 @@ ColumnsSetting = Annotated[
     Field(description="what the target calls the source's columns: OURS=THEIRS,... or a JSON or YAML file"),
 ]
 DepthSetting = Annotated[int, Field(ge=1, le=20, description="most conditions of a rule that is drawn from the source")]
-LeavesSetting = Annotated[int, Field(ge=2, le=500, description="most rules that are drawn from the source")]
+LeavesSetting = Annotated[
+    int, Field(ge=2, le=500, description="most leaves of the tree that rules are drawn from the source with")
+]
 
 
 def rules_for(
@@ -101,7 +104,14 @@ def columns_of(inputs: Inputs) -> list[str]:
 
 def _drawn(problem: Problem, trainer: Trainer, names: dict[str, str], depth: int, leaves: int) -> RuleSet:
     """Rules that answer as the source's model does."""
-    if problem.known is None and not answers(problem.source, problem.task):
+    source, task, known = problem.source, problem.task, problem.known
+    own = known.task if known is not None else source.task if source is not None else None
+    if own is not None and own is not task and not answers(source, task):
+        raise RequestError(
+            f"No rules can be drawn: the source answers {_answered(own)}, the target asks for {_answered(task)}; "
+            "write rules that answer these (--set rules=FILE)."
+        )
+    if own is None:
         raise RequestError(
             "There are no rules, and no source to draw them from: give a file of rules (--set rules=FILE), labelled "
             "source data (--source-data, or --source-domain), or a source model that answers this task."
@@ -116,6 +126,10 @@ def _drawn(problem: Problem, trainer: Trainer, names: dict[str, str], depth: int
     where = "source" if problem.known is not None else "target"
     trainer.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
     return translated(found.rules, names, columns_of(problem.inputs)).rules
+
+
+def _answered(task: Task) -> str:
+    return ", ".join(task.classes[:8]) or "numbers"
 
 
 def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], trainer: Trainer) -> list[str] | None:
@@ -151,13 +165,10 @@ def shared_columns(ours: Inputs, theirs: Inputs, names: Mapping[str, str]) -> li
     """
     if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
         return None
-    taken = set(names.values())
     found = []
     for name, kind in ours.kinds.items():
-        other = names.get(name, name)
-        if theirs.kinds.get(other) != kind or (name not in names and name in taken):
-            continue
-        if theirs.frame[other].isna().mean() < MOSTLY:
+        other = counterpart(name, names)
+        if other is not None and theirs.kinds.get(other) == kind and theirs.frame[other].isna().mean() < MOSTLY:
             found.append(name)
     return found
 

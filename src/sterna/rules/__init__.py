@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sterna.rules.answering import answer as answer
     from sterna.rules.extraction import Extraction as Extraction
     from sterna.rules.extraction import extract_rules as extract_rules
     from sterna.rules.firing import fires as fires
@@ -30,6 +31,7 @@ _HOMES = {
     "fires": "firing",
     "extract_rules": "extraction",
     "Extraction": "extraction",
+    "answer": "answering",
     "judge": "judgement",
     "Judgement": "judgement",
     "column_map": "renaming",

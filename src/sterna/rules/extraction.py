@@ -30,6 +30,9 @@ HELD_OUT = 0.2
 MOST_ROWS = 20_000
 """Share of the rows that measure fidelity, and how many rows are looked at in all: a small tree needs no more."""
 
+FEWEST = 5
+"""Rows that a leaf, and a rule, must at least be drawn from."""
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -38,7 +41,7 @@ class Extraction:
     Attributes
     ----------
     rules
-        One for each leaf (more where missing cells take the same way as numbers), and the commonest answer otherwise.
+        One for each leaf (more where missing cells take the same way as others), and the commonest answer otherwise.
     fidelity
         On held-out rows: share of answers equal to the model's, or R² with its numbers.
     rows, held_out
@@ -91,22 +94,24 @@ def extract_rules(
     Raises
     ------
     RequestError
-        If there are too few rows, or no column a rule can speak of.
+        If the rows are neither of a table nor texts, there are too few, or no column is one that a rule can speak of.
     """
     if task.id not in ("classification", "regression"):
         raise RequestError(f"Rules answer one class or one number a row, but the task is {task.id}.")
+    if inputs.kind not in ("table", "text"):
+        raise RequestError(f"Rules speak of table columns and of texts, but came upon {inputs.kind}.")
     if len(inputs) < 10:
         raise RequestError(f"{len(inputs)} rows are too few to draw rules from; expected 10 or more.")
     rows, held = _parts(targets, task, seed)
     asked = text_questions if inputs.kind == "text" else table_questions
     questions = asked(inputs.take(rows), targets[rows], columns)
     kind = DecisionTreeClassifier if task.id == "classification" else DecisionTreeRegressor
-    smallest = min(max(5, round(0.01 * len(rows))), 50)
+    smallest = min(max(FEWEST, round(0.01 * len(rows))), 50)
     whole = without_rare_gaps(questions, smallest)
     questions, learnt = questions.take(whole), targets[rows][whole]
     tree = kind(max_depth=depth, max_leaf_nodes=max(2, leaves), min_samples_leaf=smallest, random_state=0)
     tree.fit(questions.features, learnt)
-    rules = rules_of_tree(tree, questions, learnt, task)
+    rules = rules_of_tree(tree, questions, learnt, task, FEWEST)
     faithful = fidelity(rules, inputs.take(held), targets[held], task)
     return Extraction(rules, faithful, len(whole), len(held), task.id == "regression")
 
@@ -142,7 +147,7 @@ def fidelity(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> floa
     return 1 - float(((outputs[:, 0] - targets) ** 2).sum()) / spread if spread else float("nan")
 
 
-def rules_of_tree(tree: Any, questions: Questions, targets: Array, task: Task) -> RuleSet:
+def rules_of_tree(tree: Any, questions: Questions, targets: Array, task: Task, fewest: int = 1) -> RuleSet:
     """A rule for each leaf of a fitted tree.
 
     Parameters
@@ -151,10 +156,12 @@ def rules_of_tree(tree: Any, questions: Questions, targets: Array, task: Task) -
         A fitted scikit-learn tree, on `questions`.
     targets
         Of the rows it was fitted on, ``(n,)``.
+    fewest
+        Of these rows, that a rule fires on; the commonest rule of a leaf is kept whatever it fires on.
     """
     leaf_of = tree.apply(questions.features)
     found = []
-    for leaf, alternatives in leaf_conditions(tree, questions).items():
+    for leaf, alternatives in leaf_conditions(tree, questions, fewest).items():
         answer, confidence = _answer(targets[leaf_of == leaf], targets, task)
         found += [Rule(conditions, answer, confidence) for conditions in alternatives if conditions]
     answer, confidence = _answer(targets, targets, task)
@@ -177,6 +184,6 @@ def _answer(some: Array, every: Array, task: Task) -> tuple[str, float]:
     answer: Any = task.answers(outputs)[0]
     words = answer if isinstance(answer, str) else f"{float(answer):.6g}"
     short = round(float(confidence), 3)
-    if task.outputs > 1 and short <= 1 / task.outputs < confidence:
-        short = math.ceil(confidence * 1000) / 1000  # rounded to an even chance, the rule would say nothing
+    if task.outputs > 1 and short <= 1 / task.outputs:
+        short = math.ceil(confidence * 1000) / 1000  # rounded to an even chance or below, it would speak for others
     return words, float(np.clip(short, 1 - SUREST, SUREST))

@@ -228,9 +228,14 @@ def format_rule(rule: Rule) -> str:
     >>> format_rule(Rule((Condition("chest pain", "IN", ("a", "4")),), "1", 0.75))
     'IF "chest pain" IN (a, "4") THEN 1 (0.75)'
     """
-    when = " AND ".join(_condition(condition) for condition in rule.conditions)
+    when = format_conditions(rule)
     answer = rule.answer if NUMBER.fullmatch(rule.answer) else _word(rule.answer)
     return f"{f'IF {when} THEN' if when else 'OTHERWISE'} {answer} ({number_text(rule.confidence)})"
+
+
+def format_conditions(rule: Rule) -> str:
+    """What stands between IF and THEN; empty for OTHERWISE."""
+    return " AND ".join(_condition(condition) for condition in rule.conditions)
 
 
 def _condition(condition: Condition) -> str:

@@ -58,6 +58,8 @@ class Judgement:
         The task's primary metric of the joint answers on all rows, with what is said otherwise.
     accuracy
         Share of right answers where a rule fires; ``None`` for numbers, or where none does.
+    against
+        Rules below even odds, which speak against their own class: their numbers from 1, or ``otherwise``.
     """
 
     rules: tuple[RuleScore, ...]
@@ -66,6 +68,7 @@ class Judgement:
     metric: str
     value: float
     accuracy: float | None
+    against: tuple[str, ...] = ()
 
 
 def judge(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> Judgement:
@@ -97,7 +100,11 @@ def judge(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> Judgeme
     right = outputs.argmax(axis=1) == targets
     value = float(task.metrics(outputs, targets, names=[task.metric])[task.metric][0])
     accuracy = float(right[some].mean()) if classes and some.any() else None
-    return Judgement(scores, len(targets), float(1 - some.mean()), task.metric, value, accuracy)
+    named = {str(i): rule for i, rule in enumerate(rules.rules, 1)}
+    if rules.otherwise is not None:
+        named["otherwise"] = rules.otherwise
+    against = tuple(name for name, rule in named.items() if classes and rule.confidence < 1 / task.outputs)
+    return Judgement(scores, len(targets), float(1 - some.mean()), task.metric, value, accuracy, against)
 
 
 def _of_class(fired: Array, targets: Array, code: int) -> RuleScore:

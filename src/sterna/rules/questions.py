@@ -59,20 +59,20 @@ class Questions:
     features
         ``(n, q)`` float32: a number, NaN where missing; 1 or 0 for yes and no, all 0 where the cell is missing.
     missing
-        Columns of categories and texts that have missing cells.
+        Which cells are missing, by column, ``(n,)``.
     numbers
         The numbers before they became float32, by column, ``(n,)``.
     """
 
     asked: tuple[Question, ...]
     features: Array
-    missing: frozenset[str]
+    missing: dict[str, Array]
     numbers: dict[str, Array]
 
     def take(self, rows: Array) -> Questions:
         """The same questions, with the answers of these rows."""
-        numbers = {name: values[rows] for name, values in self.numbers.items()}
-        return replace(self, features=self.features[rows], numbers=numbers)
+        missing, numbers = ({k: v[rows] for k, v in of.items()} for of in (self.missing, self.numbers))
+        return replace(self, features=self.features[rows], missing=missing, numbers=numbers)
 
 
 def table_questions(inputs: Inputs, targets: Array, columns: Collection[str] | None = None) -> Questions:
@@ -109,8 +109,8 @@ def table_questions(inputs: Inputs, targets: Array, columns: Collection[str] | N
     if not asked:
         which = "" if columns is None else " that both sides have"
         raise RequestError(f"There is no column of numbers or categories{which}, so no rule can be drawn.")
-    words_missing = {q.column for q in asked if q.kind == "category" and cells.missing(q.column).any()}
-    return Questions(tuple(asked), _stacked(parts), frozenset(words_missing), numbers)
+    missing = {question.column: cells.missing(question.column) for question in asked}
+    return Questions(tuple(asked), _stacked(parts), missing, numbers)
 
 
 def _frequent(words: Array) -> list[str]:
@@ -145,9 +145,8 @@ def text_questions(inputs: Inputs, targets: Array, columns: Collection[str] | No
     words = vectors.get_feature_names_out()[np.argsort(-telling, kind="stable")[:MOST_WORDS]]
     # A rule looks for a part of a text, not for a word of it, so the tree has to learn from parts as well.
     parts = [np.array([word in text for text in texts]) for word in words]
-    blank = any(not text.strip() for text in texts)
     asked = tuple(Question(TEXT, "text", str(word)) for word in words)
-    return Questions(asked, _stacked(parts), frozenset({TEXT} if blank else ()), {})
+    return Questions(asked, _stacked(parts), {TEXT: Cells(inputs).missing(TEXT)}, {})
 
 
 def _telling(present: Any, targets: Array) -> Array:

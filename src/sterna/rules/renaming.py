@@ -90,6 +90,17 @@ def check_names(names: Mapping[str, str], ours: Collection[str], theirs: Collect
             raise RequestError(f"columns maps {first!r} to {second!r}, which the target has not.{near(second, theirs)}")
 
 
+def counterpart(name: str, names: Mapping[str, str]) -> str | None:
+    """What the target calls a column of the source; ``None`` where the map gives that name to another column.
+
+    Examples
+    --------
+    >>> [counterpart(name, {"income": "salary"}) for name in ("income", "age", "salary")]
+    ['salary', 'age', None]
+    """
+    return names[name] if name in names else None if name in names.values() else name
+
+
 def near(name: str, known: Collection[str]) -> str:
     """Say which columns are called almost so; first of all one that differs in capitals alone."""
     same = [other for other in known if other.casefold() == name.casefold()]
@@ -103,11 +114,11 @@ class Translation:
     Attributes
     ----------
     rules
-        Those that speak of columns the target has.
+        Those that speak only of columns with a counterpart in the target.
     dropped
         How many others there were.
     lacking
-        The columns they speak of which the target lacks.
+        The columns they speak of that have none, by the source's names.
     """
 
     rules: RuleSet
@@ -120,7 +131,8 @@ class Translation:
             return None
         total, names = self.dropped + len(self.rules), ", ".join(map(repr, self.lacking[:5]))
         more = f" and {len(self.lacking) - 5} more" if len(self.lacking) > 5 else ""
-        return f"{self.dropped} of {total} rules speak of columns the target lacks ({names}{more}) and were dropped."
+        where = "columns without a counterpart in the target"
+        return f"{self.dropped} of {total} rules speak of {where} ({names}{more}) and were dropped."
 
 
 def translated(rules: RuleSet, names: Mapping[str, str], theirs: Collection[str]) -> Translation:
@@ -131,7 +143,7 @@ def translated(rules: RuleSet, names: Mapping[str, str], theirs: Collection[str]
     rules
         On the source's columns.
     names
-        From the source's columns to the target's; a column that is not in it keeps its name.
+        From the source's columns to the target's; a column that is not in it keeps its name, unless that is taken.
     theirs
         Columns of the target.
 
@@ -140,12 +152,12 @@ def translated(rules: RuleSet, names: Mapping[str, str], theirs: Collection[str]
     RequestError
         If no rule is left.
     """
-    renamed = rules.renamed(names)
-    lacking = tuple(name for name in renamed.columns if name not in theirs)
-    kept = renamed.about(theirs)
+    lacking = tuple(name for name in rules.columns if counterpart(name, names) not in theirs)
+    kept = rules.about(set(rules.columns) - set(lacking))
     if rules.rules and not kept:
+        free = [name for name in theirs if name not in names.values()]
         raise RequestError(
             f"None of the {len(rules)} rules speaks only of columns that the target has (lacking: "
-            f"{', '.join(map(repr, lacking[:5]))}); map the names with columns=.{near(lacking[0], theirs)}"
+            f"{', '.join(map(repr, lacking[:5]))}); map the names with columns=.{near(lacking[0], free)}"
         )
-    return Translation(RuleSet(kept, renamed.otherwise), len(rules) - len(kept), lacking)
+    return Translation(RuleSet(kept, rules.otherwise).renamed(names), len(rules) - len(kept), lacking)

@@ -60,11 +60,11 @@ def tokens_of(line: str) -> list[Token]:
             raise Fault(place + 1, _unexpected(line[place], line[place:]))
         kind, text = str(match.lastgroup), match[0]
         if kind == "quoted":
-            found.append(Token(kind, _unquoted(text, place + 1), place + 1))
+            text = _unquoted(text, place + 1)
         elif kind == "bare" and text.upper() in KEYWORDS:
-            found.append(Token("keyword", text.upper(), place + 1))
-        elif kind in ("bare", "sign"):
-            found.append(Token(kind, text, place + 1))
+            kind, text = "keyword", text.upper()
+        if kind not in ("space", "comment"):
+            found.append(Token(kind, _encodable(text, place + 1), place + 1))
         place = match.end()
     return [*found, Token("end", "", len(line) + 1)]
 
@@ -82,6 +82,15 @@ def _unquoted(text: str, column: int) -> str:
         return str(json.loads(text, strict=False))
     except ValueError:
         raise Fault(column, f"expected escapes as in JSON (\\\\ for a backslash) in {short(text)}") from None
+
+
+def _encodable(text: str, column: int) -> str:
+    """Refuse half of a character: no file could hold it, and no screen show it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Fault(column, f"expected whole characters, found the half {text[error.start]!a}") from None
+    return text
 
 
 def short(text: str) -> str:

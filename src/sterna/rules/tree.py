@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import product
 from math import inf
 from typing import Any
 
@@ -26,14 +25,11 @@ class _Way:
         Of the column's questions.
     low, high
         A number must be above `low` and at most `high`.
-    missing
-        Whether a missing cell takes this way as well.
     yes, no
         Words that the cell is (or contains), and that it is not.
     """
 
     kind: str
-    missing: bool
     low: float = -inf
     high: float = inf
     yes: tuple[str, ...] = ()
@@ -46,12 +42,12 @@ class _Node:
     ways: dict[str, _Way] = field(default_factory=dict)
 
 
-def leaf_conditions(tree: Any, questions: Questions) -> dict[int, Alternatives]:
+def leaf_conditions(tree: Any, questions: Questions, fewest: int = 1) -> dict[int, Alternatives]:
     """The conditions that lead to each leaf.
 
-    Where a missing cell takes the same way as numbers do, that leaf has several alternatives: one with the condition on
-    the number, one with ``IS MISSING``. Of all alternatives of all leaves exactly one holds for each row whose cells
-    are missing only where cells were missing in training.
+    Where a missing cell takes the same way as others do, the leaf has several alternatives: one with the condition on
+    the value, one with ``IS MISSING``. On a row at most one alternative of all leaves holds, and with `fewest` 1 one
+    holds on every row that the tree was fitted on.
 
     Parameters
     ----------
@@ -59,20 +55,22 @@ def leaf_conditions(tree: Any, questions: Questions) -> dict[int, Alternatives]:
         A fitted scikit-learn tree.
     questions
         What it was fitted on.
+    fewest
+        Of these rows, that an alternative holds on; the commonest of a leaf is kept whatever it holds on.
 
     Returns
     -------
     dict
         From the number of a leaf to its alternatives.
     """
-    inner = tree.tree_
+    inner, leaf_of = tree.tree_, tree.apply(questions.features)
     found: dict[int, Alternatives] = {}
     stack = [_Node(0)]
     while stack:
         node = stack.pop()
         i = node.number
         if inner.children_left[i] == inner.children_right[i]:
-            found[i] = _alternatives(node.ways)
+            found[i] = _alternatives(node.ways, questions.missing, leaf_of == i, fewest)
             continue
         for left, child in ((False, inner.children_right[i]), (True, inner.children_left[i])):
             ways = dict(node.ways)
@@ -85,33 +83,34 @@ def _narrow(ways: dict[str, _Way], questions: Questions, inner: Any, node: int, 
     """Add to the ways what the left or the right child of a node asks for."""
     question = questions.asked[inner.feature[node]]
     name, kind = question.column, question.kind
+    way = ways.get(name, _Way(kind))
     if kind == "number":
-        gaps = bool(np.isnan(questions.numbers[name]).any())
-        way = ways.get(name, _Way(kind, gaps))
         threshold = short_threshold(questions.numbers[name], float(inner.threshold[node]))
-        missing = way.missing and bool(inner.missing_go_to_left[node]) == left
         low, high = (way.low, min(way.high, threshold)) if left else (max(way.low, threshold), way.high)
-        ways[name] = replace(way, low=low, high=high, missing=missing)
-        return
-    way = ways.get(name, _Way(kind, name in questions.missing))
-    if left:  # the answer is no, as it is for a missing cell
+        ways[name] = replace(way, low=low, high=high)
+    elif left:  # the answer is no, as it is for a missing cell
         ways[name] = replace(way, no=(*way.no, question.word))
     else:
-        ways[name] = replace(way, yes=(*way.yes, question.word), missing=False)
+        ways[name] = replace(way, yes=(*way.yes, question.word))
 
 
-def _alternatives(ways: dict[str, _Way]) -> Alternatives:
-    """Every combination of: a cell with a value, a missing cell; those that contradict themselves left out."""
-    choices: list[Alternatives] = []
-    for name, way in ways.items():
-        own = _conditions(name, way)
-        one = [own] if own is not None else []
-        choices.append([*one, *([(Condition(name, "IS MISSING"),)] if way.missing else [])])
-    return [tuple(condition for part in parts for condition in part) for parts in product(*choices)]
+def _alternatives(ways: dict[str, _Way], missing: dict[str, Array], here: Array, fewest: int) -> Alternatives:
+    """Which of the cells are missing together in the rows of a leaf, and often enough; what the others must be."""
+    if not ways:
+        return [()]
+    patterns, counts = np.unique(np.stack([missing[name][here] for name in ways], axis=1), axis=0, return_counts=True)
+    return [
+        tuple(
+            condition
+            for gone, (name, way) in zip(pattern, ways.items(), strict=True)
+            for condition in ((Condition(name, "IS MISSING"),) if gone else _conditions(name, way))
+        )
+        for pattern in patterns[counts >= min(fewest, counts.max())]
+    ]
 
 
-def _conditions(name: str, way: _Way) -> tuple[Condition, ...] | None:
-    """What a cell that is not missing must be, in as few words as will do; ``None`` where no value can be that."""
+def _conditions(name: str, way: _Way) -> tuple[Condition, ...]:
+    """What a cell that is not missing must be, in as few words as will do."""
     if way.kind == "text":
         inside = tuple(Condition(name, "CONTAINS", (word,)) for word in way.yes)
         return inside + tuple(Condition(name, "NOT CONTAINS", (word,)) for word in way.no)
@@ -119,8 +118,6 @@ def _conditions(name: str, way: _Way) -> tuple[Condition, ...] | None:
         if way.yes:
             return (Condition(name, "=", (way.yes[0],)),)  # it is nothing else, then
         return tuple(Condition(name, "!=", (word,)) for word in way.no)
-    if way.low >= way.high:
-        return None
     parts = [Condition(name, ">", (way.low,))] if way.low > -inf else []
     parts += [Condition(name, "<=", (way.high,))] if way.high < inf else []
     return tuple(parts) or (Condition(name, "IS NOT MISSING"),)

@@ -28,9 +28,12 @@ Array = np.ndarray[Any, Any]
 SUREST = 0.999
 """Confidence that a rule counts with at most: with 1 no other rule would have a say."""
 
+TIE = 1e-6
+"""Weight of a rule at even odds: too little to outweigh any other, enough to answer its class where none speaks."""
+
 
 def log_odds(confidence: Array, classes: int) -> Array:
-    """Weight of a rule for its class against each other one.
+    """Weight of a rule for its class against each other one; at even odds next to nothing, but not nothing.
 
     Parameters
     ----------
@@ -45,7 +48,8 @@ def log_odds(confidence: Array, classes: int) -> Array:
     array([0.   , 1.099])
     """
     sure = np.clip(np.asarray(confidence, dtype=np.float64), 1 - SUREST, SUREST)
-    return np.asarray(np.log(sure) + np.log(max(classes, 2) - 1) - np.log1p(-sure))
+    odds = np.log(sure) + np.log(max(classes, 2) - 1) - np.log1p(-sure)
+    return np.where(np.abs(odds) < TIE, TIE, odds)
 
 
 @dataclass(frozen=True, eq=False)

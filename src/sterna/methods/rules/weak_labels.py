@@ -33,6 +33,9 @@ from sterna.tasks.task import Task
 from sterna.training.linear import fit_head_on
 from sterna.training.trainer import Trainer
 
+EVEN = 1e-4
+"""Margin of a vote below which it counts as none: a rule at even odds breaks a tie, but knows nothing."""
+
 
 class WeakLabels(Method):
     """Rules vote on the target's unlabelled rows, and a linear model learns from the votes and the labels together.
@@ -82,8 +85,7 @@ class WeakLabels(Method):
                 "add rules for another class, or use rule-head, which answers with OTHERWISE where no rule fires."
             )
         trainer.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
-        source = problem.source
-        if problem.target.kind == "text" and (source is None or source.body is None):
+        if problem.target.kind == "text" and problem.source_body is None:
             return _on_texts(weak)
         space = space_of(weak, trainer)
         x = space.of(weak.inputs)
@@ -136,7 +138,8 @@ def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
     if task.id == "regression":
         return outputs[:, 0].astype(np.float32), np.ones(len(outputs))
     ordered = np.sort(task.probabilities(outputs), axis=1) if len(outputs) else np.zeros((0, task.outputs))
-    return outputs.argmax(axis=1), ordered[:, -1] - ordered[:, -2]
+    margins = ordered[:, -1] - ordered[:, -2]
+    return outputs.argmax(axis=1), np.where(margins < EVEN, 0.0, margins)
 
 
 def _on_texts(weak: Problem) -> Network:
