@@ -7,10 +7,9 @@ import torch
 from sterna import Domain, Source
 from sterna.methods.controls.scratch import Scratch
 from sterna.methods.method import make_method
-from sterna.methods.mixing import unmirrored
 from sterna.networks import load_network, save_network
-from sterna.networks.body import mirrors
 from sterna.networks.fusing import recalibrate, standings
+from sterna.networks.mirror import mirrors, unmirrored
 
 
 def coloured(images):

@@ -15,10 +15,11 @@ from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
 from sterna.methods.problem import Problem
-from sterna.methods.tuning import parameter_groups, set_mirror
+from sterna.methods.tuning import parameter_groups
 from sterna.networks.body import Body
+from sterna.networks.mirror import mirrored, set_mirror
 from sterna.networks.network import Network
-from sterna.networks.preparation_image import ImagePreparation, mirrored
+from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import small_body
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +15,8 @@ from sterna.errors import RunError
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.problem import Problem
 from sterna.methods.tuning import few_validation_rows, score_of
-from sterna.networks.body import Body, mirrors
 from sterna.networks.fusing import Standing, recalibrate, standings
+from sterna.networks.mirror import unmirrored
 from sterna.networks.network import Network
 from sterna.training.log import Log
 from sterna.training.trainer import Trainer
@@ -135,7 +134,7 @@ class _Mixture:
         self.module.load_state_dict(self.setting.mix(self.tuned, self.source, number))
         goals = [a.mixed(b, share) for a, b in zip(*self.ends, strict=True)]
         if goals:
-            with unmirrored(self.network.body) as body:
+            with unmirrored(self.network.body) as body:  # measured as a whole before a statistic moves
                 recalibrate(body, self._batches(), goals)
 
     def _standings(self, state: Any) -> list[Standing]:
@@ -155,19 +154,6 @@ class _Mixture:
         with self.trainer.autocast():
             for batch in stream.epoch(0):
                 yield batch.to(self.trainer.torch_device).inputs
-
-
-@contextmanager
-def unmirrored(body: Body) -> Iterator[Body]:
-    """The body with one pass for a batch: it is measured as a whole before a statistic moves."""
-    parts = mirrors(body)
-    for part in parts:
-        del part.recipe["mirror"]
-    try:
-        yield body
-    finally:
-        for part in parts:
-            part.recipe["mirror"] = True
 
 
 def searched(mixture: _Mixture) -> float:

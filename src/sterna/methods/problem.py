@@ -10,8 +10,8 @@ import numpy as np
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
-from sterna.networks.body import Body, mirrors
-from sterna.networks.preparation_image import mirrored
+from sterna.networks.body import Body
+from sterna.networks.mirror import forget, mirrored, mirrors
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
 
@@ -143,8 +143,7 @@ class Problem:
             return None
         if mirrors(body) and not (mirrored(self.inputs) or mirrored(self.unlabelled.inputs)):
             body = body.copied()
-            for part in mirrors(body):
-                del part.recipe["mirror"]
+            forget(body)
         return body
 
     def target_inputs(self) -> Inputs:

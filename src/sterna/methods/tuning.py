@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sterna.domains.inputs import Inputs
 from sterna.methods.problem import Array, Problem
-from sterna.networks.body import Body, mirrors
 from sterna.networks.freezing import freeze, thaw
+from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
-from sterna.networks.preparation_image import mirrored
 from sterna.training.activations import from_the_cut
 from sterna.training.fit import Score
 from sterna.training.objective import Supervised
@@ -151,19 +149,6 @@ def tune(
     if not few:
         trainer.log.choose("validation", len(problem.validation), "epoch", kept)
     return whole
-
-
-def set_mirror(body: Body, inputs: Inputs, augment: bool = True) -> None:
-    """Let a body answer with the mean of each image and its mirror image, as training with `augment` prepares it for.
-
-    With a linear head, the mean of features is the mean of answers. Where a mirror image is no kin of the image, it
-    has no part in the answers, whatever the body was trained on before.
-    """
-    if not mirrored(inputs):
-        for part in mirrors(body):
-            del part.recipe["mirror"]
-    elif augment:
-        body.recipe["mirror"] = True
 
 
 def parameter_groups(modules: Sequence[nn.Module], rate: float, weight_decay: float) -> list[dict[str, Any]]:

@@ -19,11 +19,11 @@ from sterna.methods.tuning import (
     few_validation_rows,
     layer_rates,
     parameter_groups,
-    set_mirror,
     validation_score,
 )
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
+from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.tasks.task import Task

@@ -17,6 +17,7 @@ from sterna.networks import pooling
 from sterna.networks.blocks import Block, View, find_blocks
 from sterna.networks.examples import example_of, on, shape_of, shapes_in_words
 from sterna.networks.freezing import settle, thaw
+from sterna.networks.mirror import MIRROR, mirror_image
 
 LAST = "last"
 """Name of the module's own pooled features, beside the names of the blocks."""
@@ -115,7 +116,7 @@ class Body(nn.Module):
             The pooled outputs named in `outputs`, side by side.
         """
         found = self.features(inputs, self.outputs)
-        return side_by_side([found[name] for name in self.outputs])
+        return pooling.side_by_side([found[name] for name in self.outputs])
 
     def features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
         """Pooled outputs of some blocks, in one pass.
@@ -139,7 +140,7 @@ class Body(nn.Module):
         RequestError
             If there is no such block; close matches are named.
         """
-        if self.recipe.get("mirror") and not self.training:
+        if self.recipe.get(MIRROR) and not self.training:
             found, turned = self._features(inputs, names), self._features(mirror_image(inputs), names)
             return {name: (found[name] + turned[name]) / 2 for name in found}
         return self._features(inputs, names)
@@ -316,23 +317,3 @@ def _accepted(module: nn.Module) -> frozenset[str] | None:
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()) and "input_ids" not in known:
         return None
     return frozenset(known)
-
-
-def side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """Features of the same rows in one tensor ``(n, d₁ + d₂ + …)``; an estimator's come from another device."""
-    if len(parts) == 1:
-        return parts[0]
-    device = next((part.device for part in parts if part.device.type != "cpu"), torch.device("cpu"))
-    return torch.cat([part.to(device) for part in parts], dim=1)
-
-
-def mirror_image(inputs: Any) -> Any:
-    """A batch of images, also one in a batch of pairs, flipped from left to right."""
-    if isinstance(inputs, Mapping):
-        return {name: mirror_image(value) for name, value in inputs.items()}
-    return inputs.flip(-1) if isinstance(inputs, Tensor) and inputs.ndim == 4 else inputs
-
-
-def mirrors(module: nn.Module) -> list[Body]:
-    """The bodies in a module that answer with the mean of each image and its mirror image."""
-    return [part for part in module.modules() if isinstance(part, Body) and part.recipe.get("mirror")]

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from sterna.errors import RequestError
 from sterna.networks.blocks import Block
-from sterna.networks.body import LAST, Body, side_by_side
+from sterna.networks.body import LAST, Body
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import thaw
+from sterna.networks.pooling import side_by_side
 from sterna.networks.preparation_pair import KEYS
 from sterna.tasks.task import Task
 

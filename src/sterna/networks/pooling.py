@@ -104,3 +104,11 @@ def is_one_d(parts: Sequence[nn.Module], output: Any = None, frames: int | None 
     weighty = [m for part in parts for m in part.modules() if any(p is not None for p in m._parameters.values())]
     kinds = (nn.Conv1d, nn.BatchNorm1d, torch.nn.InstanceNorm1d)
     return bool(weighty) and isinstance(weighty[-1], kinds)
+
+
+def side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """Features of the same rows in one tensor ``(n, d₁ + d₂ + …)``; an estimator's come from another device."""
+    if len(parts) == 1:
+        return parts[0]
+    device = next((part.device for part in parts if part.device.type != "cpu"), torch.device("cpu"))
+    return torch.cat([part.to(device) for part in parts], dim=1)

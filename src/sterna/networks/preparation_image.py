@@ -203,11 +203,6 @@ class ImagePreparation(Preparation):
         return values.transpose(2, 0, 1)
 
 
-def mirrored(inputs: Inputs) -> bool:
-    """Whether rows are images that mean the same in a mirror: those that training mirrors, colour photographs."""
-    return inputs.kind == "images" and len(inputs) > 0 and inputs[0].mode == "RGB"
-
-
 class ImageItems:
     """Prepared images, one when asked for.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Problem
-from sterna.methods.tuning import BATCH, few_validation_rows, set_mirror, tune
+from sterna.methods.tuning import BATCH, few_validation_rows, tune
 from sterna.methods.two_domains import (
     COMMON,
     LAYER_DECAY,
@@ -28,6 +28,7 @@ from sterna.methods.two_domains import (
 )
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
+from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches

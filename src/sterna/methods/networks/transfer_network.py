@@ -13,11 +13,12 @@ from torch import nn
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
-from sterna.methods.tuning import BATCH, few_validation_rows, set_mirror
+from sterna.methods.tuning import BATCH, few_validation_rows
 from sterna.methods.two_domains import LAYER_DECAY, groups_of, hold_statistics, minimise, target_stream
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.gate import Gate, GateWeight, Scaled
+from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
 from sterna.networks.preparation_pair import PairInputs, PairPreparation
