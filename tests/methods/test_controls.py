@@ -244,8 +244,10 @@ def test_a_single_label_makes_a_control_that_answers_its_class(kind, problem_of,
     domain = Domain.from_arrays(inputs, ["yes" if i % 2 else "no" for i in range(40)])
     problem, _ = problem_of(None, domain, labels=1)
     only = problem.targets[problem.train][0]
-    outputs = trainer().outputs(TargetOnly().run(problem, trainer()), domain.inputs)
+    coach = trainer()
+    outputs = trainer().outputs(TargetOnly().run(problem, coach), domain.inputs)
     assert (outputs.argmax(1) == only).all()
+    assert coach.log.selected_by() == "nothing was selected: fixed settings"  # one row cannot be held out
 
 
 def test_a_row_that_is_drawn_as_often_as_others_counts_one_whatever_is_refitted_on(problem_of):

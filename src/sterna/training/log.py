@@ -29,8 +29,12 @@ class Log:
     chosen: dict[str, Any] = field(default_factory=dict)
 
     def choose(self, by: str, labels: int, what: str, value: Any, of: str = "target") -> None:
-        """Note that so many labelled examples of the target (or the source, or both) chose the value of `what`."""
-        self.choices.append((by, labels, of, what))
+        """Note that so many labelled examples of the target (or the source, or both) chose the value of `what`.
+
+        One example cannot be held out from itself: cross-validation and leave-one-out chose nothing by it.
+        """
+        if labels > 1 or by == "validation":
+            self.choices.append((by, labels, of, what))
         self.chosen[what] = value
 
     def selected_by(self, target_labels: int = 1) -> str:
