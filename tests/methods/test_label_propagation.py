@@ -12,9 +12,9 @@ from sterna.methods.examples import label_propagation
 from sterna.methods.examples.label_propagation import (
     LabelPropagation,
     class_weights,
-    fitting_source,
     spread_labels,
 )
+from sterna.methods.labelled_rows import fitting_source
 from sterna.methods.method import make_method
 from sterna.networks.saved import load_network, save_network
 

@@ -64,3 +64,12 @@ def _joined_tables(first: Inputs, second: Inputs, ours: str, theirs: str) -> Inp
     }
     frame = pd.concat([first.frame, pd.DataFrame(read)], ignore_index=True)
     return TableInputs(frame, first.schema)
+
+
+def same_columns(ours: Inputs, theirs: Inputs) -> bool:
+    """Whether two inputs are of one kind and, where they are tables, the first has every column of the second."""
+    from sterna.domains.tables import TableInputs
+
+    if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
+        return ours.kind == theirs.kind
+    return set(theirs.frame.columns) <= set(ours.frame.columns)

@@ -9,9 +9,8 @@ import numpy as np
 
 from sterna.domains.balance import class_weights, is_imbalanced
 from sterna.domains.domain import Domain
-from sterna.domains.inputs import Inputs
+from sterna.domains.joined import same_columns
 from sterna.domains.splits import Splits
-from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
 from sterna.methods.method import Needs
 from sterna.methods.problem import Array, Labelled, Problem
@@ -196,13 +195,6 @@ def have(source: Source | None, domain: Domain, task: Task, splits: Splits, sour
     if len(splits.unlabelled) or len(splits.train):
         found |= Needs.UNLABELLED_TARGET
     return found
-
-
-def same_columns(ours: Inputs, theirs: Inputs) -> bool:
-    """Whether two inputs are of one kind and, where they are tables, the first has every column of the second."""
-    if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
-        return ours.kind == theirs.kind
-    return set(theirs.frame.columns) <= set(ours.frame.columns)
 
 
 def split_counts(splits: Splits) -> dict[str, Any]:

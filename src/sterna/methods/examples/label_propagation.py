@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,8 +10,8 @@ from pydantic import Field
 from sklearn.neighbors import kneighbors_graph
 from sklearn.semi_supervised import LabelSpreading
 
-from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
+from sterna.methods.labelled_rows import check_classification, check_labels, fitting_source
 from sterna.methods.method import Method, Needs
 from sterna.methods.odds import drawn
 from sterna.methods.problem import Array, Problem
@@ -181,50 +181,3 @@ def _penalty(x: Array, targets: Array, weights: Array, task: Task, seed: int) ->
     hard, weights = targets.argmax(1), weights * targets.max(1)
     some = sample_of(np.arange(len(x)), hard, task, seed)
     return choose_penalty(_standardised(x)[some], hard[some], task, weights[some], seed).penalty
-
-
-def check_classification(name: str, task: Task) -> None:
-    """Refuse what is not a choice of one class.
-
-    Raises
-    ------
-    RequestError
-        If the task is another.
-    """
-    if task.id != "classification":
-        raise RequestError(
-            f"{name} is for rows of one class each, but the task here is {task.id}; choose another method, such as "
-            "feature-extraction, or example-weighting with source data."
-        )
-
-
-def fitting_source(problem: Problem) -> Problem:
-    """The problem without its source's rows, where those do not answer the target's task on the target's inputs."""
-    known = problem.known
-    if known is None or (known.task is problem.task and _same_columns(problem)):
-        return problem
-    return replace(problem, known=None)
-
-
-def _same_columns(problem: Problem) -> bool:
-    assert problem.known is not None
-    ours, theirs = problem.known.inputs, problem.inputs
-    if isinstance(ours, TableInputs) and isinstance(theirs, TableInputs):
-        return set(theirs.frame.columns) <= set(ours.frame.columns)
-    return ours.kind == theirs.kind
-
-
-def check_labels(name: str, problem: Problem) -> None:
-    """Refuse a problem in which no row has a label of the task.
-
-    Raises
-    ------
-    RequestError
-        If neither the target nor the source has labelled rows.
-    """
-    if not len(problem.train) and problem.known is None:
-        raise RequestError(
-            f"{name} needs labels to start from, but no target label is used and the source has no rows labelled with "
-            "the target's classes; use target labels, or add such source data (--source-data); a source model that "
-            "answers these classes fits source-only."
-        )

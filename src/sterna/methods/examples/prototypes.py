@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 
 from sterna.errors import RequestError
-from sterna.methods.examples.label_propagation import check_classification, check_labels, fitting_source
+from sterna.methods.labelled_rows import check_classification, check_labels, fitting_source
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.methods.space import Space, space_of

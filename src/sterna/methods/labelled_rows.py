@@ -1,0 +1,49 @@
+"""Which labelled rows, of target and source, can be examples of the target's classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sterna.domains.joined import same_columns
+from sterna.errors import RequestError
+from sterna.methods.problem import Problem
+from sterna.tasks.task import Task
+
+
+def check_classification(name: str, task: Task) -> None:
+    """Refuse what is not a choice of one class.
+
+    Raises
+    ------
+    RequestError
+        If the task is another.
+    """
+    if task.id != "classification":
+        raise RequestError(
+            f"{name} is for rows of one class each, but the task here is {task.id}; choose another method, such as "
+            "feature-extraction, or example-weighting with source data."
+        )
+
+
+def fitting_source(problem: Problem) -> Problem:
+    """The problem without its source's rows, where those do not answer the target's task on the target's inputs."""
+    known = problem.known
+    if known is None or (known.task is problem.task and same_columns(known.inputs, problem.inputs)):
+        return problem
+    return replace(problem, known=None)
+
+
+def check_labels(name: str, problem: Problem) -> None:
+    """Refuse a problem in which no row has a label of the task.
+
+    Raises
+    ------
+    RequestError
+        If neither the target nor the source has labelled rows.
+    """
+    if not len(problem.train) and problem.known is None:
+        raise RequestError(
+            f"{name} needs labels to start from, but no target label is used and the source has no rows labelled with "
+            "the target's classes; use target labels, or add such source data (--source-data); a source model that "
+            "answers these classes fits source-only."
+        )
