@@ -38,7 +38,7 @@ def atomic(path: Path, *, wait: bool = True) -> Iterator[Path]:
         try:
             yield temporary
             if wait:
-                with temporary.open("rb") as file:
+                with temporary.open("r+b") as file:  # Windows waits only for a file that may be written
                     os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)

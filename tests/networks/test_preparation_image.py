@@ -169,3 +169,45 @@ def test_grey_images_between_two_random_colours_beside_coloured_ones_that_no_mir
     np.testing.assert_allclose(np.quantile(ends, (0.1, 0.5, 0.9)), (0.1, 0.5, 0.9), atol=0.1)
     np.testing.assert_array_equal(other.items(items.inputs)[0], preparation.items(items.inputs)[0])
     assert not ImagePreparation(16, channels=1).recolouring().recolours
+
+
+def cuts(image: Image.Image, slopes: tuple[float, float], draws: int) -> np.ndarray:
+    """Share of the area, aspect beside the image's own, and mirrored or not, of random cuts; ``(draws, 3)``.
+
+    Pixels rise by so much from left to right in the first channel, and from top to bottom in the last.
+    """
+    size, inner = 32, np.arange(6, 26)  # a resampled ramp is straight but for its ends
+    preparation = ImagePreparation(size, (0.0,), (1 / 255,), "bilinear", 1.0)
+    items = preparation.items(ImageSequence([image]))
+    found = []
+    for draw in range(draws):
+        values = preparation.augmented(items, 0, np.random.default_rng([3, draw]))[:, 6:26, 6:26]
+        across = np.polyfit(inner, values[0].mean(axis=0), 1)[0] * size / slopes[0] / image.width
+        down = np.polyfit(inner, values[-1].mean(axis=1), 1)[0] * size / slopes[1] / image.height
+        found.append((abs(across) * down, abs(across) / down, across < 0))
+    return np.array(found)
+
+
+def ramps(width: int, height: int, slope: float) -> Image.Image:
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    return Image.fromarray(np.rint(np.stack([slope * x, 0 * x, slope * y], axis=-1)).astype(np.uint8))
+
+
+def test_cuts_are_of_35_to_100_percent_and_nearly_the_shape_of_the_image() -> None:
+    share, aspect, mirrored = cuts(ramps(250, 160, 1), (1, 1), 600).T
+    assert 0.34 < share.min() < 0.38 and 0.95 < share.max() < 1.01
+    np.testing.assert_allclose(np.quantile(share, (0.25, 0.5, 0.75)), (0.51, 0.67, 0.80), atol=0.04)
+    assert 0.73 < aspect.min() < 0.77 and 1.30 < aspect.max() < 1.36
+    np.testing.assert_allclose(np.quantile(np.log(aspect), (0.25, 0.5, 0.75)), (-0.12, 0, 0.12), atol=0.03)
+    assert 0.44 < mirrored.mean() < 0.56
+
+
+def test_cuts_of_small_and_of_grey_images_keep_more_and_grey_ones_are_never_mirrored() -> None:
+    x, y = np.meshgrid(np.arange(250), np.arange(250))
+    grey = Image.fromarray(((x + y) // 2).astype(np.uint8))
+    for image, slope, turned in ((ramps(64, 64, 4), 4, 0.5), (grey, 0.5, 0.0)):
+        share, aspect, mirrored = cuts(image, (slope, slope), 300).T
+        assert 0.74 < share.min() < 0.78 and 0.95 < share.max() < 1.01
+        np.testing.assert_allclose(np.median(share), 0.87, atol=0.03)
+        assert 0.89 < aspect.min() < 0.93 and 1.07 < aspect.max() < 1.12
+        assert abs(mirrored.mean() - turned) < 0.09 * (turned > 0) + 1e-9

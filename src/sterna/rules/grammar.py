@@ -16,20 +16,15 @@ a category that looks like a number stand in double quotes, with the escapes of 
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 from sterna.errors import RequestError, closest
 from sterna.rules.ruleset import EQUALITIES, ORDERS, Condition, Rule, RuleSet, Value
-from sterna.rules.tokens import KEYWORDS, NUMBER, Fault, Token, short, tokens_of
+from sterna.rules.tokens import NUMBER, Fault, Token, short, tokens_of
 
 LARGEST_FILE = 10_000_000
 """Bytes of a file that are read."""
-
-_PLAIN = re.compile(r"[^\W\d][\w.]*")
 
 
 def parse_rules(text: str, name: str = "the rules") -> RuleSet:
@@ -214,54 +209,4 @@ class _Line:
 
 def format_rules(rules: RuleSet) -> str:
     """Rules as text that reads back as the same rules."""
-    lines = [format_rule(rule) for rule in rules.rules]
-    if rules.otherwise is not None:
-        lines.append(format_rule(rules.otherwise))
-    return "\n".join(lines)
-
-
-def format_rule(rule: Rule) -> str:
-    """One rule as a line.
-
-    Examples
-    --------
-    >>> format_rule(Rule((Condition("chest pain", "IN", ("a", "4")),), "1", 0.75))
-    'IF "chest pain" IN (a, "4") THEN 1 (0.75)'
-    """
-    when = format_conditions(rule)
-    answer = rule.answer if NUMBER.fullmatch(rule.answer) else _word(rule.answer)
-    return f"{f'IF {when} THEN' if when else 'OTHERWISE'} {answer} ({number_text(rule.confidence)})"
-
-
-def format_conditions(rule: Rule) -> str:
-    """What stands between IF and THEN; empty for OTHERWISE."""
-    return " AND ".join(_condition(condition) for condition in rule.conditions)
-
-
-def _condition(condition: Condition) -> str:
-    value = _VALUES[condition.kind](condition.values)
-    return f"{_word(condition.column)} {condition.operator}{' ' * bool(value)}{value}"
-
-
-def _value(value: Value) -> str:
-    return _word(value) if isinstance(value, str) else number_text(value)
-
-
-_VALUES: dict[str, Callable[[tuple[Value, ...]], str]] = {
-    "order": lambda values: _value(values[0]),
-    "equality": lambda values: _value(values[0]),
-    "in": lambda values: f"({', '.join(map(_value, values))})",
-    "missing": lambda values: "",
-    "contains": lambda values: json.dumps(values[0], ensure_ascii=False),
-}
-
-
-def _word(word: str) -> str:
-    """A name or a word, in quotes where it could be taken for something else."""
-    plain = _PLAIN.fullmatch(word) and word.upper() not in KEYWORDS
-    return word if plain else json.dumps(word, ensure_ascii=False)
-
-
-def number_text(number: float) -> str:
-    """The shortest text that reads back as the same number: ``60``, ``0.82``."""
-    return repr(float(number)).removesuffix(".0")
+    return str(rules)

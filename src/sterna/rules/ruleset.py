@@ -1,12 +1,18 @@
-"""What a rule is: conditions on the columns of a row, the answer they lead to, and how sure it is."""
+"""What a rule is: conditions on the columns of a row, the answer they lead to, and how sure it is; and its text.
+
+The text reads back as the same rule: see :mod:`sterna.rules.grammar`.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sterna.errors import RequestError
+from sterna.rules.tokens import KEYWORDS, NUMBER
 
 Value = float | str
 """What a condition compares with: a number, or a word."""
@@ -42,6 +48,8 @@ class Condition:
     --------
     >>> Condition("age", ">=", (60,))
     Condition(column='age', operator='>=', values=(60.0,))
+    >>> print(Condition("chest pain", "IN", ("a", "4")))
+    "chest pain" IN (a, "4")
     """
 
     column: str
@@ -70,6 +78,10 @@ class Condition:
         """``order``, ``equality``, ``in``, ``missing`` or ``contains``."""
         return _KINDS[self.operator]
 
+    def __str__(self) -> str:
+        values = _TEXTS[self.kind](self.values)
+        return f"{_word(self.column)} {self.operator}{' ' * bool(values)}{values}"
+
 
 _KINDS = {
     **dict.fromkeys(ORDERS, "order"),
@@ -86,6 +98,33 @@ _NEEDED = {
     "in": "one or more numbers or words",
     "missing": "none",
     "contains": "one text that is not empty",
+}
+
+
+_PLAIN = re.compile(r"[^\W\d][\w.]*")
+
+
+def _word(word: str) -> str:
+    """A name or a word, in quotes where it could be taken for something else."""
+    plain = _PLAIN.fullmatch(word) and word.upper() not in KEYWORDS
+    return word if plain else json.dumps(word, ensure_ascii=False)
+
+
+def _number(number: float) -> str:
+    """The shortest text that reads back as the same number: ``60``, ``0.82``."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def _value(value: Value) -> str:
+    return _word(value) if isinstance(value, str) else _number(value)
+
+
+_TEXTS: dict[str, Callable[[tuple[Value, ...]], str]] = {
+    "order": lambda values: _value(values[0]),
+    "equality": lambda values: _value(values[0]),
+    "in": lambda values: f"({', '.join(map(_value, values))})",
+    "missing": lambda values: "",
+    "contains": lambda values: json.dumps(values[0], ensure_ascii=False),
 }
 
 
@@ -141,10 +180,15 @@ class Rule:
         """The columns it looks at, each once."""
         return tuple(dict.fromkeys(condition.column for condition in self.conditions))
 
-    def __str__(self) -> str:
-        from sterna.rules.grammar import format_rule
+    @property
+    def when(self) -> str:
+        """What stands between IF and THEN; empty for OTHERWISE."""
+        return " AND ".join(map(str, self.conditions))
 
-        return format_rule(self)
+    def __str__(self) -> str:
+        answer = self.answer if NUMBER.fullmatch(self.answer) else _word(self.answer)
+        start = f"IF {self.when} THEN" if self.conditions else "OTHERWISE"
+        return f"{start} {answer} ({_number(self.confidence)})"
 
 
 @dataclass(frozen=True)
@@ -186,9 +230,8 @@ class RuleSet:
         return len(self.rules)
 
     def __str__(self) -> str:
-        from sterna.rules.grammar import format_rules
-
-        return format_rules(self)
+        every = self.rules if self.otherwise is None else (*self.rules, self.otherwise)
+        return "\n".join(map(str, every))
 
     @property
     def columns(self) -> tuple[str, ...]:

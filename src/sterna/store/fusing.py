@@ -5,19 +5,19 @@ Only numpy is needed: importing torch takes more memory than the fusing itself.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError
 from sterna.files import atomic
 from sterna.networks.fusing import check_alike, check_share
+from sterna.store.layout import BYTES, REAL, Layout, damaged, read_layout
 
 Array = np.ndarray[Any, Any]
 SLICE = 2**18
@@ -25,42 +25,6 @@ SLICE = 2**18
 
 THREADS = 2
 """Most of the time goes into the system's copying from and to files, which two threads do at once."""
-
-REAL = frozenset({"F64", "F32", "F16", "BF16", "C64"})
-"""Number types that are averaged."""
-
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "C64": 8, "BOOL": 1}
-_BYTES |= {f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)}
-_LONGEST = 100_000_000  # of a header, in bytes, as the format has it
-_CODE = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
-
-
-class Place(NamedTuple):
-    """Where a tensor lies in a file."""
-
-    kind: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What stands in a safetensors file.
-
-    Attributes
-    ----------
-    path
-        The file.
-    header
-        Its first bytes, up to the data.
-    places
-        Where each tensor lies behind the header, in that order.
-    """
-
-    path: Path
-    header: bytes
-    places: dict[str, Place]
 
 
 @dataclass(frozen=True)
@@ -129,68 +93,6 @@ def check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
         raise RequestError(f"The file {str(out)!r} exists: replace it with --overwrite, or name another --out.")
 
 
-def check_there(path: Path) -> None:
-    """Refuse a path where nothing is; close matches are named."""
-    if not path.exists():
-        near = closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
-        raise RequestError(f"There is no file or run folder {str(path)!r}.{near}")
-
-
-def read_layout(path: Path) -> Layout:
-    """Read and check the header of a safetensors file.
-
-    Raises
-    ------
-    RequestError
-        If the file is missing, may hold code, or is not a whole safetensors file.
-    """
-    check_there(path)
-    if path.is_dir():
-        raise RequestError(f"{str(path)!r} is a folder, but a .safetensors file was expected; name the file in it.")
-    with path.open("rb") as file:
-        first = file.read(8)
-        if path.suffix in _CODE or first[:4] == b"PK\x03\x04":
-            raise RequestError(
-                f"{str(path)!r} may hold code, so it is not read; convert it once with safetensors.torch.save_file("
-                "torch.load(FILE, weights_only=True), 'model.safetensors') and give that file."
-            )
-        length = int.from_bytes(first, "little")
-        size = path.stat().st_size
-        if len(first) < 8 or not 2 <= length <= min(_LONGEST, size - 8):
-            raise _damaged(path, "it has no header")
-        header = file.read(length)
-    try:
-        found = json.loads(header)
-        found.pop("__metadata__", None)
-        every = {n: Place(p["dtype"], tuple(p["shape"]), *p["data_offsets"]) for n, p in found.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _damaged(path, "its header cannot be read") from error
-    places = dict(sorted(every.items(), key=lambda item: (item[1].start, item[1].end)))
-    _check_places(path, places, size - 8 - length)
-    return Layout(path, first + header, places)
-
-
-def _check_places(path: Path, places: dict[str, Place], size: int) -> None:
-    """Tensors must lie one behind the other and fill the file."""
-    at = 0
-    for name, place in places.items():
-        if place.kind not in _BYTES:
-            raise RequestError(
-                f"{str(path)!r}: the tensor {name} holds {place.kind}, which is not averaged (quantised weights have "
-                f"no mean of their own); convert it to one of {', '.join(sorted(REAL))}."
-            )
-        length = math.prod(place.shape) * _BYTES[place.kind]
-        if place.start != at or place.end - place.start != length or any(n < 0 for n in place.shape):
-            raise _damaged(path, f"the place of {name} is wrong")
-        at = place.end
-    if at != size:
-        raise _damaged(path, f"it should have {at:,} bytes of weights, but has {size:,}")
-
-
-def _damaged(path: Path, why: str) -> RequestError:
-    return RequestError(f"{str(path)!r} is not a whole safetensors file ({why}); copy or download it again.")
-
-
 def check_layouts(source: Layout, target: Layout, part: str = "") -> None:
     """Refuse files whose tensors (those whose names begin with `part`) are not of one architecture."""
     seen = [
@@ -221,7 +123,7 @@ def write_fused(source: Layout, target: Layout, alpha: float, out: Path, part: s
                 values, raw = _fused(a, b, name, start, min(SLICE, numbers[name] - start), share)
                 if place.kind in REAL and _has_nan(values):
                     broken.add(name)
-                file.seek(len(target.header) + place.start + start * _BYTES[place.kind])
+                file.seek(len(target.header) + place.start + start * BYTES[place.kind])
                 file.write(raw.data)
 
     with atomic(out, wait=False) as temporary:
@@ -248,11 +150,11 @@ class _Reader:
     def read(self, name: str, start: int, count: int) -> Array:
         """Numbers `start` to `start + count` of a tensor, as bytes that may be changed."""
         place = self.layout.places[name]
-        width = _BYTES[place.kind]
+        width = BYTES[place.kind]
         part = self.buffer[: count * width]
         self.file.seek(len(self.layout.header) + place.start + start * width)
         if self.file.readinto(part.data) != len(part):  # type: ignore[attr-defined]
-            raise _damaged(self.layout.path, "it was cut short while it was read")
+            raise damaged(self.layout.path, "it was cut short while it was read")
         return part
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from sterna.errors import RequestError
 from sterna.files import explained
 from sterna.networks.fusing import check_share
-from sterna.store.fusing import Fused, check_layouts, read_layout, write_fused
+from sterna.store.fusing import Fused, check_layouts, write_fused
+from sterna.store.layout import read_layout
 
 _JSON, _WEIGHTS, _MANIFEST, _BODY = "network.json", "model.safetensors", "manifest.json", "body."
 

@@ -178,8 +178,9 @@ class FeatureCache:
         excess = sum(size for _, size, _ in files) - self.bytes
         for _, size, path in files:
             if excess > 0 and size and not in_use(path):
-                path.unlink(missing_ok=True)
-                excess -= size
+                with suppress(PermissionError):  # Windows deletes no open file
+                    path.unlink(missing_ok=True)
+                    excess -= size
 
     def _fill(self, missing: dict[str, Path], keys: Keys, compute: Compute) -> None:
         """Write a file for each of these blocks: rows of other collections first, the last used before the others."""

@@ -120,7 +120,8 @@ def interruptible() -> Iterator[Interruption]:
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
-    kept = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    asked = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    kept = {name: handler for name, handler in asked.items() if handler is not None}  # else a host's, not Python's own
 
     def ask(number: int, frame: FrameType | None) -> None:
         interruption.requested = True

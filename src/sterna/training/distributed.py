@@ -16,7 +16,8 @@ def rank_and_world() -> tuple[int, int]:
 def join(device: torch.device) -> None:
     """Meet the other processes, once."""
     if rank_and_world()[1] > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        nccl = device.type == "cuda" and dist.is_nccl_available()  # not on Windows
+        dist.init_process_group("nccl" if nccl else "gloo")
 
 
 def leave() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import fcntl
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +16,11 @@ import numpy as np
 from sterna.domains.inputs import Rows
 from sterna.files import atomic
 from sterna.training.row_keys import KEY, Keys
+
+try:
+    import fcntl
+except ImportError:  # Windows: it has no such locks, and deletes no file that is open
+    fcntl = None  # type: ignore[assignment]
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 CHUNK = 1_000_000
@@ -79,20 +84,22 @@ def writing(path: Path, keys: Keys, same: Rows) -> Iterator[NewFile]:
 @contextmanager
 def opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
     """A file in use: as long as it is open, no process throws it away to make room."""
-    handle = os.open(path, flags)
+    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
     try:
         with suppress(OSError):  # some file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_SH)
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_SH)
         yield handle
     finally:
         os.close(handle)
 
 
 def in_use(path: Path) -> bool:
-    """Whether some process has the file open."""
+    """Whether some process has the file open; never where the system itself deletes no open file."""
     try:
         with path.open("r+b") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:  # else it is gone already, or the file system has no locks
         return isinstance(error, BlockingIOError)
     return False
@@ -126,7 +133,11 @@ def runs(places: Rows) -> Iterator[tuple[int, int]]:
 
 def read_at(handle: int, values: Any, place: int) -> Any:
     """Fill an array from a file."""
-    if os.preadv(handle, [values], place) != values.nbytes:
+    if hasattr(os, "preadv"):
+        done = os.preadv(handle, [values], place)
+    else:
+        done = _from_place(handle, place).readinto(values)
+    if done != values.nbytes:
         raise OSError(errno.EIO, "a feature file has become shorter")
     return values
 
@@ -135,5 +146,14 @@ def write_at(handle: int, values: Any, place: int) -> None:
     """Write all of it: a disk that is nearly full takes a part without a word, and refuses only the rest."""
     left = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     while len(left):
-        done = os.pwrite(handle, left, place)
+        done = os.pwrite(handle, left, place) if hasattr(os, "pwrite") else _from_place(handle, place).write(left)
         left, place = left[done:], place + done
+
+
+def _from_place(handle: int, place: int) -> io.FileIO:
+    """The file from a place on, for a system that cannot read or write at one (Windows).
+
+    It moves the handle's position, so no two threads may do so at once; there, processes share no handle.
+    """
+    os.lseek(handle, place, os.SEEK_SET)
+    return io.FileIO(handle, "r+b", closefd=False)
