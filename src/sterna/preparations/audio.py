@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sterna.domains.audio import FEW, Sound, lengths_of, resampled, some_of
-from sterna.domains.inputs import Inputs, Kind, Preparation
+from sterna.domains.inputs import INFERENCE_ROWS, Inputs, Kind, Preparation
 from sterna.errors import RequestError
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -33,6 +33,9 @@ FEWEST_FRAMES, MOST_FRAMES = 32, 1_000
 
 USUAL = 0.95
 """Share of the training rows that a spectrogram holds whole; the longest few are cut, not the others padded."""
+
+AT_ONCE = 60.0
+"""Seconds of recordings that are run at once: a speech encoder's first convolutions keep megabytes for each."""
 
 _LOOKED_AT = 128
 
@@ -101,6 +104,11 @@ class _Mel(Preparation):
     def __init__(self, rate: int, mels: int) -> None:
         self.rate, self.mels = int(rate), int(mels)
 
+    @property
+    def seconds(self) -> float:
+        """Of a recording that are read: all of it."""
+        return math.inf
+
     @abstractmethod
     def prepared(self, spectrogram: Array) -> Array:
         """What the body takes, of the spectrogram ``(mels, frames)`` of a whole recording."""
@@ -112,6 +120,9 @@ class _Mel(Preparation):
     def items(self, inputs: Inputs) -> SoundItems:
         """Rows as float32 arrays, decoded when asked for."""
         return SoundItems(inputs, self)
+
+    def note(self, items: SoundItems) -> str | None:
+        return items.note()
 
 
 class SoundItems:
@@ -152,7 +163,12 @@ class SoundItems:
 
     def note(self) -> str | None:
         """One sentence where recordings are cut."""
-        return cut_note(self.inputs, getattr(self.preparation, "seconds", math.inf))
+        return cut_note(self.inputs, self.preparation.seconds)
+
+
+def rows_at_once(seconds: float) -> int:
+    """Recordings of this length that are run at once where nothing is learnt."""
+    return int(np.clip(AT_ONCE / seconds, 1, INFERENCE_ROWS))
 
 
 def cut_note(inputs: Inputs, seconds: float) -> str | None:
@@ -206,6 +222,9 @@ class LogMelPreparation(_Mel):
         every = np.concatenate([part[:, :frames] for part in spectrograms], axis=1)
         return LogMelPreparation(rate, mels, frames, every.mean(1).tolist(), np.maximum(every.std(1), 0.1).tolist())
 
+    def inference_rows(self, on_cpu: bool) -> int:
+        return rows_at_once(self.seconds)
+
     def prepared(self, spectrogram: Array) -> Array:
         return self._placed(spectrogram, 0)
 
@@ -249,11 +268,6 @@ class LogMelPreparation(_Mel):
             "std": list(self.std),
         }
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `state`."""
-        return cls(**{name: value for name, value in state.items() if name != "type"})
-
 
 class LogMelStatistics(_Mel):
     """A recording as a few numbers: what its log-mel bands are like, and how that changes from start to end.
@@ -292,8 +306,3 @@ class LogMelStatistics(_Mel):
 
     def state(self) -> dict[str, Any]:
         return {"type": "log-mel-statistics", "rate": self.rate, "mels": self.mels}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `state`."""
-        return cls(state["rate"], state["mels"])
