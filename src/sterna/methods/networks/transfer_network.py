@@ -135,7 +135,7 @@ def once(
     source, target = body.halves.values()
     features = trainer.features(source, preparation.first, inputs, source.outputs)
     stored = ActivationPreparation()
-    stored.kind = preparation.kind  # type: ignore[misc, assignment]
+    stored.kind = preparation.kind  # type: ignore[misc]
     halves = PairBody(identity_body(features.width), target)
     halves.recipe = dict(body.recipe)
     prepared = PairPreparation(stored, preparation.second)
