@@ -70,7 +70,8 @@ class Sides:
 def same_inputs(problem: Problem) -> bool:
     """Whether one preparation suits the rows of both domains; tables need the target's columns in the source."""
     assert problem.known is not None
-    return problem.known.inputs.covers(problem.inputs)
+    ours, theirs = problem.inputs, problem.known.inputs
+    return not (ours.columns and theirs.columns) or theirs.covers(ours)
 
 
 def sides_of(problem: Problem, *, copies: bool = False) -> Sides:

@@ -13,7 +13,8 @@ from torch import Tensor
 from sterna.domains.audio import FEW, lengths_of, resampled, some_of
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.errors import RequestError, require
-from sterna.preparations.audio import Array, cut_note, rows_at_once
+from sterna.preparations.audio import cut_note, rows_at_once
+from sterna.preparations.log_mel import Array
 
 LONGEST = 30.0
 """Seconds of a recording that a speech encoder reads, at most: so long is what Whisper was trained on."""
