@@ -34,7 +34,7 @@ from sterna.networks import small_body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
-from sterna.networks.preparation_pair import PairItems, PairPreparation
+from sterna.preparations.pair import PairItems, PairPreparation
 from sterna.networks.small import identity_body
 from sterna.tasks import infer_task
 from sterna.training.activations import ActivationPreparation

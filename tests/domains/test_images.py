@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sterna.domains.images import ImageArray, ImageFiles, ImageSequence, JoinedImages
+from sterna.domains.images import ImageArray, ImageFiles, ImageSequence
+from sterna.domains.inputs import JoinedInputs
 from sterna.domains.pixels import as_image, to_image
 from sterna.errors import RequestError
 
@@ -164,7 +165,7 @@ def test_a_value_of_any_library_becomes_an_image():
 
 def test_joined_images_keep_their_order_through_takes():
     first, second = [noise(3, 3, seed=i) for i in range(4)], [noise(5, 5, seed=i) for i in range(3)]
-    joined = JoinedImages([ImageArray(np.stack(first)), ImageSequence([Image.fromarray(p) for p in second])])
+    joined = JoinedInputs([ImageArray(np.stack(first)), ImageSequence([Image.fromarray(p) for p in second])])
     everything = first + second
     rows = np.array([6, 0, 4, 3, 1])
     taken = joined.take(rows).take(np.array([2, 0, 3]))

@@ -42,7 +42,7 @@ def test_validation_chooses_the_headline_control_where_the_test_rows_would_choos
     monkeypatch.setattr(units, "seeded", remember)
     monkeypatch.setattr(Trainer, "outputs", acting)
     from sterna import load_source
-    from sterna.domains.preparation_table import TablePreparation
+    from sterna.preparations.table import TablePreparation
 
     domain = Domain.from_arrays(x, labels, splits=given)
     from torch import nn

@@ -11,11 +11,11 @@ from torch import nn
 
 from sterna import Domain, RequestError, load_domain, load_source, transfer
 from sterna.data import demo_path
-from sterna.domains.preparation_table import TablePreparation
 from sterna.methods.controls import target_only
 from sterna.methods.controls.scratch import Scratch
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.controls.target_only import TargetOnly
+from sterna.preparations.table import TablePreparation
 from sterna.tasks import Classification, Regression
 from sterna.training.linear import Choice, choose_penalty
 

@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from sterna import Domain, RequestError, Source
-from sterna.domains.preparation_table import TablePreparation
 from sterna.methods.features.coral import Coral, covariance, power, recoloured
 from sterna.methods.method import make_method
 from sterna.networks import load_network, save_network
+from sterna.preparations.table import TablePreparation
 
 
 def samples(seed=0, d=5):

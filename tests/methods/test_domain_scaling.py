@@ -8,12 +8,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from sterna import Domain, RequestError, Source, load_domain, transfer
-from sterna.domains.preparation_table import TablePreparation
 from sterna.domains.splits import Splits
 from sterna.experiment.problem import make_problem, widened
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.features.domain_scaling import DomainScaling, behind, standardised
 from sterna.networks import load_network, save_network
+from sterna.preparations.table import TablePreparation
 from sterna.tasks import infer_task
 
 

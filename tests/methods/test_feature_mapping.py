@@ -9,7 +9,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sterna import Domain, RequestError, Source, load_domain, transfer
-from sterna.domains.preparation_table import TablePreparation
 from sterna.methods.features.feature_mapping import (
     FeatureMapping,
     choose_by_head,
@@ -18,6 +17,7 @@ from sterna.methods.features.feature_mapping import (
     source_network,
 )
 from sterna.networks import load_network, save_network
+from sterna.preparations.table import TablePreparation
 from sterna.tasks import Classification
 from sterna.training.linear import PENALTIES, folds_of
 

@@ -10,7 +10,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from sterna import Domain, RequestError, load_domain, transfer
-from sterna.domains.preparation_table import TablePreparation
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.controls.target_only import TargetOnly
 from sterna.methods.method import make_method
@@ -21,6 +20,7 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, PairBody
 from sterna.networks.saved import load_network, save_network
+from sterna.preparations.table import TablePreparation
 from sterna.sources.source import Source
 from sterna.tasks import Classification, Regression, infer_task
 from sterna.training.cache import FeatureCache

@@ -16,9 +16,9 @@ from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
-from sterna.networks.preparation_pair import PairPreparation
 from sterna.networks.saved import load_network, save_network
 from sterna.networks.small import small_body
+from sterna.preparations.pair import PairPreparation
 from sterna.training.linear import in_memory, moments
 
 

@@ -16,7 +16,6 @@ from torch import nn
 
 from sterna import Domain
 from sterna.domains.images import ImageArray
-from sterna.domains.preparation_table import TablePreparation
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 from sterna.networks.body import Body
@@ -25,11 +24,12 @@ from sterna.networks.freezing import freeze
 from sterna.networks.gate import Gate, GateWeight, Scaled
 from sterna.networks.network import Network
 from sterna.networks.pair import Answers, Beside, PairBody, answer_body
-from sterna.networks.preparation_image import ImagePreparation
-from sterna.networks.preparation_pair import PairInputs, PairPreparation
-from sterna.networks.preparation_text import RawText
 from sterna.networks.saved import load_network, save_network
 from sterna.networks.small import identity_body, small_body
+from sterna.preparations.image import ImagePreparation
+from sterna.preparations.pair import PairInputs, PairPreparation
+from sterna.preparations.table import TablePreparation
+from sterna.preparations.text import RawText
 from sterna.tasks import Classification, Regression
 
 TASK = Classification(("cat", "dog", "tern"))
@@ -272,7 +272,7 @@ def test_a_tokenizer_lies_in_the_folder_of_its_half(tmp_path, trainer):
     from transformers import PreTrainedTokenizerFast
 
     from sterna.networks import build_body
-    from sterna.networks.preparation_text import TextPreparation
+    from sterna.preparations.text import TextPreparation
 
     words = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "tern": 2, "cat": 3}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -329,17 +329,19 @@ def test_the_gate_mixes_by_its_formula_and_starts_at_one_half():
 
 
 def test_a_pair_says_what_its_halves_say_and_sorts_by_their_lengths():
-    from sterna.networks.preparation_pair import PairItems
-    from sterna.training.trainer import by_length
+    from sterna.preparations.text import HashedTextPreparation
 
-    class Cut(list):
-        def note(self):
+    class Cutting(RawText):
+        def note(self, items):
             return "2 texts were cut off."
 
-    items = PairItems(Cut([[1, 2, 3], [1], [1, 2]]), Cut([[1, 2, 3, 4], [1], [1, 2]]))
-    assert items.note() == "2 texts were cut off."
-    assert PairItems([[1]], [[2]]).note() is None
-    assert by_length(items).tolist() == [1, 2, 0]
+    texts = TextInputs(["one two three", "a", "one two"])
+    pair = PairPreparation(Cutting(), Cutting())
+    assert pair.note(pair.items(texts)) == "2 texts were cut off."
+    assert pair.order(pair.items(texts)).tolist() == [0, 1, 2]
+    pair = PairPreparation(RawText(), HashedTextPreparation())
+    assert pair.note(pair.items(texts)) is None
+    assert pair.order(pair.items(texts)).tolist() == [1, 2, 0]
 
 
 def test_rows_of_a_pair_are_the_same_only_where_both_forms_are():

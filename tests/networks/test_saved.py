@@ -17,11 +17,11 @@ from sterna.errors import RequestError, RunError
 from sterna.networks.body import Body
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.network import Network
-from sterna.networks.preparation_image import ImagePreparation
-from sterna.networks.preparation_text import RawText
 from sterna.networks.saved import load_network, save_network
 from sterna.networks.saved_parts import build_part, describe_part
 from sterna.networks.small import identity_body, small_body
+from sterna.preparations.image import ImagePreparation
+from sterna.preparations.text import RawText
 from sterna.tasks import Classification, Regression
 
 TASK = Classification(("cat", "dog", "tern"), metric="macro_f1")

@@ -11,10 +11,10 @@ from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 from sterna.networks.network import Network
-from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import small_body
+from sterna.preparations.image import ImagePreparation, longest_side
 from sterna.sources.load import load_source
-from sterna.sources.source import Source, longest_side
+from sterna.sources.source import Source
 from sterna.tasks import Classification
 
 timm = pytest.importorskip("timm")

@@ -16,6 +16,7 @@ from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 from sterna.sources import packaged
+from sterna.sources.catalogue import PACKAGED, packaged_names
 from sterna.sources.listing import list_sources
 from sterna.sources.load import load_source
 
@@ -118,10 +119,11 @@ def test_unknown_names_and_missing_packages(monkeypatch):
 
 
 def test_other_packages_add_theirs_by_an_entry_point(monkeypatch):
-    theirs = metadata.EntryPoint("their-net", "tests.nowhere:source", packaged.GROUP)
-    good = metadata.EntryPoint("good-net", "sterna.sources.packaged:efficientnet_lite0", packaged.GROUP)
-    monkeypatch.setattr(packaged.metadata, "entry_points", lambda group: [theirs, good])
-    assert {"their-net", "good-net", "efficientnet-lite0", "minilm-l6"} <= set(packaged.names())
+    theirs = metadata.EntryPoint("their-net", "tests.nowhere:source", PACKAGED.group)
+    good = metadata.EntryPoint("good-net", "sterna.sources.packaged:efficientnet_lite0", PACKAGED.group)
+    both = [theirs, good]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [each for each in both if each.group == group])
+    assert {"their-net", "good-net", "efficientnet-lite0", "minilm-l6"} <= set(packaged_names())
     assert packaged.find("good-net") is packaged.efficientnet_lite0
     with pytest.raises(RequestError, match="'their-net'.*cannot be loaded"):
         load_source("packaged/their-net")

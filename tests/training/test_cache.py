@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains import Domain
-from sterna.domains.images import ImageArray, ImageFiles, ImageSequence, JoinedImages
+from sterna.domains.images import ImageArray, ImageFiles, ImageSequence
+from sterna.domains.inputs import JoinedInputs
 from sterna.domains.tables import table_inputs
 from sterna.domains.text import TextInputs
 from sterna.training import feature_files as module
@@ -271,7 +272,7 @@ def test_a_row_has_one_key_whatever_rows_it_comes_with(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": ["u", "v", "v"]})
     folder, archive = ImageFiles(tmp_path, files), ImageFiles(tmp_path / "all.zip", files)
     pictures = [picture(code) for code in (3, 7, 9)]
-    both = JoinedImages([archive.take(np.array([0])), folder.take(np.array([1, 2]))])
+    both = JoinedInputs([archive.take(np.array([0])), folder.take(np.array([1, 2]))])
     for inputs in (
         folder, archive, both, ImageArray(np.stack(pictures)), ImageSequence(pictures),
         TextInputs(["x", "y", "z"]), table_inputs(frame)[0],
@@ -283,7 +284,7 @@ def test_a_row_has_one_key_whatever_rows_it_comes_with(tmp_path):
 
 
 def test_rows_that_are_prepared_differently_have_different_keys(tmp_path):
-    from sterna.networks.preparation_pair import PairInputs
+    from sterna.preparations.pair import PairInputs
 
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:  # two words with one CRC-32
         archive.writestr("a.png", b"plumless")

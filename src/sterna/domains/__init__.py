@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sterna.domains.inputs import Preparation as Preparation
     from sterna.domains.inputs import Rows as Rows
     from sterna.domains.load import load_domain as load_domain
-    from sterna.domains.preparation_table import TablePreparation as TablePreparation
     from sterna.domains.schema import Column as Column
     from sterna.domains.schema import Schema as Schema
     from sterna.domains.splits import Splits as Splits
@@ -53,13 +52,17 @@ _HOMES = {
     "TextInputs": "text",
     "Schema": "schema",
     "Column": "schema",
-    "TablePreparation": "preparation_table",
 }
 
-__all__ = list(_HOMES)
+_ABOVE = {"TablePreparation": "sterna.preparations.table"}
+"""Names that moved to a room above, and are still found here."""
+
+__all__ = [*_HOMES, *_ABOVE]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ABOVE:
+        return getattr(importlib.import_module(_ABOVE[name]), name)
     if name not in _HOMES:
         raise AttributeError(f"module 'sterna.domains' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"sterna.domains.{_HOMES[name]}"), name)

@@ -9,8 +9,8 @@ from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 
-from sterna.domains.file_inputs import FileInputs, JoinedInputs, digest, in_threads
-from sterna.domains.inputs import Inputs, Rows
+from sterna.domains.file_inputs import FileInputs, in_threads
+from sterna.domains.inputs import Inputs, Rows, digest
 from sterna.errors import RequestError, require
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -219,14 +219,11 @@ class AudioSequence(Inputs):
             self._keys = [digest(str(sound.rate).encode() + sound.samples.tobytes()) for sound in sounds]
         return self._keys
 
+    def row_keys(self) -> list[str]:
+        return self.keys()
+
     def fingerprint(self) -> str:
         return digest("\n".join(self.keys()).encode())
-
-
-class JoinedAudio(JoinedInputs):
-    """Recordings of several places one after the other: a data set and its separate test set."""
-
-    kind = "audio"
 
 
 def some_of(inputs: Inputs, most: int) -> Rows:

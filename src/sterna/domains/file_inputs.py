@@ -1,8 +1,7 @@
-"""Inputs that lie in files, below a folder or inside a zip, and inputs of several places one after the other."""
+"""Inputs that lie in files, below a folder or inside a zip."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, TypeVar
 
-import numpy as np
-
-from sterna.domains.inputs import Inputs, Rows
+from sterna.domains.inputs import Inputs, Rows, digest
 from sterna.errors import RequestError
 
 LARGEST_FILE = 2**30
@@ -88,6 +85,9 @@ class FileInputs(Inputs):
             self._keys = list(in_threads(lambda row: digest(self.read(row)), len(self)))
         return self._keys
 
+    def row_keys(self) -> list[str]:
+        return self.keys()
+
     def fingerprint(self) -> str:
         # Reading it all is dear: the checksum in a zip stands for the content, and in a folder name, size and time of
         # change do, as in make and rsync.
@@ -111,51 +111,3 @@ class FileInputs(Inputs):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_archive": None, "_keys": None}
-
-
-class JoinedInputs(Inputs):
-    """Inputs of several places one after the other: a data set and its separate test set.
-
-    Parameters
-    ----------
-    parts
-        The places; of each, all rows.
-    """
-
-    def __init__(self, parts: Sequence[Inputs]) -> None:
-        self._parts = list(parts)
-        self._part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        self._row = np.concatenate([np.arange(len(part), dtype=np.int64) for part in parts])
-
-    def __len__(self) -> int:
-        return len(self._part)
-
-    def __getitem__(self, row: int) -> Any:
-        return self._parts[self._part[row]][int(self._row[row])]
-
-    def take(self, rows: Rows) -> Self:
-        part, row = self._part[rows], self._row[rows]
-        taken = type(self)([p.take(row[part == i]) for i, p in enumerate(self._parts)])
-        # Each part now holds its rows in the order asked for; the k-th of a part stands where that part is met again.
-        taken._part = part
-        taken._row = np.empty(len(part), dtype=np.int64)
-        for i in range(len(self._parts)):
-            taken._row[part == i] = np.arange(int((part == i).sum()))
-        return taken
-
-    def keys(self) -> list[str]:
-        by_part = [part.keys() for part in self._parts]
-        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
-
-    def fingerprint(self) -> str:
-        order = self._part.astype(np.int64).tobytes() + self._row.tobytes()
-        return digest(order + "\n".join(part.fingerprint() for part in self._parts).encode())
-
-    def names(self) -> list[str]:
-        by_part = [part.names() for part in self._parts]
-        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
-
-
-def digest(data: bytes) -> str:
-    """A 128-bit content hash."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sterna.domains.file_inputs import FileInputs, JoinedInputs, digest
-from sterna.domains.inputs import Inputs, Rows
+from sterna.domains.file_inputs import FileInputs
+from sterna.domains.inputs import Inputs, Rows, digest
 from sterna.domains.pixels import as_image, decode, reason, to_image
 from sterna.errors import RequestError, require
 
@@ -85,6 +85,9 @@ class ImageArray(Inputs):
         shape = str(self.images.shape[1:]).encode()
         return [digest(shape + np.ascontiguousarray(image).tobytes()) for image in self.images]
 
+    def row_keys(self) -> list[str]:
+        return self.keys()
+
     def fingerprint(self) -> str:
         return digest(str(self.images.shape).encode() + np.ascontiguousarray(self.images).tobytes())
 
@@ -124,14 +127,11 @@ class ImageSequence(Inputs):
             self._keys = [_pixel_key(self[row]) for row in range(len(self))]
         return self._keys
 
+    def row_keys(self) -> list[str]:
+        return self.keys()
+
     def fingerprint(self) -> str:
         return digest("\n".join(self.keys()).encode())
-
-
-class JoinedImages(JoinedInputs):
-    """Images of several places one after the other: a data set and its separate test set."""
-
-    kind = "images"
 
 
 def _pixel_key(image: Image) -> str:

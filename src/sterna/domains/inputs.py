@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["images", "table", "text", "audio"]
-"""Kinds of data a Domain can hold."""
+Kind = str
+"""Id of a kind of data: ``images``, ``table``, ``text``, ``audio``, or one that another package adds."""
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 """Row numbers, shape ``(n,)``."""
+
+INFERENCE_ROWS = 64
+"""Rows that are run at once where nothing is learnt and nothing speaks against it."""
 
 
 class Inputs(ABC):
@@ -45,6 +51,100 @@ class Inputs(ABC):
     def names(self) -> list[str]:
         """What a person would call each row: a file name, or the row number."""
         return [str(i) for i in range(len(self))]
+
+    def row_keys(self) -> list[str]:
+        """What tells rows apart in caches: rows of one key are prepared alike, whatever other rows they come with.
+
+        By default rows are the same only among the same other rows; where :meth:`keys` says all that a row holds, a
+        class gives those.
+        """
+        whole = self.fingerprint()
+        return [f"{whole} {row}" for row in range(len(self))]
+
+    # -- beside other inputs ---------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns; none where a row is one thing."""
+        return ()
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """What each column that a learner may see holds; none where a row is one thing."""
+        return {}
+
+    def covers(self, other: Inputs) -> bool:
+        """Whether rows here hold all that those of `other` do: the same kind of data, in a table all its columns."""
+        return self.kind == other.kind
+
+    def shared(
+        self, other: Inputs, counterpart: Callable[[str], str | None] = str, missing: float | None = None
+    ) -> tuple[str, ...] | None:
+        """Columns that `other` has, too, with the same kind of values; ``None`` where rows have no columns.
+
+        Parameters
+        ----------
+        counterpart
+            What a column is called there; ``None`` where it has no counterpart.
+        missing
+            Only columns of which less than this share of the cells of `other` is missing.
+        """
+        return None
+
+    def only(self, columns: Sequence[str]) -> Inputs:
+        """A table with these columns alone; other inputs as they are."""
+        return self
+
+    def joined(self, other: Inputs, ours: str, theirs: str) -> Inputs:
+        """These rows, then those of `other`, of the same kind; see :func:`~sterna.domains.joined.joined_inputs`."""
+        return JoinedInputs([self, other])
+
+
+class JoinedInputs(Inputs):
+    """Inputs of several places one after the other: a data set and its separate test set.
+
+    Parameters
+    ----------
+    parts
+        The places, of one kind of data; of each, all rows.
+    """
+
+    def __init__(self, parts: Sequence[Inputs]) -> None:
+        self.kind = parts[0].kind  # type: ignore[misc]  # of each row, not of the class
+        self._parts = list(parts)
+        self._part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        self._row = np.concatenate([np.arange(len(part), dtype=np.int64) for part in parts])
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __getitem__(self, row: int) -> Any:
+        return self._parts[self._part[row]][int(self._row[row])]
+
+    def take(self, rows: Rows) -> Self:
+        part, row = self._part[rows], self._row[rows]
+        taken = type(self)([p.take(row[part == i]) for i, p in enumerate(self._parts)])
+        # Each part now holds its rows in the order asked for; the k-th of a part stands where that part is met again.
+        taken._part = part
+        taken._row = np.empty(len(part), dtype=np.int64)
+        for i in range(len(self._parts)):
+            taken._row[part == i] = np.arange(int((part == i).sum()))
+        return taken
+
+    def keys(self) -> list[str]:
+        by_part = [part.keys() for part in self._parts]
+        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
+
+    def row_keys(self) -> list[str]:
+        return self.keys()
+
+    def fingerprint(self) -> str:
+        order = self._part.astype(np.int64).tobytes() + self._row.tobytes()
+        return digest(order + "\n".join(part.fingerprint() for part in self._parts).encode())
+
+    def names(self) -> list[str]:
+        by_part = [part.names() for part in self._parts]
+        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
 
 
 class Items(Protocol):
@@ -76,13 +176,64 @@ class Preparation(ABC):
     def collate(self, items: Sequence[Any]) -> torch.Tensor | Mapping[str, torch.Tensor] | Any:
         """Put prepared rows together into what the body takes."""
 
+    def example(self, rows: int = 2) -> Any:
+        """A small batch of the shape that the body takes, to try it on; ``None`` where it cannot be told."""
+        return None
+
+    def note(self, items: Any) -> str | None:
+        """One sentence on what was left out of these prepared rows (texts that were cut, say), if anything was."""
+        return None
+
+    def order(self, items: Any) -> Rows:
+        """The order ``(n,)`` that costs a body least, as rows of like length together; as they are by default."""
+        return np.arange(len(items))
+
+    def inference_rows(self, on_cpu: bool) -> int:
+        """How many rows to run at once where nothing is learnt."""
+        return INFERENCE_ROWS
+
+    def suited(self, inputs: Inputs, works: Callable[[Preparation], bool]) -> Preparation:
+        """The same for rows like these, where less than the body's own size or length holds all that they say.
+
+        Parameters
+        ----------
+        works
+            Whether the body is free in the size of its inputs, and gives features for those of another preparation.
+        """
+        return self
+
+    def resized(self, size: int) -> Preparation | None:
+        """The same for images of `size` pixels a side; ``None`` where it has no one size."""
+        return None
+
+    def recolouring(self) -> Preparation | None:
+        """The same for training on grey and on coloured rows at once; ``None`` where it knows no colours."""
+        return None
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """All it takes to build it again, as JSON: ``{"type": <registered name>, ...}``."""
 
+    def save_assets(self, folder: Path) -> None:
+        """Write what `state` cannot hold (a tokenizer's files) below `folder`, which need not exist before."""
+        return None
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
+        """Build it again from `state`, also after a round trip through JSON; by default its entries are arguments.
+
+        Parameters
+        ----------
+        folder
+            Where `save_assets` wrote.
+        """
+        return cls(**{name: value for name, value in state.items() if name != "type"})
+
     def fingerprint(self) -> str:
         """A hash of the state, for caches."""
-        import hashlib
-        import json
+        return digest(json.dumps(self.state(), sort_keys=True).encode())
 
-        return hashlib.blake2b(json.dumps(self.state(), sort_keys=True).encode(), digest_size=16).hexdigest()
+
+def digest(data: bytes) -> str:
+    """A 128-bit content hash."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,10 +14,10 @@ from sterna.domains import table_cells as cells_of
 from sterna.domains import table_labels as labels_of
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs, Kind, Rows
-from sterna.domains.schema import ColumnKind, Schema, infer_schema
+from sterna.domains.schema import ColumnKind, Schema, as_kind, infer_schema
 from sterna.domains.table_files import read_table
 from sterna.domains.text import TextInputs
-from sterna.errors import RequestError
+from sterna.errors import RequestError, closest
 
 Array = np.ndarray[Any, Any]
 
@@ -82,6 +82,51 @@ class TableInputs(Inputs):
 
     def names(self) -> list[str]:
         return [str(i) for i in self.frame.index]
+
+    def row_keys(self) -> list[str]:
+        """As :meth:`keys`, but all cells count, identifiers as well, and what the columns are called and hold."""
+        about, cells = [*self.frame.columns, self.kinds], pd.util.hash_pandas_object(self.frame, index=False).tolist()
+        columns = hashlib.blake2b(repr(about).encode(), digest_size=16).hexdigest()
+        return [f"{columns}{key}{more}" for key, more in zip(self.keys(), cells, strict=True)]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(map(str, self.frame.columns))
+
+    def covers(self, other: Inputs) -> bool:
+        if not isinstance(other, TableInputs):
+            return self.kind == other.kind
+        return set(other.frame.columns) <= set(self.frame.columns)
+
+    def shared(
+        self, other: Inputs, counterpart: Callable[[str], str | None] = str, missing: float | None = None
+    ) -> tuple[str, ...] | None:
+        if not isinstance(other, TableInputs):
+            return None
+        theirs = {name: counterpart(name) for name in self.kinds}
+        same = {ours: name for ours, name in theirs.items() if name and other.kinds.get(name) == self.kinds[ours]}
+        return tuple(n for n, name in same.items() if missing is None or other.frame[name].isna().mean() < missing)
+
+    def only(self, columns: Sequence[str]) -> TableInputs:
+        schema = self._schema.bare()
+        return TableInputs(self.frame[list(columns)], Schema(tuple(schema[name] for name in columns), rows=-1))
+
+    def joined(self, other: Inputs, ours: str, theirs: str) -> TableInputs:
+        assert isinstance(other, TableInputs)
+        missing = [c for c in self.frame.columns if c not in other.frame.columns]
+        if missing:
+            more = [c for c in other.frame.columns if c not in self.frame.columns]
+            raise RequestError(
+                f"The {theirs} lacks the column {missing[0]!r} of {ours}.{closest(str(missing[0]), map(str, more))}"
+            )
+        # Both are read by the schema of the first: what is a number there must be one here.
+        read = {
+            c.name: as_kind(cells_of.plain(other.frame[c.name], where), c.kind, where)
+            for c in self.schema
+            for where in [f"column {c.name!r} of {theirs}"]
+        }
+        frame = pd.concat([self.frame, pd.DataFrame(read)], ignore_index=True)
+        return TableInputs(frame, self.schema)
 
     def _hashes(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """A hash for each row, ``(n,)``, that does not depend on the order of the columns."""

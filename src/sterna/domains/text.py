@@ -60,6 +60,9 @@ class TextInputs(Inputs):
     def keys(self) -> list[str]:
         return [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self.texts]
 
+    def row_keys(self) -> list[str]:
+        return self.keys()
+
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(b"text", digest_size=16)
         for text in self.texts:
@@ -67,6 +70,9 @@ class TextInputs(Inputs):
             digest.update(len(encoded).to_bytes(8, "little"))
             digest.update(encoded)
         return digest.hexdigest()
+
+    def joined(self, other: Inputs, ours: str, theirs: str) -> TextInputs:
+        return TextInputs([inputs[i] for inputs in (self, other) for i in range(len(inputs))])
 
     def names(self) -> list[str]:
         return [str(i) for i in range(len(self))] if self._names is None else list(self._names)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sterna.domains.domain import Domain
 from sterna.domains.folders import IMAGES, FileKind, names_below, with_endings
-from sterna.domains.inputs import Inputs, Kind
+from sterna.domains.inputs import Inputs, JoinedInputs, Kind
 from sterna.errors import RequestError
 
 
@@ -54,11 +54,9 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
 
 
 def _files(paths: Sequence[Path], kind: Kind) -> Domain:
-    from sterna.domains.audio import JoinedAudio
     from sterna.domains.audio_folders import AUDIO
-    from sterna.domains.images import JoinedImages
 
-    files, joined = (IMAGES, JoinedImages) if kind == "images" else (AUDIO, JoinedAudio)
+    files = IMAGES if kind == "images" else AUDIO
     parts: list[Inputs] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".zip":
@@ -69,7 +67,7 @@ def _files(paths: Sequence[Path], kind: Kind) -> Domain:
             raise RequestError(
                 f"{str(path)!r} is not {files.one}; expected one of {', '.join(files.endings)}, a folder or a zip."
             )
-    return Domain(paths[0].name, parts[0] if len(parts) == 1 else joined(parts))
+    return Domain(paths[0].name, parts[0] if len(parts) == 1 else JoinedInputs(parts))
 
 
 def _listed(path: Path, files: FileKind) -> list[str]:

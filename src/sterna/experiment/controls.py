@@ -6,14 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sterna.errors import RequestError
+from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs, make_method, method_class, method_ids
-
-AUTOMATIC = {
-    "images": ("target-only", "scratch"), "table": ("target-only", "scratch"), "text": ("target-only",),
-    "audio": ("target-only", "scratch"),
-}  # fmt: skip
-"""Controls without a source, by kind of data. A text encoder trained from a random start on few texts is a
-weak control and a dear one, so for text it runs only when asked for."""
 
 
 def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs) -> list[Method]:
@@ -34,7 +28,7 @@ def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs
     if list(asked) == ["none"]:
         return []
     if list(asked) == ["auto"]:
-        names = [*AUTOMATIC[kind], "source-only", "pooled"]
+        names = [*kind_of(kind).controls, "source-only", "pooled"]
         names = [n for n in names if n != method.id() and not method_class(n).needs & ~have]
         return [make_method(name) for name in names]
     known = [name for name, module in method_ids().items() if ".controls." in module]

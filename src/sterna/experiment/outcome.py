@@ -18,6 +18,7 @@ from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
 from sterna.experiment.problem import evaluation_task
 from sterna.experiment.units import in_user_units
+from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
 from sterna.report import write_report
 from sterna.store.run import RunFolder
@@ -123,9 +124,10 @@ class Transfer:
     def _check_kind(self, domain: Domain) -> None:
         kind = self.network.preparation.kind
         if domain.kind != kind:
+            ours, theirs = kind_of(kind).whole, kind_of(domain.kind).whole
             raise RequestError(
-                f"{domain.name} holds {_WORDS[domain.kind]}, but this run learnt from {_WORDS[kind]}; give "
-                f"{_WORDS[kind]}, or a run that learnt from {_WORDS[domain.kind]}."
+                f"{domain.name} holds {theirs}, but this run learnt from {ours}; give {ours}, or a run that learnt "
+                f"from {theirs}."
             )
 
     def score(self, domain: Any) -> dict[str, Score]:
@@ -149,11 +151,11 @@ class Transfer:
 
     def read(self, spec: str, **options: Any) -> Domain:
         """A labelled Domain, read as the run's own was but for these options of :func:`load_domain`."""
-        path, kind = Path(spec), self.network.preparation.kind
+        path, kind = Path(spec), kind_of(self.network.preparation.kind)
         reading = dict(self.record["target"]["reading"])
-        if kind not in ("images", "audio") and (path.is_dir() or path.suffix.lower() == ".zip"):
+        if not kind.files and (path.is_dir() or path.suffix.lower() == ".zip"):
             raise RequestError(
-                f"{spec} is a set of images or recordings, but this run learnt from {_WORDS[kind]}; give a file."
+                f"{spec} is a set of images or recordings, but this run learnt from {kind.whole}; give a file."
             )
         return load_domain(spec, **{**reading, **{name: value for name, value in options.items() if value}})
 
@@ -193,9 +195,6 @@ def load_transfer(folder: str | Path) -> Transfer:
         raise RequestError(f"There is no run folder {str(path)!r}.")
     run = RunFolder(path)
     return Transfer(run.read_json("manifest.json"), run)
-
-
-_WORDS = {"images": "images", "table": "a table", "text": "texts", "audio": "recordings"}
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 
 from sterna.domains.balance import class_weights, is_imbalanced
 from sterna.domains.domain import Domain
-from sterna.domains.joined import same_columns
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
 from sterna.methods.method import Needs
@@ -182,7 +181,7 @@ def have(source: Source | None, domain: Domain, task: Task, splits: Splits, sour
         found |= Needs.SOURCE_DATA
         if source_task(source, task) is task:
             found |= Needs.SAME_TASK
-        if same_columns(source.data.inputs, domain.inputs):
+        if source.data.inputs.covers(domain.inputs):
             found |= Needs.SAME_INPUTS
     if source is not None and (source.data is not None or None not in (source.body, source.head, source.task)):
         found |= Needs.SOURCE_TASK

@@ -22,6 +22,7 @@ from sterna.experiment.outcome import Transfer
 from sterna.experiment.plan import Plan, check_counts, make_plan
 from sterna.experiment.problem import Exam, evaluation_task, make_problem, split_counts
 from sterna.experiment.units import Means, fit_unit, summed_history
+from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, make_method
 from sterna.sources import Source, load_source
 from sterna.store.environment import environment, peak_memory_bytes
@@ -278,7 +279,7 @@ def _keep(record: dict[str, Any], fitted: _Fitted, method: str, folder: RunFolde
     write_table(table, folder.path / "predictions.parquet")
     frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, record["seeds"], strict=True)]
     write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")
-    if domain.kind == "images":
+    if kind_of(domain.kind).pictured:
         write_pictures(table, task, exam.domain, exam.rows, folder.path / "mistakes")
     folder.write_json("history.json", {name: summed_history(some) for name, some in fitted.units.items()})
     folder.write_json("manifest.json", record)

@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 
 from sterna.domains import Domain, load_domain
-from sterna.domains.inputs import Inputs, Preparation
+from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
-from sterna.domains.preparation_table import TablePreparation
-from sterna.domains.schema import Schema
-from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
 from sterna.evaluation.shift import PERMUTATIONS, mmd_test, proxy_a_distance
-from sterna.networks.preparation_audio import LogMelStatistics
-from sterna.networks.preparation_image import ImagePreparation
+from sterna.kinds.kind import kind_of
 from sterna.sources import Source, load_source
 from sterna.training.progress import Progress
 from sterna.training.trainer import Trainer
@@ -30,9 +26,6 @@ ROWS = 2000
 
 FEWEST = 10
 """Rows of each domain below which nothing can be said."""
-
-PIXELS = 32
-"""Without a body images are compared at this many pixels a side."""
 
 CHANCE = 0.05
 """A p value from here on is what chance alone would give."""
@@ -146,7 +139,7 @@ def shift(
     columns, left_out = common_columns(first.inputs, second.inputs)
     count = min(rows, len(first), len(second))
     random = np.random.default_rng(seed)
-    drawn = [only(_drawn(each.inputs, count, random), columns) for each in (first, second)]
+    drawn = [_drawn(each.inputs, count, random).only(columns) for each in (first, second)]
     both = joined_inputs(drawn[0], drawn[1], first.name, second.name)
     with Progress(quiet=not progress) as bar:
         x, features, used = _features(both, known, Trainer(seed=seed, device=device, progress=bar))
@@ -183,10 +176,10 @@ def common_columns(first: Inputs, second: Inputs) -> tuple[tuple[str, ...], tupl
     RequestError
         If there is none.
     """
-    if not (isinstance(first, TableInputs) and isinstance(second, TableInputs)):
+    common = first.shared(second)
+    if common is None:
         return (), ()
     ours, theirs = first.kinds, second.kinds
-    common = tuple(name for name in ours if theirs.get(name) == ours[name])
     others = tuple(name for name in dict.fromkeys([*ours, *theirs]) if name not in common)
     if not common:
         raise RequestError(
@@ -194,14 +187,6 @@ def common_columns(first: Inputs, second: Inputs) -> tuple[tuple[str, ...], tupl
             f"other {_some(theirs)}; rename columns that mean the same."
         )
     return common, others
-
-
-def only(inputs: Inputs, columns: tuple[str, ...]) -> Inputs:
-    """A table's inputs with these columns alone; other inputs as they are."""
-    if not isinstance(inputs, TableInputs):
-        return inputs
-    schema = inputs.schema.bare()
-    return TableInputs(inputs.frame[list(columns)], Schema(tuple(schema[name] for name in columns), rows=-1))
 
 
 def _check(first: Domain, second: Domain) -> None:
@@ -228,27 +213,14 @@ def _features(inputs: Inputs, source: Source | None, trainer: Trainer) -> tuple[
             raise RequestError(f"The source {source.spec!r} has no model whose features could be compared.")
         found = trainer.features(source.body, source.prepared(inputs), inputs, source.body.outputs).array()
         return found.astype(np.float64), f"{found.shape[1]} features of {source.spec}", ()
-    if inputs.kind == "table":
-        table = TablePreparation().fit(inputs)
-        used = tuple(c.name for c in table._fitted() if c.width)
-        return _numbers(table, inputs), f"{len(used)} columns", used
-    if inputs.kind == "text":
+    kind = kind_of(inputs.kind)
+    vectors = kind.compared(inputs)
+    if vectors is None:
         raise RequestError(
-            "Texts are compared by the features of a model, and none is given; add one, such as packaged/minilm-l6 "
-            "(--source packaged/minilm-l6)."
+            f"{kind.noun.capitalize()} are compared by the features of a model, and none is given; add one, such as "
+            "packaged/minilm-l6 (--source packaged/minilm-l6)."
         )
-    if inputs.kind == "audio":
-        statistics = LogMelStatistics().fit(inputs)
-        return _numbers(statistics, inputs), "log-mel statistics", ()
-    channels = 1 if all(inputs[row].mode == "L" for row in range(len(inputs))) else 3
-    image = ImagePreparation(PIXELS, (0.5,), (0.5,), "bilinear", crop=1.0, channels=channels)
-    return _numbers(image, inputs), f"pixels at {PIXELS} × {PIXELS}", ()
-
-
-def _numbers(preparation: Preparation, inputs: Inputs) -> Array:
-    """Prepared rows as vectors, ``(n, d)`` float64."""
-    items = preparation.items(inputs)
-    return np.stack([np.asarray(items[i], dtype=np.float64).ravel() for i in range(len(items))])
+    return vectors.of(inputs).astype(np.float64), vectors.called, vectors.columns
 
 
 def _some(kinds: Mapping[str, str]) -> str:

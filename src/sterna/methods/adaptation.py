@@ -19,7 +19,6 @@ from sterna.methods.tuning import parameter_groups
 from sterna.networks.body import Body
 from sterna.networks.mirror import mirrored, set_mirror
 from sterna.networks.network import Network
-from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import small_body
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams
@@ -139,8 +138,9 @@ def adapt(
     in_colour = mirrored(known.inputs), mirrored(ours)
     preparation, augment = network.preparation, in_colour[0] == in_colour[1]  # a mirror image in one only is no kin
     set_mirror(network.body, ours, augment)
-    if in_colour == (False, True) and isinstance(preparation, ImagePreparation):
-        preparation, augment = preparation.recolouring(), True
+    recoloured = preparation.recolouring() if in_colour == (False, True) else None
+    if recoloured is not None:
+        preparation, augment = recoloured, True
 
     def stream(inputs: Inputs, targets: Any = None, **more: Any) -> Stream:
         return trainer.stream(preparation, inputs, targets, batch_size=BATCH, augment=augment, **more)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sterna.domains.joined import same_columns
 from sterna.errors import RequestError
 from sterna.methods.problem import Problem
 from sterna.tasks.task import Task
@@ -28,7 +27,7 @@ def check_classification(name: str, task: Task) -> None:
 def fitting_source(problem: Problem) -> Problem:
     """The problem without its source's rows, where those do not answer the target's task on the target's inputs."""
     known = problem.known
-    if known is None or (known.task is problem.task and same_columns(known.inputs, problem.inputs)):
+    if known is None or (known.task is problem.task and known.inputs.covers(problem.inputs)):
         return problem
     return replace(problem, known=None)
 

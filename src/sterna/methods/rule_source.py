@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from sterna.domains.inputs import Inputs
-from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
 from sterna.methods.controls.source_only import SourceOnly, answers
 from sterna.methods.problem import Array, Problem
+from sterna.preparations.rules import BY_KIND
 from sterna.rules.extraction import extract_rules
 from sterna.rules.firing import fires
 from sterna.rules.grammar import parse_rules, read_rules
@@ -76,7 +76,7 @@ def rules_for(
     RequestError
         If there are neither rules nor anything to draw them from, or none fits the target's columns.
     """
-    if problem.target.kind not in ("table", "text"):
+    if problem.target.kind not in BY_KIND:
         raise RequestError(f"Rules speak of table columns and of texts, but the target holds {problem.target.kind}.")
     names = dict(columns or {})
     theirs = columns_of(problem.inputs)
@@ -99,7 +99,7 @@ def written_rules(rules: str) -> RuleSet:
 
 def columns_of(inputs: Inputs) -> list[str]:
     """What rules can speak of: the columns of a table, ``text`` of texts."""
-    return [str(name) for name in inputs.frame.columns] if isinstance(inputs, TableInputs) else [TEXT]
+    return list(inputs.columns) or [TEXT]
 
 
 def _drawn(problem: Problem, trainer: Trainer, names: dict[str, str], depth: int, leaves: int) -> RuleSet:
@@ -163,14 +163,8 @@ def shared_columns(ours: Inputs, theirs: Inputs, names: Mapping[str, str]) -> li
     names
         From the source's columns to the target's.
     """
-    if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
-        return None
-    found = []
-    for name, kind in ours.kinds.items():
-        other = counterpart(name, names)
-        if other is not None and theirs.kinds.get(other) == kind and theirs.frame[other].isna().mean() < MOSTLY:
-            found.append(name)
-    return found
+    found = ours.shared(theirs, lambda name: counterpart(name, names), missing=MOSTLY)
+    return None if found is None else list(found)
 
 
 def target_votes(rules: RuleSet, problem: Problem) -> Votes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sterna.kinds.kind import kind_of
 from sterna.methods.controls.scratch import Scratch
 from sterna.methods.controls.target_only import TargetOnly
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
@@ -18,6 +19,6 @@ def learn(problem: Problem, trainer: Trainer) -> Network:
     """
     if problem.source_body is not None:
         return FeatureExtraction().run(problem, trainer)
-    if problem.target.kind == "images":
+    if kind_of(problem.target.kind).learnt:
         return Scratch().run(problem, trainer)
     return TargetOnly().run(problem, trainer)

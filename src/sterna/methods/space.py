@@ -10,26 +10,20 @@ from torch import nn
 
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.domains.joined import joined_inputs
-from sterna.domains.preparation_table import TablePreparation
-from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
+from sterna.kinds.kind import flat, kind_of
 from sterna.methods.parameters.feature_extraction import by_block, deepest
 from sterna.methods.problem import Array, Problem
 from sterna.methods.simple import learn
 from sterna.networks.body import LAST, Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
-from sterna.networks.preparation_audio import LogMelStatistics
-from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import identity_body
 from sterna.tasks.task import Task
 from sterna.training.trainer import Trainer
 
 SOME = 4
 """Rows that show which block of a body gives its last features under another name."""
-
-PIXELS = 32
-"""Without a source images are this many pixels a side, flattened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +60,7 @@ class Space:
         if any(True for _ in self.body.parameters()):
             found = self._trainer.features(self.body, self.preparation, inputs, self.body.outputs).array()
             return np.asarray(found, dtype=np.float64)
-        items = self.preparation.items(inputs)
-        return np.stack([np.asarray(items[i], dtype=np.float64).ravel() for i in range(len(items))])
+        return flat(self.preparation, inputs).astype(np.float64)
 
     def network(self, head: nn.Module, task: Task, map: nn.Module | None = None) -> Network:
         """A network with this head on (mapped) vectors of the space."""
@@ -96,24 +89,24 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
         body = body.selecting(deepest(by_block(some, names)))
         freeze(body)
         return Space(preparation, body, trainer)
-    if problem.target.kind == "table":
-        table = TablePreparation().fit(_columns(problem))
-        return Space(table, identity_body(table.width), trainer)
-    if problem.target.kind == "images" and problem.known is not None:
+    kind = kind_of(problem.target.kind)
+    if kind.learnt and problem.known is not None:
         network = learn(problem.on_source(), trainer)
         freeze(network)
         return Space(network.preparation, network.body, trainer)
-    if problem.target.kind == "images":
-        image = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
-        return Space(image, identity_body(3 * PIXELS * PIXELS), trainer)
-    if problem.target.kind == "audio":
-        rows = problem.inputs if len(problem.inputs) else problem.target_inputs()
-        statistics = LogMelStatistics().fit(joined_inputs(rows, problem.known.inputs) if problem.known else rows)
-        return Space(statistics, identity_body(statistics.width), trainer)
-    raise RequestError(
-        "Texts are compared by the features of a model, and no source model is given; add one, such as "
-        "packaged/minilm-l6 (for --method target-only none is needed)."
-    )
+    vectors = kind.vectors(_columns(problem) if problem.inputs.columns else _every(problem))
+    if vectors is None:
+        raise RequestError(
+            f"{kind.noun.capitalize()} are compared by the features of a model, and no source model is given; add one, "
+            "such as packaged/minilm-l6 (for --method target-only none is needed)."
+        )
+    return Space(vectors.preparation, identity_body(vectors.width), trainer)
+
+
+def _every(problem: Problem) -> Inputs:
+    """The rows that may be seen without labels: the target's and the source's."""
+    rows = problem.inputs if len(problem.inputs) else problem.target_inputs()
+    return joined_inputs(rows, problem.known.inputs) if problem.known else rows
 
 
 def _columns(problem: Problem) -> Inputs:
@@ -121,7 +114,7 @@ def _columns(problem: Problem) -> Inputs:
     if problem.known is None:
         return problem.inputs.take(problem.train)
     ours = problem.target_inputs()
-    if not isinstance(ours, TableInputs) or not len(ours):
+    if not len(ours):
         return problem.known.inputs
     both = joined_inputs(ours, problem.known.inputs, problem.target.name, problem.known.domain.name)
     return both.take(np.arange(len(ours), len(both)))

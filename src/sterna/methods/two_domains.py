@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.domains.joined import joined_inputs
-from sterna.domains.preparation_table import TablePreparation
-from sterna.domains.tables import TableInputs
 from sterna.methods.problem import Problem
 from sterna.methods.tuning import (
     default_epochs,
@@ -26,6 +24,7 @@ from sterna.networks.freezing import freeze
 from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
+from sterna.preparations.table import TablePreparation
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.linear import fit_head_on, sample_of
@@ -72,9 +71,7 @@ def same_inputs(problem: Problem) -> bool:
     """Whether one preparation suits the rows of both domains; tables need the target's columns in the source."""
     assert problem.known is not None
     ours, theirs = problem.inputs, problem.known.inputs
-    if isinstance(ours, TableInputs) and isinstance(theirs, TableInputs):
-        return set(ours.frame.columns) <= set(theirs.frame.columns)
-    return True
+    return not (ours.columns and theirs.columns) or theirs.covers(ours)
 
 
 def sides_of(problem: Problem, *, copies: bool = False) -> Sides:

@@ -9,47 +9,47 @@ if TYPE_CHECKING:
     from sterna.networks.blocks import Block as Block
     from sterna.networks.body import Body as Body
     from sterna.networks.build import build_body as build_body
-    from sterna.networks.build import preparation_from_state as preparation_from_state
     from sterna.networks.estimator import EstimatorHead as EstimatorHead
     from sterna.networks.freezing import freeze as freeze
     from sterna.networks.freezing import frozen_names as frozen_names
     from sterna.networks.freezing import is_frozen as is_frozen
     from sterna.networks.freezing import thaw as thaw
     from sterna.networks.network import Network as Network
-    from sterna.networks.preparation_audio import LogMelPreparation as LogMelPreparation
-    from sterna.networks.preparation_audio import LogMelStatistics as LogMelStatistics
-    from sterna.networks.preparation_image import ImagePreparation as ImagePreparation
-    from sterna.networks.preparation_speech import SpeechPreparation as SpeechPreparation
-    from sterna.networks.preparation_text import HashedTextPreparation as HashedTextPreparation
-    from sterna.networks.preparation_text import RawText as RawText
-    from sterna.networks.preparation_text import TextPreparation as TextPreparation
     from sterna.networks.saved import load_network as load_network
     from sterna.networks.saved import save_network as save_network
     from sterna.networks.small import identity_body as identity_body
     from sterna.networks.small import small_body as small_body
+    from sterna.preparations.audio import LogMelPreparation as LogMelPreparation
+    from sterna.preparations.audio import LogMelStatistics as LogMelStatistics
+    from sterna.preparations.image import ImagePreparation as ImagePreparation
+    from sterna.preparations.saved import preparation_from_state as preparation_from_state
+    from sterna.preparations.speech import SpeechPreparation as SpeechPreparation
+    from sterna.preparations.text import HashedTextPreparation as HashedTextPreparation
+    from sterna.preparations.text import RawText as RawText
+    from sterna.preparations.text import TextPreparation as TextPreparation
 
 _HOMES = {
-    "Block": "blocks",
-    "Body": "body",
-    "Network": "network",
-    "build_body": "build",
-    "preparation_from_state": "build",
-    "freeze": "freezing",
-    "thaw": "freezing",
-    "is_frozen": "freezing",
-    "frozen_names": "freezing",
-    "ImagePreparation": "preparation_image",
-    "TextPreparation": "preparation_text",
-    "HashedTextPreparation": "preparation_text",
-    "RawText": "preparation_text",
-    "LogMelPreparation": "preparation_audio",
-    "LogMelStatistics": "preparation_audio",
-    "SpeechPreparation": "preparation_speech",
-    "EstimatorHead": "estimator",
-    "small_body": "small",
-    "identity_body": "small",
-    "save_network": "saved",
-    "load_network": "saved",
+    "Block": "sterna.networks.blocks",
+    "Body": "sterna.networks.body",
+    "Network": "sterna.networks.network",
+    "build_body": "sterna.networks.build",
+    "preparation_from_state": "sterna.preparations.saved",
+    "freeze": "sterna.networks.freezing",
+    "thaw": "sterna.networks.freezing",
+    "is_frozen": "sterna.networks.freezing",
+    "frozen_names": "sterna.networks.freezing",
+    "ImagePreparation": "sterna.preparations.image",
+    "TextPreparation": "sterna.preparations.text",
+    "HashedTextPreparation": "sterna.preparations.text",
+    "RawText": "sterna.preparations.text",
+    "LogMelPreparation": "sterna.preparations.audio",
+    "LogMelStatistics": "sterna.preparations.audio",
+    "SpeechPreparation": "sterna.preparations.speech",
+    "EstimatorHead": "sterna.networks.estimator",
+    "small_body": "sterna.networks.small",
+    "identity_body": "sterna.networks.small",
+    "save_network": "sterna.networks.saved",
+    "load_network": "sterna.networks.saved",
 }
 
 __all__ = list(_HOMES)
@@ -58,7 +58,7 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'sterna.networks' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"sterna.networks.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

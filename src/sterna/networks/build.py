@@ -1,4 +1,4 @@
-"""From a recipe to a body with random weights, and from a state to a preparation; code in a file is never run."""
+"""From a recipe to a body with random weights; code in a file is never run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from sterna.domains.inputs import Preparation
 from sterna.errors import RequestError, require
 from sterna.networks.body import Body
 from sterna.networks.freezing import thaw
@@ -105,51 +103,6 @@ def _sizes(module: nn.Module) -> dict[str, torch.Size]:
 def _device(module: nn.Module) -> torch.device:
     parameter = next(module.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
-
-
-def preparation_from_state(state: Mapping[str, Any], folder: str | Path | None = None) -> Preparation:
-    """Rebuild a preparation.
-
-    Parameters
-    ----------
-    state
-        What its ``state()`` gave.
-    folder
-        Where its ``save_assets(folder)`` wrote, for those that have one (a tokenizer's files).
-
-    Raises
-    ------
-    RequestError
-        If the type is not known, or the files are missing.
-    """
-    from sterna.domains.preparation_table import TablePreparation
-    from sterna.networks.preparation_audio import LogMelPreparation, LogMelStatistics
-    from sterna.networks.preparation_image import ImagePreparation
-    from sterna.networks.preparation_rules import RulePreparation, TextRulePreparation
-    from sterna.networks.preparation_speech import SpeechPreparation
-    from sterna.networks.preparation_text import HashedTextPreparation, RawText, TextPreparation
-
-    simple: dict[str, Callable[[Mapping[str, Any]], Preparation]] = {
-        "table": TablePreparation.from_state,
-        "image": ImagePreparation.from_state,
-        "hashed-text": HashedTextPreparation.from_state,
-        "raw-text": RawText.from_state,
-        "table-rules": RulePreparation.from_state,
-        "text-rules": TextRulePreparation.from_state,
-        "log-mel": LogMelPreparation.from_state,
-        "log-mel-statistics": LogMelStatistics.from_state,
-        "speech": SpeechPreparation.from_state,
-    }
-    kind = state.get("type")
-    if kind in simple:
-        return simple[kind](state)
-    if kind == "text":
-        return TextPreparation.from_state(state, None if folder is None else Path(folder))
-    if kind == "pair":
-        from sterna.networks.preparation_pair import PairPreparation
-
-        return PairPreparation.from_state(state, None if folder is None else Path(folder))
-    raise RequestError(f"A preparation of the type {kind!r} is not known to this Sterna; upgrade it.")
 
 
 def _timm(recipe: Recipe) -> nn.Module:

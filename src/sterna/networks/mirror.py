@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from sterna.domains.inputs import Inputs
+from sterna.kinds.kind import kind_of
 
 if TYPE_CHECKING:
     from sterna.networks.body import Body
@@ -19,7 +20,7 @@ MIRROR = "mirror"
 
 def mirrored(inputs: Inputs) -> bool:
     """Whether rows are images that mean the same in a mirror: those that training mirrors, colour photographs."""
-    return inputs.kind == "images" and len(inputs) > 0 and inputs[0].mode == "RGB"
+    return kind_of(inputs.kind).mirrored(inputs)
 
 
 def mirror_image(batch: Any) -> Any:

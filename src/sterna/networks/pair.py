@@ -19,7 +19,7 @@ from sterna.networks.body import LAST, Body
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import thaw
 from sterna.networks.pooling import side_by_side
-from sterna.networks.preparation_pair import KEYS
+from sterna.preparations.pair import KEYS
 from sterna.tasks.task import Task
 
 LEAST = math.log(1e-3)

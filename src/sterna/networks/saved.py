@@ -20,8 +20,8 @@ from sterna.files import explained
 from sterna.networks.body import Body
 from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, Answers, PairBody
-from sterna.networks.preparation_pair import KEYS
 from sterna.networks.saved_parts import build_part, describe_part, without
+from sterna.preparations.pair import KEYS
 
 FORMAT = 1
 """Version of the folder's layout; raised when an older Sterna could no longer read it."""
@@ -88,10 +88,7 @@ def _write(network: Network, folder: Path) -> None:
 
 def _keep_preparation(network: Network, folder: Path) -> dict[str, Any]:
     """The preparation's state; the files it needs (a tokenizer's) are written into `folder`."""
-    save_assets = getattr(network.preparation, "save_assets", None)
-    if save_assets is not None:
-        folder.mkdir()
-        save_assets(folder)
+    network.preparation.save_assets(folder)
     return network.preparation.state()
 
 
@@ -222,7 +219,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
 
 
 def _built(folder: Path, about: dict[str, Any]) -> Network:
-    from sterna.networks.build import preparation_from_state
+    from sterna.preparations.saved import preparation_from_state
     from sterna.tasks import task_from_state
 
     body = _part(about, folder)

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest, require
+from sterna.sources import module as modules
+from sterna.sources import timm
+from sterna.sources.catalogue import Form
 from sterna.sources.source import Source
 from sterna.sources.weights import Weights, check_file, first_line, read_weights
 
@@ -70,9 +73,6 @@ def load(path: str, spec: str, architecture: str | None, preparation: Preparatio
     RequestError
         If the file is missing, damaged, or holds code, the architecture is not known, or the two do not fit.
     """
-    from sterna.sources import module as modules
-    from sterna.sources import timm
-
     file = Path(path).expanduser()
     if architecture is None:
         check_file(file)
@@ -210,3 +210,9 @@ def _other_size(architecture: str) -> str:
     near = [other for other in timm.list_models(f"{family}*") if re.fullmatch(re.escape(family) + r"\d*", other)]
     near = sorted((other for other in near if other != name), key=lambda other: (len(other), other))[:6]
     return f" The same family has {', '.join(near)}." if near else ""
+
+
+FORM = Form(
+    "file:<path>", "any", ".safetensors, .pt or .pth, with --architecture timm:<name> or module:function",
+    lambda asked: load(asked.name, asked.spec, asked.architecture, asked.preparation), bare=True,
+)  # fmt: skip

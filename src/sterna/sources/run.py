@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from sterna.errors import RequestError, closest
-from sterna.sources.source import Source
+from sterna.sources.catalogue import Form
+from sterna.sources.source import Source, parameters
 
 
 def load(folder: str, spec: str) -> Source:
@@ -20,7 +21,6 @@ def load(folder: str, spec: str) -> Source:
     from torch import nn
 
     from sterna.networks.saved import load_network
-    from sterna.sources.module import parameters
 
     path = Path(folder).expanduser()
     if not path.is_dir():
@@ -45,3 +45,6 @@ def _of_manifest(path: Path) -> dict[str, str]:
         return card
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+FORM = Form("run:<folder>", "any", "the network of an earlier run", lambda asked: load(asked.name, asked.spec))

@@ -9,6 +9,7 @@ from typing import Any
 
 from sterna.errors import RequestError
 from sterna.sources import hub, huggingface
+from sterna.sources.catalogue import Form
 from sterna.sources.preparations import text_preparation
 from sterna.sources.source import Source
 
@@ -105,3 +106,9 @@ def _lower(tokenizer: Any) -> None:
         backend.normalizer = normalizers.Sequence(
             before if backend.normalizer is None else [*before, backend.normalizer]
         )
+
+
+FORM = Form(
+    "sentence-transformers/<id or folder>", "text", "sentence encoder with its own pooling",
+    lambda asked: load(asked.name, asked.spec),
+)  # fmt: skip

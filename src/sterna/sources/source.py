@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sterna.errors import RequestError
+from sterna.kinds.kind import kind_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,15 +18,7 @@ if TYPE_CHECKING:
     from sterna.networks import Body
     from sterna.tasks import Task
 
-SMALL = 64
-"""Pixels: images up to this side are small."""
-
-SMALL_SIZE = 96
-"""Pixels a convolutional body gets small images at: the smallest size where its last blocks still see 3 × 3 places."""
-
-_SAMPLE = 32
 _POSITIONS = re.compile(r"(^|[._])(rel(ative)?_)?pos(itions?|itional)?(_|\.|$)")
-_NOUN = {"images": "images", "text": "texts", "table": "table rows", "audio": "recordings"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,50 +97,37 @@ class Source:
                 "sterna.networks.ImagePreparation(size=224)."
             )
         if self.preparation.kind != inputs.kind:
+            ours, theirs = kind_of(self.preparation.kind).noun, kind_of(inputs.kind).noun
             raise RequestError(
-                f"The source {self.spec!r} takes {_NOUN[self.preparation.kind]}, but the target holds "
-                f"{_NOUN[inputs.kind]}; choose a source for {_NOUN[inputs.kind]} (see: sterna sources)."
+                f"The source {self.spec!r} takes {ours}, but the target holds {theirs}; choose a source for {theirs} "
+                "(see: sterna sources)."
             )
-        if inputs.kind == "audio":
-            from sterna.networks.preparation_speech import SpeechPreparation
-
-            own = self.preparation
-            return replace(self, preparation=own.suited(inputs)) if isinstance(own, SpeechPreparation) else self
-        size = getattr(self.preparation, "size", None)
-        chosen = "size" in self.card  # the user said image_size=
-        if inputs.kind != "images" or chosen or not isinstance(size, int) or size <= SMALL_SIZE or not len(inputs):
+        if "size" in self.card:  # the user said image_size=
             return self
-        if longest_side(inputs) > SMALL or not takes_any_size(self.body, self.preparation):
-            return self
-        return replace(self, preparation=resized(self.preparation, SMALL_SIZE))
+        found = self.preparation.suited(inputs, partial(takes_other_sizes, self.body))
+        return self if found is self.preparation else replace(self, preparation=found)
 
 
-def longest_side(inputs: Inputs) -> int:
-    """The longest side of up to 32 images spread evenly over `inputs`, in pixels."""
-    rows = np.unique(np.linspace(0, len(inputs) - 1, min(_SAMPLE, len(inputs))).astype(int))
-    return int(max(max(inputs[int(row)].size) for row in rows))
-
-
-def takes_any_size(body: Body, preparation: Preparation) -> bool:
-    """Whether a body is convolutional, without a table of positions, and works on small images (it is tried)."""
+def takes_other_sizes(body: Body, preparation: Preparation) -> bool:
+    """Whether a body is convolutional, without a table of positions, and works with this preparation (it is tried)."""
     from torch import nn
 
     module = body.module
     names = [name for name, _ in module.named_parameters()] + [name for name, _ in module.named_buffers()]
     if any(_POSITIONS.search(name) for name in names) or not any(isinstance(m, nn.Conv2d) for m in module.modules()):
         return False
-    return works_at(body, preparation, SMALL_SIZE)
+    return works_with(body, preparation)
 
 
-def works_at(body: Body, preparation: Preparation, size: int) -> bool:
-    """Whether a body gives features for an image of ``size × size`` pixels: it is tried on one."""
+def works_with(body: Body, preparation: Preparation) -> bool:
+    """Whether a body gives features for an image that was prepared so: it is tried on one."""
     import torch
 
     training, device = body.training, next(body.module.parameters()).device
     body.eval()
     try:
         with torch.inference_mode():
-            image = torch.zeros(1, getattr(preparation, "channels", 3), size, size, device=device)
+            image = preparation.example(1).to(device)
             return tuple(body(image).shape) == (1, body.width)
     except (RuntimeError, ValueError, AssertionError):  # what modules raise for a size they were not made for
         return False
@@ -156,8 +135,7 @@ def works_at(body: Body, preparation: Preparation, size: int) -> bool:
         body.train(training)
 
 
-def resized(preparation: Preparation, size: int) -> Preparation:
-    """The same image preparation for another input size."""
-    from sterna.networks import preparation_from_state
-
-    return preparation_from_state({**preparation.state(), "size": size})
+def parameters(module: nn.Module) -> str:
+    """The number of parameters, for people: ``3.4 million``."""
+    count = sum(p.numel() for p in module.parameters())
+    return f"{count / 1e6:.1f} million" if count >= 100_000 else f"{count:,}"

@@ -11,7 +11,7 @@ from sterna.sources import hub
 if TYPE_CHECKING:
     from torch import nn
 
-    from sterna.networks.preparation_speech import SpeechPreparation
+    from sterna.preparations.speech import SpeechPreparation
 
 WHISPER = "whisper"
 
@@ -37,7 +37,7 @@ def speech_preparation(transformers: Any, folder: Path, config: Any, spec: str) 
     RequestError
         If there is none that can be read, or it is of a kind that is not known.
     """
-    from sterna.networks.preparation_speech import EXTRACTORS, SpeechPreparation
+    from sterna.preparations.speech import EXTRACTORS, SpeechPreparation
 
     try:
         with hub.quiet():

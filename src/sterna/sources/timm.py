@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest, require
 from sterna.sources import hub
-from sterna.sources.source import Source
+from sterna.sources.catalogue import Form, offline_hint
+from sterna.sources.source import Source, parameters
 from sterna.sources.weights import read_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sterna.networks.preparation_image import ImagePreparation
+    from sterna.preparations.image import ImagePreparation
 
 _TRIAL = 96
 
@@ -42,7 +43,7 @@ def load(name: str, spec: str, image_size: int | None = None) -> Source:
     about = timm.get_pretrained_cfg(name)
     overlay: dict[str, Any] = {}
     if about.hf_hub_id:
-        folder = hub.fetch(about.hf_hub_id, spec, hint())
+        folder = hub.fetch(about.hf_hub_id, spec, offline_hint())
         overlay = {"state_dict": read_weights(_weights_in(folder, about.hf_hub_filename, spec))}
     options = {"img_size": image_size} if image_size and about.fixed_input_size else {}
     with hub.quiet():
@@ -50,7 +51,7 @@ def load(name: str, spec: str, image_size: int | None = None) -> Source:
             network = timm.create_model(name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **options)
         except Exception as error:  # weights that are elsewhere and not reached, or not what timm expects: many types
             first = " ".join(str(error).split())[:100]
-            raise RequestError(f"The weights of {spec!r} could not be loaded ({first}). {hint()}") from error
+            raise RequestError(f"The weights of {spec!r} could not be loaded ({first}). {offline_hint()}") from error
     network.pretrained_cfg.pop("state_dict", None)  # or the weights would stay in memory twice
     source = wrap(network, name, spec, options)
     return source.carded(licence=about.license or "not stated", origin=f"timm {name}, {about.hf_hub_id or about.url}")
@@ -62,7 +63,7 @@ def _weights_in(folder: Path, filename: str | None, spec: str) -> Path:
         if name and (folder / name).is_file():
             return folder / name
     raise RequestError(
-        f"The weights of {spec!r} were expected as model.safetensors, which {str(folder)!r} has not. {hint()}"
+        f"The weights of {spec!r} were expected as model.safetensors, which {str(folder)!r} has not. {offline_hint()}"
     )
 
 
@@ -92,7 +93,6 @@ def build(name: str, spec: str) -> nn.Module:
 def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | None = None) -> Source:
     """A timm model as a source, without its classifier, with the preparation that its configuration asks for."""
     from sterna.networks.body import Body
-    from sterna.sources.module import parameters
 
     if getattr(network, "num_classes", 0):
         network.reset_classifier(0)  # type: ignore[operator]
@@ -112,7 +112,7 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
 def preparation_of(network: nn.Module, size: int | None = None) -> ImagePreparation:
     """What timm itself does with an image at evaluation, at another input size where one is given."""
     timm_data = require("timm.data", "image")
-    from sterna.networks.preparation_image import ImagePreparation
+    from sterna.preparations.image import ImagePreparation
 
     return ImagePreparation.from_timm(timm_data.resolve_model_data_config(network), size)
 
@@ -130,11 +130,10 @@ def _check(timm: Any, name: str, spec: str, known: list[str]) -> None:
     tags = [k for k in known if k.startswith(architecture + ".")]
     near = closest(name, tags or known) or closest(architecture, {k.partition(".")[0] for k in known})
     what = "has no pretrained weights for" if timm.is_model(name) and not tags else "has no model"
-    raise RequestError(f"timm {what} {name!r} ({spec!r}).{near} {hint()}")
+    raise RequestError(f"timm {what} {name!r} ({spec!r}).{near} {offline_hint()}")
 
 
-def hint() -> str:
-    """The sources that work without a connection."""
-    from sterna.sources.listing import packaged_names
-
-    return f"These need no download: {', '.join('packaged/' + name for name in packaged_names())}."
+FORM = Form(
+    "timm/<name>", "images", "pretrained weights of the timm library, such as timm/resnet50.a1_in1k",
+    lambda asked: load(asked.name, asked.spec, asked.image_size),
+)  # fmt: skip

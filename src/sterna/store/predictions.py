@@ -11,6 +11,7 @@ import pandas as pd
 
 from sterna.domains.domain import Domain
 from sterna.files import atomic
+from sterna.kinds.kind import kind_of
 from sterna.tasks.task import Task
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +58,7 @@ def prediction_table(
         columns: dict[str, Any] = {"seed": seed, "row": rows, "name": names, "label": labels_of(task, test)}
         columns |= answer_columns(task, outputs[i])
         columns |= {f"control_{k}": answer_columns(task, v[i])["answer"] for k, v in controls.items()}
-        if test.kind == "text":
+        if kind_of(test.kind).readable:
             columns["text"] = [str(test.inputs[j])[:TEXT] for j in range(len(test))]
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sterna.domains.inputs import Inputs, Items, Preparation
 from sterna.errors import RequestError
+from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
-from sterna.networks.preparation_pair import PairItems, PairPreparation
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
 from sterna.training.cache import FeatureCache, Features
@@ -28,13 +28,6 @@ from sterna.training.row_keys import row_keys
 from sterna.training.schedule import Budget
 
 Array = np.ndarray[Any, Any]
-INFERENCE_BATCH = 64
-INFERENCE_PIXELS = 400_000
-"""Of a batch on a CPU: activations that fit its cache make a convolutional body twice as fast."""
-
-INFERENCE_SECONDS = 60.0
-"""Of a batch of recordings: a speech encoder's first convolutions keep megabytes for each second."""
-
 
 class Featured(Protocol):
     """A body, or a part of one: gives named features of a batch."""
@@ -155,12 +148,12 @@ class Trainer:
         module.train(False)
         module.to(self.torch_device)
         items = self._prepared(preparation, inputs)
-        rows = by_length(items)
+        rows = preparation.order(items)
         stream = Stream(
             preparation,
             items,
             rows=rows,
-            batch_size=inference_batch(preparation, self.torch_device),
+            batch_size=preparation.inference_rows(self.torch_device.type == "cpu"),
             shuffle=False,
             workers=self._workers(inputs),
         )
@@ -202,15 +195,14 @@ class Trainer:
     def _prepared(self, preparation: Preparation, inputs: Inputs) -> Items:
         """Prepared rows; what was cut off is said, once for each sentence."""
         items = preparation.items(inputs)
-        said = getattr(items, "note", None)
-        note = said() if said is not None else None
+        note = preparation.note(items)
         if note and note not in self.log.messages:
             self.say(note)
         return items
 
     def _workers(self, inputs: Inputs) -> int:
-        """Processes that decode: worth their start only for many images."""
-        if inputs.kind != "images" or len(inputs) < 512:
+        """Processes that decode: worth their start only for many rows that take long."""
+        if not kind_of(inputs.kind).decoded or len(inputs) < 512:
             return 0
         return 1 if self.torch_device.type == "cpu" else min(8, os.cpu_count() or 1)
 
@@ -281,25 +273,3 @@ def pick_device(name: str) -> torch.device:
     if name == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def inference_batch(preparation: Preparation, device: torch.device) -> int:
-    """Rows to run at once where nothing is learnt."""
-    if isinstance(preparation, PairPreparation):
-        return min(inference_batch(half, device) for half in (preparation.first, preparation.second))
-    seconds = getattr(preparation, "seconds", None)
-    if seconds is not None:
-        return int(np.clip(INFERENCE_SECONDS / seconds, 1, INFERENCE_BATCH))
-    size = getattr(preparation, "size", None)
-    if preparation.kind != "images" or size is None or device.type != "cpu":
-        return INFERENCE_BATCH
-    return int(np.clip(INFERENCE_PIXELS // size**2, 4, INFERENCE_BATCH))
-
-
-def by_length(items: Items) -> Array:
-    """Row numbers with token lists of like length together (less padding); as they are for other items."""
-    if isinstance(items, PairItems):
-        return by_length(items.second)
-    if isinstance(items, Sequence) and len(items) and isinstance(items[0], list):
-        return np.argsort([len(item) for item in items], kind="stable")
-    return np.arange(len(items))

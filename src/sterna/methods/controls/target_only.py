@@ -9,28 +9,22 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.pipeline import Pipeline
 
 from sterna.domains.inputs import Preparation
-from sterna.domains.preparation_table import TablePreparation
+from sterna.errors import RequestError
+from sterna.kinds.kind import Raw, kind_of
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
-from sterna.networks.preparation_audio import LogMelStatistics
-from sterna.networks.preparation_image import ImagePreparation
-from sterna.networks.preparation_text import RawText
 from sterna.networks.small import identity_body
 from sterna.tasks.task import Task
 from sterna.training.linear import as_layer, choose_penalty, fit_linear, folds_of, in_memory, moments, sample_of
 from sterna.training.trainer import Trainer
-
-PIXELS = 32
-"""Images are shrunk to this many pixels a side for the linear model on pixels."""
 
 STRENGTHS = (1.0, 10.0, 100.0)
 """Inverse penalties C tried on TF-IDF."""
@@ -57,32 +51,25 @@ class TargetOnly(Method):
         return True
 
     def run(self, problem: Problem, trainer: Trainer) -> Network:
-        if problem.target.kind == "text":
-            preparation: Preparation = RawText()
+        kind = kind_of(problem.target.kind)
+        raw = kind.raw()
+        vectors = kind.vectors(problem.inputs.take(problem.train)) if raw is None else None
+        if raw is not None:
+            preparation: Preparation = raw.preparation
             x: Any = np.array([problem.inputs[i] for i in range(len(problem.inputs))], dtype=object)
             body = identity_body(None)
-            head, chosen = _best_estimator(text_learners(problem.task), x, problem), "penalty"
-        else:
-            preparation, x = _columns(problem)
+            head, chosen = _best_estimator(raw_learners(problem.task, raw), x, problem), "penalty"
+        elif vectors is not None:
+            preparation, x = vectors.preparation, vectors.of(problem.inputs)
             body = identity_body(x.shape[1])
             head, chosen = _linear_or_boosting(x, problem), "learner"
+        else:
+            raise RequestError(f"target-only knows no plain learner of {kind.noun}; choose another control.")
         rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed))
         trainer.log.choose("cross-validation", rows, chosen, _describe(head), problem.labels_of)
         network = Network(preparation, body, head, task=problem.task)
         freeze(network)
         return network
-
-
-def _columns(problem: Problem) -> tuple[Preparation, Array]:
-    """The preparation, fitted on the training rows, and every row as numbers ``(n, width)``."""
-    if problem.target.kind == "table":
-        table = TablePreparation().fit(problem.inputs.take(problem.train))
-        return table, np.asarray(table.items(problem.inputs))
-    image: Preparation = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
-    if problem.target.kind == "audio":
-        image = LogMelStatistics().fit(problem.inputs.take(problem.train))
-    items = image.items(problem.inputs)
-    return image, np.stack([np.asarray(items[i], dtype=np.float32).ravel() for i in range(len(items))])
 
 
 def _linear_or_boosting(x: Array, problem: Problem) -> Any:
@@ -93,7 +80,7 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     mean, scale = moments(in_memory(x), problem.train_weights())
     standard = ((x - mean) / scale).astype(np.float32)
     linear = choose_penalty(standard[rows], problem.targets[rows], task, weights[rows], problem.seed)
-    boosting = boosting_learner(task, len(train)) if problem.target.kind in ("table", "audio") else None
+    boosting = boosting_learner(task, len(train)) if kind_of(problem.target.kind).boosting else None
     if boosting is not None:
         folds = folds_of(problem.targets[rows], task, 5, problem.seed)  # those that choose_penalty takes
         loss = _cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, folds)
@@ -159,13 +146,8 @@ def boosting_learner(task: Task, rows: int) -> BaseEstimator | None:
     return learner(min_samples_leaf=leaf, early_stopping=False, random_state=0)
 
 
-def text_learners(task: Task) -> list[BaseEstimator]:
-    """TF-IDF of words (one and two) and of characters (one to four), under a linear model of several strengths."""
-
-    def vectors() -> FeatureUnion:
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, max_features=200_000)
-        return FeatureUnion([("words", words), ("characters", characters)])
+def raw_learners(task: Task, raw: Raw) -> list[BaseEstimator]:
+    """The vectors of raw rows under a linear model of several strengths."""
 
     def model(strength: float) -> BaseEstimator:
         if task.id == "regression":
@@ -173,7 +155,7 @@ def text_learners(task: Task) -> list[BaseEstimator]:
         logistic = LogisticRegression(C=strength, max_iter=1000)
         return OneVsRestClassifier(logistic) if task.id == "multilabel" else logistic
 
-    return [Pipeline([("vectors", vectors()), ("model", model(c))]) for c in STRENGTHS]
+    return [Pipeline([("vectors", raw.vectoriser()), ("model", model(c))]) for c in STRENGTHS]
 
 
 def _describe(head: Any) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.methods.odds import Meeting, drawn, likeness, meeting, nearest_distances
 from sterna.methods.parameters.feature_extraction import is_near
@@ -149,11 +150,7 @@ def _choose(met: Meeting, ranked: Array, problem: Problem, trainer: Trainer) -> 
 def _told(kept: Array, known: Labelled) -> str:
     """How many rows were kept and, where rows have names, the first of them."""
     sentence = f"Kept {len(kept):,} of {len(known):,} source rows"
-    if known.domain.kind == "table" or not len(kept):
+    names = kind_of(known.domain.kind).told(known.inputs, [int(row) for row in kept[:NAMED]])
+    if not names:
         return f"{sentence}."
-    if known.domain.kind == "text":
-        names = [repr(str(known.inputs[int(row)])[:40]) for row in kept[:NAMED]]
-    else:
-        every = known.inputs.names()
-        names = [every[row] for row in kept[:NAMED]]
     return f"{sentence}; the most like the target's: {', '.join(names)}."

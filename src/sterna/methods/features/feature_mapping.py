@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from sterna.errors import RequestError
+from sterna.kinds.kind import kind_of
 from sterna.methods.controls.source_only import answers
 from sterna.methods.features.domain_scaling import standardised
 from sterna.methods.method import Method, Needs
@@ -97,7 +98,7 @@ def source_network(problem: Problem, trainer: Trainer) -> Network:
         own = nn.Sequential(copy.deepcopy(source.head), order)  # the source's is not frozen with it
         return Network(source.prepared(known.inputs), source.body.copied(), own)
     theirs = problem.on_source()
-    if problem.source_body is None and known.domain.kind == "images":
+    if problem.source_body is None and kind_of(known.domain.kind).learnt:
         return learn(theirs, trainer)
     space = space_of(theirs, trainer)
     head, penalty = fit_head_on(space.of(theirs.inputs), theirs.targets, task, seed=problem.seed)

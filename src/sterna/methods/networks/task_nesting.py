@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from sterna.domains.inputs import Preparation
-from sterna.domains.schema import Schema
-from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
+from sterna.kinds.kind import kind_of
 from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs
 from sterna.methods.parameters.feature_extraction import is_near
@@ -24,7 +23,7 @@ from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.pair import Answers, Beside, PairBody, answer_body
-from sterna.networks.preparation_pair import PairPreparation
+from sterna.preparations.pair import PairPreparation
 from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
 from sterna.training.linear import (
@@ -137,17 +136,17 @@ def with_shared_columns(problem: Problem) -> Problem:
     """
     assert problem.known is not None
     ours, theirs = problem.inputs, problem.known.inputs
-    if not (isinstance(ours, TableInputs) and isinstance(theirs, TableInputs)):
+    if not (ours.columns and theirs.columns):
         return problem
-    names = [name for name in theirs.frame.columns if name in ours.frame.columns]
+    names = [name for name in theirs.columns if name in ours.columns]
     if not names:
-        first = ", ".join(map(str, theirs.frame.columns[:3]))
+        first = ", ".join(theirs.columns[:3])
         raise RequestError(
             f"task-nesting: the source data ({first}, …) have no column of the target, so what is learnt from them "
             "cannot answer a target row; choose parameter-sharing, which takes tables with other columns."
         )
-    narrow = TableInputs(theirs.frame[names], Schema(tuple(theirs.schema[name] for name in names), len(theirs)))
-    return replace(problem, known=replace(problem.known, domain=replace(problem.known.domain, inputs=narrow)))
+    narrow = replace(problem.known.domain, inputs=theirs.only(names))
+    return replace(problem, known=replace(problem.known, domain=narrow))
 
 
 def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
@@ -165,7 +164,7 @@ def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
         beside = Beside(Answers(head, source.task.id))
         return Nested(source.preparation, source.body, beside, source.body.width)
     answering = answer_body(source.body, head, source.task)
-    if problem.target.kind == "text":
+    if kind_of(problem.target.kind).raw() is not None:
         return Nested(source.preparation, answering, None, 0)
     own = space_of(replace(problem, source=None, known=None), trainer)
     pair = PairPreparation(own.preparation, source.preparation)

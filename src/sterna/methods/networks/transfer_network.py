@@ -21,8 +21,8 @@ from sterna.networks.gate import Gate, GateWeight, Scaled
 from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
-from sterna.networks.preparation_pair import PairInputs, PairPreparation
 from sterna.networks.small import identity_body, small_body
+from sterna.preparations.pair import PairInputs, PairPreparation
 from sterna.training.activations import ActivationInputs, ActivationPreparation
 from sterna.training.linear import in_memory, moments
 from sterna.training.objective import Supervised
@@ -135,7 +135,7 @@ def once(
     source, target = body.halves.values()
     features = trainer.features(source, preparation.first, inputs, source.outputs)
     stored = ActivationPreparation()
-    stored.kind = preparation.kind  # type: ignore[misc, assignment]
+    stored.kind = preparation.kind  # type: ignore[misc]
     halves = PairBody(identity_body(features.width), target)
     halves.recipe = dict(body.recipe)
     prepared = PairPreparation(stored, preparation.second)

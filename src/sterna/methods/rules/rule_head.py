@@ -17,9 +17,9 @@ from sterna.methods.rule_source import (
 )
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
-from sterna.networks.preparation_rules import rule_preparation
 from sterna.networks.rule_vote import RuleVote
 from sterna.networks.small import identity_body
+from sterna.preparations.rules import BY_KIND
 from sterna.training.trainer import Trainer
 
 
@@ -60,7 +60,7 @@ class RuleHead(Method):
         if silent:
             trainer.say(f"No rule fires on {silent} of the {len(seen)} target rows that may be seen without labels.")
         head = RuleVote.of(target_votes(rules, problem))
-        body, preparation = identity_body(len(rules)), rule_preparation(rules, problem.target.kind)
+        body, preparation = identity_body(len(rules)), BY_KIND[problem.target.kind](rules)
         network = Network(preparation, body, head, task=problem.task)
         freeze(network)
         return network

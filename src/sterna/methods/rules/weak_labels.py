@@ -10,7 +10,8 @@ import numpy as np
 from sterna.domains.domain import Domain
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
-from sterna.methods.controls.target_only import fit, text_learners
+from sterna.kinds.kind import Raw, kind_of
+from sterna.methods.controls.target_only import fit, raw_learners
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.methods.rule_source import (
@@ -26,7 +27,6 @@ from sterna.methods.space import space_of
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
-from sterna.networks.preparation_text import RawText
 from sterna.networks.small import identity_body
 from sterna.rules.ruleset import RuleSet
 from sterna.tasks.task import Task
@@ -85,8 +85,9 @@ class WeakLabels(Method):
                 "add rules for another class, or use rule-head, which answers with OTHERWISE where no rule fires."
             )
         trainer.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
-        if problem.target.kind == "text" and problem.source_body is None:
-            return _on_texts(weak)
+        raw = kind_of(problem.target.kind).raw()
+        if raw is not None and problem.source_body is None:
+            return _on_raw(weak, raw)
         space = space_of(weak, trainer)
         x = space.of(weak.inputs)
         head, penalty = fit_head_on(x, weak.targets, weak.task, weak.weights, seed=problem.seed)
@@ -142,11 +143,11 @@ def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
     return outputs.argmax(axis=1), np.where(margins < EVEN, 0.0, margins)
 
 
-def _on_texts(weak: Problem) -> Network:
-    """TF-IDF under the linear model of middle strength: no label is there to choose by."""
-    learner = text_learners(weak.task)[1]
-    texts: Any = np.array([weak.inputs[i] for i in range(len(weak.inputs))], dtype=object)
-    fit(learner, texts, weak.targets, weak.weights)
-    network = Network(RawText(), identity_body(None), EstimatorHead(learner, weak.task), task=weak.task)
+def _on_raw(weak: Problem, raw: Raw) -> Network:
+    """The vectors of raw rows under the linear model of middle strength: no label is there to choose by."""
+    learner = raw_learners(weak.task, raw)[1]
+    rows: Any = np.array([weak.inputs[i] for i in range(len(weak.inputs))], dtype=object)
+    fit(learner, rows, weak.targets, weak.weights)
+    network = Network(raw.preparation, identity_body(None), EstimatorHead(learner, weak.task), task=weak.task)
     freeze(network)
     return network

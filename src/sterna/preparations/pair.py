@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from sterna.domains.inputs import Inputs, Items, Preparation, Rows
 from sterna.errors import RequestError
+from sterna.preparations.saved import preparation_from_state
 
 FIRST, SECOND = KEYS = ("first", "second")
 """Names of the two halves: in batches, in the names of blocks, and on disk."""
@@ -57,11 +58,6 @@ class PairItems:
     def __getitem__(self, row: int) -> tuple[Any, Any]:
         return self.first[row], self.second[row]
 
-    def note(self) -> str | None:
-        """What a half says of its rows (texts that were cut off, say), each sentence once."""
-        notes = [half.note() for half in (self.first, self.second) if hasattr(half, "note")]
-        return " ".join(dict.fromkeys(note for note in notes if note)) or None
-
 
 class PairPreparation(Preparation):
     """Every row prepared twice, for two bodies that take it differently.
@@ -94,6 +90,17 @@ class PairPreparation(Preparation):
         ours, theirs = (inputs.first, inputs.second) if isinstance(inputs, PairInputs) else (inputs, inputs)
         return PairItems(self.first.items(ours), self.second.items(theirs))
 
+    def note(self, items: PairItems) -> str | None:
+        """What the halves say of their rows, each sentence once."""
+        notes = [self.first.note(items.first), self.second.note(items.second)]
+        return " ".join(dict.fromkeys(note for note in notes if note)) or None
+
+    def order(self, items: PairItems) -> Rows:
+        return self.second.order(items.second)
+
+    def inference_rows(self, on_cpu: bool) -> int:
+        return min(self.first.inference_rows(on_cpu), self.second.inference_rows(on_cpu))
+
     def augmented(self, items: Any, row: int, random: np.random.Generator) -> tuple[Any, Any]:
         """One row changed at random, for both halves by the same random numbers."""
         seed = int(random.integers(2**63))
@@ -112,16 +119,10 @@ class PairPreparation(Preparation):
     def save_assets(self, folder: Path) -> None:
         """Write the files that the halves need (a tokenizer's) into a folder for each."""
         for key, half in ((FIRST, self.first), (SECOND, self.second)):
-            save = getattr(half, "save_assets", None)
-            if save is not None:
-                (folder / key).mkdir()
-                save(folder / key)
+            half.save_assets(folder / key)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], folder: Path | None) -> PairPreparation:
-        """Rebuild from `state` and the files that `save_assets` wrote."""
-        from sterna.networks.build import preparation_from_state
-
+    def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
         halves = [preparation_from_state(state[key], None if folder is None else folder / key) for key in KEYS]
         return cls(*halves)
 

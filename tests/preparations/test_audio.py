@@ -17,7 +17,7 @@ from sterna.networks import (
     save_network,
     small_body,
 )
-from sterna.networks.preparation_audio import RANGE, log_mel, mel_filters
+from sterna.preparations.log_mel import RANGE, log_mel, mel_filters
 from sterna.tasks import Classification
 
 

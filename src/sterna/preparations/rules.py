@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class RulePreparation(Preparation):
         return {"type": f"{self.kind}-rules", "rules": format_rules(self.rules)}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> RulePreparation:
+    def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
         """Rebuild from `state`."""
         return cls(parse_rules(str(state["rules"]), "the network's rules"))
 
@@ -61,6 +62,5 @@ class TextRulePreparation(RulePreparation):
     kind: ClassVar[Kind] = "text"
 
 
-def rule_preparation(rules: RuleSet, kind: Kind) -> RulePreparation:
-    """The preparation for rules on this kind of input."""
-    return TextRulePreparation(rules) if kind == "text" else RulePreparation(rules)
+BY_KIND = {each.kind: each for each in (RulePreparation, TextRulePreparation)}
+"""The preparation for rules on each kind of data that rules speak of."""

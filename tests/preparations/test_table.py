@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sterna.domains.preparation_table import TablePreparation
 from sterna.domains.tables import TableInputs, load_table, table_inputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
+from sterna.preparations.table import TablePreparation
 
 DATA = Path(os.environ.get("STERNA_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 

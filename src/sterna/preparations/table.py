@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -145,11 +146,17 @@ class TablePreparation(Preparation):
 
         return torch.from_numpy(np.array(items, dtype=np.float32))
 
+    def example(self, rows: int = 2) -> torch.Tensor:
+        """Noise of the shape the body takes."""
+        import torch
+
+        return torch.randn(rows, self.width, generator=torch.Generator().manual_seed(0))
+
     def state(self) -> dict[str, Any]:
         return {"type": "table", "columns": [asdict(c) for c in self._fitted()]}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> TablePreparation:
+    def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
         """Build it again from `state`, also after a round trip through JSON."""
         columns = []
         for column in state["columns"]:

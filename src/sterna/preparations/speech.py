@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from sterna.domains.audio import FEW, lengths_of, resampled, some_of
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.errors import RequestError, require
-from sterna.networks.preparation_audio import Array, cut_note
+from sterna.preparations.audio import cut_note, rows_at_once
+from sterna.preparations.log_mel import Array
 
 LONGEST = 30.0
 """Seconds of a recording that a speech encoder reads, at most: so long is what Whisper was trained on."""
@@ -57,7 +58,7 @@ class SpeechPreparation(Preparation):
         step = math.prod(stride for _, stride in self.layers)
         self.samples = step * math.ceil(self.seconds * self.rate / step)
 
-    def suited(self, inputs: Inputs) -> SpeechPreparation:
+    def suited(self, inputs: Inputs, works: Callable[[Preparation], bool] | None = None) -> SpeechPreparation:
         """For recordings as long as these: a quarter more than the longest of up to 512, in half seconds, 30 s at most.
 
         Rows that are met later may be a little longer; what is longer than this is cut.
@@ -76,6 +77,12 @@ class SpeechPreparation(Preparation):
     def items(self, inputs: Inputs) -> SpeechItems:
         """Rows as samples ``(t,)``, decoded when asked for."""
         return SpeechItems(inputs, self)
+
+    def note(self, items: SpeechItems) -> str | None:
+        return items.note()
+
+    def inference_rows(self, on_cpu: bool) -> int:
+        return rows_at_once(self.seconds)
 
     def augmented(self, items: Any, row: int, random: np.random.Generator) -> Any:
         """One recording moved in time by up to a tenth, somewhat louder or softer, with a short piece silent."""
@@ -118,11 +125,6 @@ class SpeechPreparation(Preparation):
     def state(self) -> dict[str, Any]:
         layers = [list(layer) for layer in self.layers]
         return {"type": "speech", "extractor": self.about, "layers": layers, "seconds": self.seconds}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `state`."""
-        return cls(state["extractor"], state["layers"], state["seconds"])
 
 
 class SpeechItems:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sterna.domains.audio import FEW, Sound, lengths_of, resampled, some_of
-from sterna.domains.inputs import Inputs, Kind, Preparation
+from sterna.domains.inputs import INFERENCE_ROWS, Inputs, Kind, Preparation
 from sterna.errors import RequestError
-
-Array = np.ndarray[Any, np.dtype[np.float32]]
-
-WINDOW, HOP = 0.025, 0.010
-"""Seconds of a frame, and from one frame to the next."""
-
-RANGE = 8.0
-"""Powers of ten below a recording's loudest place that still count (80 dB)."""
+from sterna.preparations.log_mel import HOP, RANGE, Array, log_mel
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 16_000
 """Samples a second that recordings are brought to, at least and at most: speech has little above 8 kHz."""
@@ -34,52 +26,10 @@ FEWEST_FRAMES, MOST_FRAMES = 32, 1_000
 USUAL = 0.95
 """Share of the training rows that a spectrogram holds whole; the longest few are cut, not the others padded."""
 
+AT_ONCE = 60.0
+"""Seconds of recordings that are run at once: a speech encoder's first convolutions keep megabytes for each."""
+
 _LOOKED_AT = 128
-
-
-@functools.lru_cache(maxsize=16)
-def mel_filters(mels: int, bins: int, rate: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Triangles that are evenly spaced on the mel scale, ``mel = 2595 log10(1 + f / 700)``, ``(mels, bins)``.
-
-    Each rises from the centre of the one before it to 1 at its own and falls to the centre of the next; together they
-    cover all from 0 to ``rate / 2``, where the last of the `bins` lies (Davis and Mermelstein, 1980).
-    """
-    edges = 700 * (10 ** (np.linspace(0, 2595 * math.log10(1 + rate / 1400), mels + 2) / 2595) - 1)
-    frequencies = np.linspace(0, rate / 2, bins)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (frequencies - low) / (centre - low), (high - frequencies) / (high - centre)
-    return np.clip(np.minimum(rising, falling), 0, None)
-
-
-def log_mel(samples: Array, rate: int, mels: int) -> Array:
-    """The log-mel spectrogram of a recording: Hann windows of 25 ms every 10 ms, power, mel bands, log10.
-
-    Parameters
-    ----------
-    samples
-        ``(t,)``.
-    rate
-        Samples a second.
-    mels
-        How many bands.
-
-    Returns
-    -------
-    Array, shape (mels, 1 + t // hop)
-        Powers of ten relative to the loudest place of the recording, from −8 to 0: how near the microphone was, and
-        how far it was turned up, is not in it. The windows are centred; before and after is silence,
-        which is −8 as well.
-    """
-    width, hop = round(WINDOW * rate), round(HOP * rate)
-    size = 2 ** math.ceil(math.log2(width))
-    left = width // 2
-    around = np.pad(np.asarray(samples, dtype=np.float64), (left, width - left + hop))
-    frames = np.lib.stride_tricks.sliding_window_view(around, width)[::hop][: 1 + len(samples) // hop]
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(width) / width)
-    power = np.abs(np.fft.rfft(frames * window, size)) ** 2
-    bands = mel_filters(mels, size // 2 + 1, rate) @ power.T
-    found: Array = np.log10(np.maximum(bands / (bands.max() or 1.0), 10.0**-RANGE)).astype(np.float32)
-    return found
 
 
 def usual_rate(inputs: Inputs) -> int:
@@ -101,6 +51,11 @@ class _Mel(Preparation):
     def __init__(self, rate: int, mels: int) -> None:
         self.rate, self.mels = int(rate), int(mels)
 
+    @property
+    def seconds(self) -> float:
+        """Of a recording that are read: all of it."""
+        return math.inf
+
     @abstractmethod
     def prepared(self, spectrogram: Array) -> Array:
         """What the body takes, of the spectrogram ``(mels, frames)`` of a whole recording."""
@@ -112,6 +67,9 @@ class _Mel(Preparation):
     def items(self, inputs: Inputs) -> SoundItems:
         """Rows as float32 arrays, decoded when asked for."""
         return SoundItems(inputs, self)
+
+    def note(self, items: SoundItems) -> str | None:
+        return items.note()
 
 
 class SoundItems:
@@ -152,7 +110,12 @@ class SoundItems:
 
     def note(self) -> str | None:
         """One sentence where recordings are cut."""
-        return cut_note(self.inputs, getattr(self.preparation, "seconds", math.inf))
+        return cut_note(self.inputs, self.preparation.seconds)
+
+
+def rows_at_once(seconds: float) -> int:
+    """Recordings of this length that are run at once where nothing is learnt."""
+    return int(np.clip(AT_ONCE / seconds, 1, INFERENCE_ROWS))
 
 
 def cut_note(inputs: Inputs, seconds: float) -> str | None:
@@ -206,6 +169,9 @@ class LogMelPreparation(_Mel):
         every = np.concatenate([part[:, :frames] for part in spectrograms], axis=1)
         return LogMelPreparation(rate, mels, frames, every.mean(1).tolist(), np.maximum(every.std(1), 0.1).tolist())
 
+    def inference_rows(self, on_cpu: bool) -> int:
+        return rows_at_once(self.seconds)
+
     def prepared(self, spectrogram: Array) -> Array:
         return self._placed(spectrogram, 0)
 
@@ -249,11 +215,6 @@ class LogMelPreparation(_Mel):
             "std": list(self.std),
         }
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `state`."""
-        return cls(**{name: value for name, value in state.items() if name != "type"})
-
 
 class LogMelStatistics(_Mel):
     """A recording as a few numbers: what its log-mel bands are like, and how that changes from start to end.
@@ -292,8 +253,3 @@ class LogMelStatistics(_Mel):
 
     def state(self) -> dict[str, Any]:
         return {"type": "log-mel-statistics", "rate": self.rate, "mels": self.mels}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from `state`."""
-        return cls(state["rate"], state["mels"])

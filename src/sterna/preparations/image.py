@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sterna.domains.inputs import Inputs, Kind, Preparation
+from sterna.domains.inputs import INFERENCE_ROWS, Inputs, Kind, Preparation
 from sterna.errors import RequestError, require
 
 if TYPE_CHECKING:
@@ -25,7 +25,15 @@ INTERPOLATIONS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box"
 _LEFT_RIGHT: Any = 0  # Pillow's Transpose.FLIP_LEFT_RIGHT
 
 SMALL = 64
-"""Pixels: images up to this side are changed gently in training."""
+"""Pixels: images up to this side are small, and are changed gently in training."""
+
+SMALL_SIZE = 96
+"""Pixels a convolutional body gets small images at: the smallest size where its last blocks still see 3 × 3 places."""
+
+PIXELS_AT_ONCE = 400_000
+"""Of a batch on a CPU: activations that fit its cache make a convolutional body twice as fast."""
+
+_SAMPLE = 32
 
 
 class ImagePreparation(Preparation):
@@ -108,11 +116,6 @@ class ImagePreparation(Preparation):
             mode="squash" if config.get("crop_mode") == "squash" else "center",
         )
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> ImagePreparation:
-        """Rebuild from `state`."""
-        return cls(**{name: value for name, value in state.items() if name != "type"})
-
     def state(self) -> dict[str, Any]:
         return {
             "type": "image",
@@ -124,6 +127,22 @@ class ImagePreparation(Preparation):
             "channels": self.channels,
             "mode": self.mode,
         }
+
+    def suited(self, inputs: Inputs, works: Callable[[Preparation], bool]) -> ImagePreparation:
+        """At 96 px, if these images are small (up to 64 px) and the body takes them so.
+
+        Enlarging them further adds no knowledge and costs five times the work.
+        """
+        if self.size <= SMALL_SIZE or not len(inputs) or longest_side(inputs) > SMALL:
+            return self
+        smaller = self.resized(SMALL_SIZE)
+        return smaller if works(smaller) else self
+
+    def resized(self, size: int) -> ImagePreparation:
+        return ImagePreparation.from_state({**self.state(), "size": size})
+
+    def inference_rows(self, on_cpu: bool) -> int:
+        return int(np.clip(PIXELS_AT_ONCE // self.size**2, 4, INFERENCE_ROWS)) if on_cpu else INFERENCE_ROWS
 
     def recolouring(self) -> ImagePreparation:
         """The same for training on grey and on coloured images at once.
@@ -229,6 +248,12 @@ class ImageItems:
 
     def __getitem__(self, row: int) -> Array:
         return self.preparation.prepared(self.inputs[row])
+
+
+def longest_side(inputs: Inputs) -> int:
+    """The longest side of up to 32 images spread evenly over `inputs`, in pixels."""
+    rows = np.unique(np.linspace(0, len(inputs) - 1, min(_SAMPLE, len(inputs))).astype(int))
+    return int(max(max(inputs[int(row)].size) for row in rows))
 
 
 def _each(values: Sequence[float], channels: int, name: str) -> tuple[float, ...]:

@@ -6,13 +6,13 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sterna.domains.inputs import Inputs, Kind, Preparation
+from sterna.domains.inputs import Inputs, Kind, Preparation, Rows
 from sterna.errors import RequestError, require
 
 _AT_ONCE = 2000
@@ -47,6 +47,10 @@ class TokenItems(Sequence[list[int]]):
             return [self[i] for i in range(*row.indices(len(self)))]
         place = range(len(self))[row]
         return self._flat[self._ends[place] : self._ends[place + 1]].tolist()
+
+    def by_length(self) -> Rows:
+        """Row numbers with lists of like length together, ``(n,)``: less padding."""
+        return np.argsort(np.diff(self._ends), kind="stable")
 
     def note(self) -> str | None:
         """One sentence on the texts that were cut, if any."""
@@ -103,6 +107,12 @@ class TextPreparation(Preparation):
         self.truncated = truncated
         return TokenItems(lists, truncated, self.max_length)
 
+    def note(self, items: TokenItems) -> str | None:
+        return items.note()
+
+    def order(self, items: TokenItems) -> Rows:
+        return items.by_length()
+
     def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Lists of numbers to ``input_ids`` and ``attention_mask``, each ``(n, longest)``."""
         ids, mask = padded(items, int(self.tokenizer.pad_token_id or 0), self.tokenizer.padding_side == "left")
@@ -121,7 +131,7 @@ class TextPreparation(Preparation):
         self.tokenizer.save_pretrained(str(Path(folder) / TOKENIZER))
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], folder: Path | None) -> TextPreparation:
+    def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
         """Rebuild from `state` and the files that `save_assets` wrote.
 
         Raises
@@ -185,6 +195,12 @@ class HashedTextPreparation(Preparation):
         self.truncated = truncated
         return TokenItems(lists, truncated, self.max_length)
 
+    def note(self, items: TokenItems) -> str | None:
+        return items.note()
+
+    def order(self, items: TokenItems) -> Rows:
+        return items.by_length()
+
     def collate(self, items: Sequence[Any]) -> Tensor:
         """Lists of numbers to one tensor ``(n, longest)``, 0 where there is none."""
         return padded(items, 0)[0]
@@ -195,11 +211,6 @@ class HashedTextPreparation(Preparation):
 
     def state(self) -> dict[str, Any]:
         return {"type": "hashed-text", "buckets": self.buckets, "max_length": self.max_length}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> HashedTextPreparation:
-        """Rebuild from `state`."""
-        return cls(state["buckets"], state["max_length"])
 
 
 class RawText(Preparation):
@@ -218,11 +229,6 @@ class RawText(Preparation):
 
     def state(self) -> dict[str, Any]:
         return {"type": "raw-text"}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> RawText:
-        """Rebuild from `state`."""
-        return cls()
 
 
 def padded(lists: Sequence[Sequence[int]], number: int, left: bool = False) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,27 @@
+"""Recordings: log-mel statistics, learnt from by boosting or a linear model; log-mel spectrograms for a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sterna.domains.inputs import Inputs
+from sterna.kinds.kind import Kind, Vectors
+from sterna.preparations.audio import LogMelPreparation, LogMelStatistics
+
+
+class Audio(Kind):
+    """Recordings of speech or other sounds."""
+
+    noun, whole = "recordings", "recordings"
+    files = boosting = True
+
+    def small(self, inputs: Inputs) -> tuple[LogMelPreparation, dict[str, Any]]:
+        found = LogMelPreparation().fit(inputs)
+        size = int((found.mels * found.frames) ** 0.5)
+        about = {"channels": 1, "size": size, "mels": found.mels, "frames": found.frames}
+        return found, {"loader": "small", "name": "mel-cnn", **about}
+
+    def vectors(self, inputs: Inputs) -> Vectors:
+        """What the log-mel bands are like over time, at a rate that suits these rows."""
+        statistics = LogMelStatistics().fit(inputs)
+        return Vectors(statistics, statistics.width, "log-mel statistics")
