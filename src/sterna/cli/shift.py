@@ -111,7 +111,7 @@ def _rows(
 ) -> Domain:  # fmt: skip
     """A table's rows without their labels: the columns named, or else the one column that is called as labels are."""
     from sterna.domains.table_labels import LABEL_NAMES
-    from sterna.domains.tables import table_domain
+    from sterna.domains.table_reader import table_domain
 
     called = [str(name) for name in frame.columns if str(name).strip().lower() in LABEL_NAMES]
     if guess and len(called) == 1 and called[0] not in (text, column):

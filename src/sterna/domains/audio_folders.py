@@ -73,7 +73,7 @@ def load_manifest(
     require(AUDIO.package, AUDIO.extra)
     manifest = manifest_of(names)
     assert manifest is not None
-    from sterna.domains.table_labels import listed
+    from sterna.domains.raw_table import listed
 
     table, notes = _read(path, manifest)
     where = f"{MANIFEST} in {path.name}"
@@ -119,20 +119,23 @@ def _read(path: Path, manifest: str) -> tuple[Any, list[str]]:
 
 def _labelled(table: Any, column: str, where: str, options: dict[str, str | None]) -> Domain:
     """The rows of a manifest as a Domain whose inputs are the names of the files."""
-    from sterna.domains import table_labels as labels_of
-    from sterna.domains.tables import table_domain
+    from sterna.domains.raw_table import RawTable
+    from sterna.domains.table_labels import find_label
+    from sterna.domains.table_reader import table_domain
+    from sterna.domains.table_rows import SPLIT_NAMES
 
     others = [c for c in table.columns if c not in (column, options["group"], options["domain_column"])]
-    label = options["label"] or labels_of.find_label(others, where)
+    label = options["label"] or find_label(others, where)
     named = [label] if label in table.columns else [part.strip() for part in label.split(",")]
+    raw = RawTable(table, where)
     checked = [("label", name) for name in named] + [(a, options[a]) for a in ("group", "domain_column")]
     for argument, asked in checked:
         if asked is not None:
-            labels_of.need_column(asked, argument, table, where)
+            raw.need(asked, argument)
         if asked == column:
             raise RequestError(f"{argument}={asked!r}: this column of {where} names the recordings; name another one.")
     wanted = {column, *named, options["group"], options["domain_column"]}
-    kept = [c for c in table.columns if c in wanted or c.strip().lower() in labels_of.SPLIT_NAMES]
+    kept = [c for c in table.columns if c in wanted or c.strip().lower() in SPLIT_NAMES]
     return table_domain(table[kept], text=column, name=where, **{**options, "label": label})  # type: ignore[arg-type]
 
 

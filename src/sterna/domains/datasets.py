@@ -72,7 +72,7 @@ def _from_array(array: np.ndarray, columns: Mapping[str, str] | None, drop: Sequ
 
 
 def _table(frame: Any, columns: Mapping[str, str] | None, drop: Sequence[str]) -> tuple[Inputs, list[str]]:
-    from sterna.domains.schema import infer_schema
+    from sterna.domains.schema_inference import infer_schema
     from sterna.domains.tables import TableInputs
 
     for name in drop:

@@ -45,8 +45,6 @@ def joined_inputs(first: Inputs, second: Inputs, ours: str = "the first", theirs
 def _joined_tables(first: Inputs, second: Inputs, ours: str, theirs: str) -> Inputs:
     import pandas as pd
 
-    from sterna.domains import table_cells
-    from sterna.domains.schema import as_kind
     from sterna.domains.tables import TableInputs
 
     assert isinstance(first, TableInputs) and isinstance(second, TableInputs)
@@ -57,11 +55,7 @@ def _joined_tables(first: Inputs, second: Inputs, ours: str, theirs: str) -> Inp
             f"The {theirs} lacks the column {missing[0]!r} of {ours}.{closest(str(missing[0]), map(str, more))}"
         )
     # Both are read by the schema of the first: what is a number there must be one here.
-    read = {
-        c.name: as_kind(table_cells.plain(second.frame[c.name], where), c.kind, where)
-        for c in first.schema
-        for where in [f"column {c.name!r} of {theirs}"]
-    }
+    read = {c.name: second.column(c.name, c.kind, f"column {c.name!r} of {theirs}") for c in first.schema}
     frame = pd.concat([first.frame, pd.DataFrame(read)], ignore_index=True)
     return TableInputs(frame, first.schema)
 

@@ -134,7 +134,7 @@ def _load(path: Path, options: _Options) -> Domain:
             columns=options.columns,
         )
     if name.removesuffix(".gz").endswith(TABLES):
-        from sterna.domains.tables import load_table
+        from sterna.domains.table_reader import load_table
 
         return load_table(
             path,

@@ -41,7 +41,7 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
         raise RequestError(f"{str(path)!r} is a folder; this run learnt from {kind} and expects a file.")
     if kind == "text" and path.suffix == ".txt":
         return Domain.from_arrays(path.read_text(encoding="utf-8-sig").splitlines(), name=path.name)
-    from sterna.domains.tables import load_inputs as load_rows
+    from sterna.domains.table_reader import load_inputs as load_rows
 
     label = reading.get("label")
     without = [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
