@@ -16,7 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sterna.domains.preparation_table import TablePreparation
-from sterna.domains.table_reader import load_table
+from sterna.domains.table_domains import load_table
 from sterna.domains.tables import TableInputs, table_inputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError

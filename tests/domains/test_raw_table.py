@@ -14,7 +14,7 @@ from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.domains.preparation_table import TablePreparation
 from sterna.domains.raw_table import RawColumn, RawTable
-from sterna.domains.table_reader import load_table
+from sterna.domains.table_domains import load_table
 from sterna.errors import RequestError
 
 ROWS = """town,patient,fold,seen,age,note,price,split,ward,label

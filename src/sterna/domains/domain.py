@@ -156,7 +156,7 @@ class Domain:
         drop
             Tables: columns to leave out.
         """
-        from sterna.domains.datasets import inputs_from_arrays
+        from sterna.domains.in_memory import inputs_from_arrays
 
         if isinstance(labels, str):
             column = labels
@@ -197,9 +197,9 @@ class Domain:
         name
             What to call it.
         """
-        from sterna.domains.datasets import domain_from_dataset
+        from sterna.domains.datasets import read_dataset
 
-        return domain_from_dataset(dataset, label=label, text=text, image=image, name=name)
+        return cls(name, **read_dataset(dataset, label=label, text=text, image=image)._asdict())
 
 
 def _checked_splits(name: str, splits: Mapping[str, Any], n: int) -> dict[str, Rows]:

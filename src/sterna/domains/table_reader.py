@@ -1,136 +1,67 @@
-"""The reader of tables: a Domain of a CSV, TSV, Parquet or JSON Lines file, or of a DataFrame that was one."""
+"""The reader of tables: CSV, TSV, Parquet and JSON Lines, each also compressed; to be answered also lines of text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
+from sterna.domains.archives import Location
 from sterna.domains.domain import Domain
-from sterna.domains.table_files import read_table
-from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels
-from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain
-from sterna.domains.tables import TableInputs, raw_table, read_inputs, table_inputs, text_names
-from sterna.domains.text import TextInputs
+from sterna.domains.inputs import Inputs, Kind
+from sterna.domains.reader import Options, Reader
+from sterna.domains.table_names import SUFFIXES, is_table
+from sterna.errors import RequestError
 
 
-def load_table(
-    path: Path,
-    *,
-    label: str | None = None,
-    text: str | None = None,
-    drop: Sequence[str] = (),
-    columns: Mapping[str, str] | None = None,
-    group: str | None = None,
-    domain_column: str | None = None,
-    domain: str | None = None,
-    task: str | None = None,
-) -> Domain:
-    """A Domain of a CSV, TSV, Parquet or JSON Lines file (each also ``.gz``).
+class Tables(Reader):
+    """A table file, of which the rows or the texts of a column are the inputs."""
 
-    Parameters
-    ----------
-    path
-        The file; text is UTF-8.
-    label
-        The label column; by default the one called label, target, class or y. Several labels a row: ``"a,b,c"``,
-        columns of 0 and 1, or, with ``task="multilabel"``, one column of ``x|y|z``.
-    text
-        The column of texts (or several, ``"title,text"``, joined by line breaks): a text Domain. By default a table,
-        unless the only column left holds free text.
-    drop
-        Columns to leave out.
-    columns
-        What columns hold where the guess is wrong: ``{"ca": "category"}``.
-    group
-        A column whose equal values are never put on two sides of a split.
-    domain_column, domain
-        Keep only the rows that hold `domain` there; the column itself is left out.
-    task
-        ``classification``, ``multilabel`` or ``regression``, where it is known.
+    files = f"a table ({', '.join(SUFFIXES)}, also .gz)"
+    endings = SUFFIXES
+    kinds = ("table", "text")
 
-    Raises
-    ------
-    RequestError
-        If the file or a column is not as it should be.
-    """
-    frame, notes = read_table(path)
-    if label is None:
-        taken = {*drop, group, domain_column, *text_names(text, list(frame.columns))}
-        label = find_label([str(c) for c in frame.columns if str(c) not in taken], path.name)
-    return table_domain(
-        frame,
-        label=label,
-        text=text,
-        drop=drop,
-        columns=columns,
-        group=group,
-        domain_column=domain_column,
-        domain=domain,
-        task=task,
-        name=path.name,
-        notes=notes,
+    def finds(self, place: Location) -> str:
+        return "a table" if is_table(place.path) and not place.holds_files else ""
+
+    def load(self, place: Location, options: Options) -> Domain:
+        from sterna.domains.table_domains import (
+            load_table,  # brings pandas and pyarrow, which other readers do not need
+        )
+
+        return load_table(
+            place.path,
+            label=options.label,
+            text=options.text,
+            drop=options.drop,
+            columns=options.columns,
+            group=options.group,
+            domain_column=options.domain_column,
+            domain=options.domain,
+            task=options.task,
+        )
+
+    def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
+        if len(paths) > 1:
+            raise RequestError(f"{len(paths)} inputs were given; a run on {kind} answers one file at a time.")
+        path = paths[0]
+        if path.is_dir():
+            raise RequestError(f"{str(path)!r} is a folder; this run learnt from {kind} and expects a file.")
+        if kind == "text" and path.suffix == ".txt":
+            from sterna.domains.in_memory import inputs_from_arrays
+
+            return inputs_from_arrays(path.read_text(encoding="utf-8-sig").splitlines())
+        return _rows(path, kind, reading)
+
+
+def _rows(path: Path, kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
+    from sterna.domains.table_domains import load_inputs  # brings pandas and pyarrow
+
+    label = reading.get("label")
+    without = [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
+    inputs, notes = load_inputs(
+        path, text=reading.get("text") if kind == "text" else None, without=without, columns=reading.get("columns")
     )
-
-
-def load_inputs(
-    path: Path,
-    *,
-    text: str | None = None,
-    without: Sequence[str] = (),
-    columns: Mapping[str, str] | None = None,
-) -> tuple[TableInputs | TextInputs, list[str]]:
-    """The inputs of a table file that needs no label column, as for predictions, and notes on them.
-
-    Parameters
-    ----------
-    without
-        Columns that are not inputs, where the file has them; by default also the one label column that
-        `load_table` would have found.
-    """
-    frame, notes = read_table(path)
-    taken = [name for name in frame.columns if name in without and name not in text_names(text, list(frame.columns))]
-    frame = frame.drop(columns=taken)
-    named = [name for name in frame.columns if name.strip().lower() in LABEL_NAMES]
-    if not without and len(named) == 1 and len(frame.columns) > 1:
-        frame = frame.drop(columns=named)
-    kinds = {name: kind for name, kind in (columns or {}).items() if name in frame.columns}
-    made, more = table_inputs(frame, text=text, columns=kinds or None, name=path.name)
-    return made, notes + more
-
-
-def table_domain(
-    frame: pd.DataFrame,
-    *,
-    label: str | None = None,
-    text: str | None = None,
-    drop: Sequence[str] = (),
-    columns: Mapping[str, str] | None = None,
-    group: str | None = None,
-    domain_column: str | None = None,
-    domain: str | None = None,
-    task: str | None = None,
-    name: str = "table",
-    notes: Sequence[str] = (),
-) -> Domain:
-    """A Domain of a DataFrame; arguments as in `load_table`, but without `label` it has no labels."""
-    table, said = raw_table(frame, name), list(notes)
-    if domain_column is not None or domain is not None:
-        rows = rows_of_domain(table, domain_column, domain)
-        table = table.without([domain_column]).take(rows, f"{name} ({domain})")
-    taken = [label, *(label or "").split(","), group, *drop, *text_names(text, table.names)]
-    split_column, splits, kept, more = find_splits(table, taken)
-    if split_column is not None:
-        table = table.without([split_column]).take(kept)
-    said += more
-    labels, classes, own, more = read_labels(table, label, task)
-    said += more
-    groups = None if group is None else groups_of(table, group)
-    inputs, more = read_inputs(
-        table.without([*own, group]),
-        text=text,
-        drop=[c for c in drop if c not in own and c != group],
-        columns=columns,
-    )
-    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more))
+    if inputs.kind != kind:
+        raise RequestError(f"{str(path)!r} holds {inputs.kind}, but the run learnt from {kind}.")
+    return inputs, notes
