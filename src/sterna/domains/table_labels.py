@@ -80,10 +80,10 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
         If all labels are the same, a number is not finite, or regression is asked for and a label is no number.
     """
     name = column.where
-    if column.plain.dtype == np.float64:
-        labels, notes = column.plain.to_numpy(np.float64), []
-    else:
+    if column.plain.dtype != np.float64:
         labels, notes = _written(column, task)
+    else:
+        labels, notes = column.plain.to_numpy(np.float64), []
     infinite = np.isinf(labels) if labels.dtype == np.float64 else np.zeros(len(labels), bool)
     if infinite.any():
         raise RequestError(
