@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sterna.domains.table_files import is_table, read_table
+from sterna.domains.table_files import read_table
+from sterna.domains.table_names import is_table
 from sterna.errors import RequestError
 
 FRAME = pd.DataFrame(

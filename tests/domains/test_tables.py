@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sterna.domains.domain import Domain
 from sterna.domains.table_cells import words
-from sterna.domains.tables import TableInputs, load_inputs, load_table, table_domain, table_inputs
+from sterna.domains.table_domains import load_inputs, load_table, table_domain
+from sterna.domains.tables import TableInputs, table_inputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 

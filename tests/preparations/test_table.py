@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sterna.domains.tables import TableInputs, load_table, table_inputs
+from sterna.domains.table_domains import load_table
+from sterna.domains.tables import TableInputs, table_inputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 from sterna.preparations.table import TablePreparation

@@ -278,7 +278,7 @@ def apply(
 
 def _inputs(data: str, text: str | None, drop: list[str]) -> Any:
     """Rows to answer: a table or its texts, or a file with a text a line."""
-    from sterna.domains.tables import load_inputs
+    from sterna.domains.table_domains import load_inputs
     from sterna.domains.unlabelled import load_inputs as load_lines
 
     path = Path(data)

@@ -86,7 +86,8 @@ def read_pair(
 ) -> list[Domain]:
     """Both domains; of two tables, either may lack the label column or one to drop, but not both."""
     from sterna.domains import load_domain
-    from sterna.domains.table_files import is_table, read_table
+    from sterna.domains.table_files import read_table
+    from sterna.domains.table_names import is_table
 
     paths = [Path(spec).expanduser() for spec in specs]
     tables = {path: read_table(path) for path in dict.fromkeys(paths) if path.is_file() and is_table(path)}
@@ -110,8 +111,8 @@ def _rows(
     column: str | None, value: str | None,
 ) -> Domain:  # fmt: skip
     """A table's rows without their labels: the columns named, or else the one column that is called as labels are."""
+    from sterna.domains.table_domains import table_domain
     from sterna.domains.table_labels import LABEL_NAMES
-    from sterna.domains.tables import table_domain
 
     called = [str(name) for name in frame.columns if str(name).strip().lower() in LABEL_NAMES]
     if guess and len(called) == 1 and called[0] not in (text, column):

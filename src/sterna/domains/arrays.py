@@ -9,14 +9,40 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.archives import Location, check_archive
 from sterna.domains.domain import Domain
-from sterna.domains.folders import SPLIT_NAMES
+from sterna.domains.in_memory import inputs_from_arrays
+from sterna.domains.layout import SPLIT_NAMES
+from sterna.domains.reader import Options, Reader
 from sterna.errors import RequestError, closest
 
 _INPUTS = ("images", "x", "data")
 _LABELS = ("labels", "y", "targets")
 _PLAIN = re.compile(rf"^(?:(?P<part>.+)_)?(?P<role>{'|'.join(_INPUTS + _LABELS)})$", re.IGNORECASE)
 _KERAS = re.compile(r"^(?P<role>x|y)_(?P<part>.+)$", re.IGNORECASE)
+
+
+class Arrays(Reader):
+    """A ``.npz`` of images, or of numbers as a table."""
+
+    files = ".npz"
+    endings = (".npz",)
+
+    def finds(self, place: Location) -> str:
+        return "arrays" if place.path.is_file() and place.path.name.lower().endswith(".npz") else ""
+
+    def load(self, place: Location, options: Options) -> Domain:
+        options.refuse(place.path, "a file of arrays", "text")
+        check_archive(place.path, place.max_unpacked_bytes)
+        return load_arrays(
+            place.path,
+            label=options.label,
+            group=options.group,
+            domain_column=options.domain_column,
+            domain=options.domain,
+            drop=options.drop,
+            columns=options.columns,
+        )
 
 
 def load_arrays(
@@ -47,8 +73,6 @@ def load_arrays(
     RequestError
         If the arrays needed are not there, hold objects, or are of different length.
     """
-    from sterna.domains.datasets import inputs_from_arrays
-
     archive = _opened(path)
     inputs, labels = _roles(archive.files)
     parts, notes = _chosen_parts(path, archive.files, list(inputs), None if domain_column else domain)

@@ -5,23 +5,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from sterna.domains.archives import Location, names_below, with_endings
 from sterna.domains.audio import ENDINGS, LONGEST, AudioFiles
 from sterna.domains.domain import Domain
 from sterna.domains.folders import (
     FULL_CHECK_FILES,
     MOST_CORRUPT,
     FileKind,
+    inputs_below,
     load_files,
-    with_endings,
     without_corrupt,
 )
+from sterna.domains.inputs import Inputs, JoinedInputs, Kind
+from sterna.domains.reader import Options, Reader
 from sterna.errors import RequestError, closest, require
 
 AUDIO = FileKind("a recording", "recordings", ENDINGS, "soundfile", "audio", AudioFiles, AudioFiles.problem)
@@ -30,28 +33,42 @@ MANIFEST = "manifest.csv"
 FILE_COLUMNS = ("file", "path")
 
 
+class Recordings(Reader):
+    """Recordings in ``[split/]class/file``, or as a ``manifest.csv`` names them and their labels."""
+
+    contents = "recordings"
+    endings = ENDINGS
+    kinds = ("audio",)
+    instead_of = ("tables",)
+
+    def finds(self, place: Location) -> str:
+        if place.path.name == MANIFEST and place.path.is_file():
+            return "recordings" if with_endings(names_below(place.path.parent), ENDINGS) else ""
+        return place.found(self.contents, ENDINGS)
+
+    def load(self, place: Location, options: Options) -> Domain:
+        if not place.holds_files:  # the manifest of the recordings in its folder
+            place = Location(place.path.parent)
+        path = place.path
+        if manifest_of(place.names):
+            options.refuse(path, "a set of recordings", "text", "drop", "columns")
+            return load_manifest(path, place.names, options)
+        what = "a set of recordings without a manifest.csv"
+        options.refuse(path, what, "label", "text", "drop", "columns", "group", "domain_column")
+        return _with_long_ones_noted(load_files(path, AUDIO, place.names, domain=options.domain, strict=options.strict))
+
+    def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
+        parts = inputs_below(paths, AUDIO)
+        return parts[0] if len(parts) == 1 else JoinedInputs(parts), []
+
+
 def manifest_of(names: Sequence[str]) -> str | None:
     """The manifest among the files of a folder or zip: the one that lies least deep."""
     found = [name for name in names if PurePosixPath(name).name.lower() == MANIFEST]
     return min(found, key=lambda name: (name.count("/"), name)) if found else None
 
 
-def load_audio(path: Path, names: Sequence[str], *, domain: str | None, strict: bool) -> Domain:
-    """Read a folder or ``.zip`` of ``[split/]class/file``; see `load_files`."""
-    return _with_long_ones_noted(load_files(path, AUDIO, names, domain=domain, strict=strict))
-
-
-def load_manifest(
-    path: Path,
-    names: Sequence[str],
-    *,
-    label: str | None,
-    group: str | None,
-    domain_column: str | None,
-    domain: str | None,
-    task: str | None,
-    strict: bool,
-) -> Domain:
+def load_manifest(path: Path, names: Sequence[str], options: Options) -> Domain:
     """Read the recordings that a ``manifest.csv`` names, with its labels.
 
     Parameters
@@ -60,10 +77,9 @@ def load_manifest(
         The folder or zip.
     names
         Paths of all files in it.
-    label, group, domain_column, domain, task
-        Columns of the manifest and how they are read, as in `load_table`.
-    strict
-        One recording that is missing or cannot be read is an error.
+    options
+        Columns of the manifest and how they are read, as in `load_table`; where strict, one recording that is missing
+        or cannot be read is an error.
 
     Raises
     ------
@@ -73,7 +89,7 @@ def load_manifest(
     require(AUDIO.package, AUDIO.extra)
     manifest = manifest_of(names)
     assert manifest is not None
-    from sterna.domains.table_labels import listed
+    from sterna.domains.raw_table import listed
 
     table, notes = _read(path, manifest)
     where = f"{MANIFEST} in {path.name}"
@@ -81,23 +97,22 @@ def load_manifest(
     if column is None:
         known = listed([str(c) for c in table.columns])
         raise RequestError(f"{where} has no column called {' or '.join(FILE_COLUMNS)}; it has {known}.")
-    options = {"label": label, "group": group, "domain_column": domain_column, "domain": domain, "task": task}
     read = _labelled(table, column, where, options)
     recordings = with_endings(names, ENDINGS)
     beside = PurePosixPath(manifest).parent
     files = _found([read.inputs[i] for i in range(len(read))], recordings, beside)
     there = np.flatnonzero([file is not None for file in files])
-    notes += _missing(read, files, recordings, where, strict)
+    notes += _missing(read, files, recordings, where, options.strict)
     others = len(set(recordings) - set(_found([str(cell) for cell in table[column]], recordings, beside)))
     if others:
         notes.append(f"Left out, not named in {where}: {others:,} recordings.")
     inputs = AudioFiles(path, [file for file in files if file is not None])
-    good, corrupt = without_corrupt(inputs, AUDIO, strict)
+    good, corrupt = without_corrupt(inputs, AUDIO, options.strict)
     name = path.stem if path.is_file() else path.resolve().name
     return _with_long_ones_noted(
         replace(
             read.take(there[good]),
-            name=name if domain is None else f"{name} ({domain})",
+            name=name if options.domain is None else f"{name} ({options.domain})",
             inputs=inputs.take(np.array(good, dtype=np.int64)),
             notes=(*notes, *read.notes, *corrupt),
         )
@@ -117,23 +132,36 @@ def _read(path: Path, manifest: str) -> tuple[Any, list[str]]:
         return read_table(copy)
 
 
-def _labelled(table: Any, column: str, where: str, options: dict[str, str | None]) -> Domain:
+def _labelled(table: Any, column: str, where: str, options: Options) -> Domain:
     """The rows of a manifest as a Domain whose inputs are the names of the files."""
-    from sterna.domains import table_labels as labels_of
-    from sterna.domains.tables import table_domain
+    from sterna.domains.raw_table import RawTable
+    from sterna.domains.table_domains import table_domain
+    from sterna.domains.table_labels import find_label
+    from sterna.domains.table_rows import SPLIT_NAMES
 
-    others = [c for c in table.columns if c not in (column, options["group"], options["domain_column"])]
-    label = options["label"] or labels_of.find_label(others, where)
+    others = [c for c in table.columns if c not in (column, options.group, options.domain_column)]
+    label = options.label or find_label(others, where)
     named = [label] if label in table.columns else [part.strip() for part in label.split(",")]
-    checked = [("label", name) for name in named] + [(a, options[a]) for a in ("group", "domain_column")]
+    raw = RawTable(table, where)
+    beside = [("group", options.group), ("domain_column", options.domain_column)]
+    checked = [*(("label", name) for name in named), *beside]
     for argument, asked in checked:
         if asked is not None:
-            labels_of.need_column(asked, argument, table, where)
+            raw.need(asked, argument)
         if asked == column:
             raise RequestError(f"{argument}={asked!r}: this column of {where} names the recordings; name another one.")
-    wanted = {column, *named, options["group"], options["domain_column"]}
-    kept = [c for c in table.columns if c in wanted or c.strip().lower() in labels_of.SPLIT_NAMES]
-    return table_domain(table[kept], text=column, name=where, **{**options, "label": label})  # type: ignore[arg-type]
+    wanted = {column, *named, options.group, options.domain_column}
+    kept = [c for c in table.columns if c in wanted or c.strip().lower() in SPLIT_NAMES]
+    return table_domain(
+        table[kept],
+        label=label,
+        text=column,
+        group=options.group,
+        domain_column=options.domain_column,
+        domain=options.domain,
+        task=options.task,
+        name=where,
+    )
 
 
 def _found(asked: Sequence[str], recordings: Sequence[str], beside: PurePosixPath) -> list[str | None]:

@@ -1,112 +1,50 @@
-"""Domains of what is in memory already: arrays, lists, a torch Dataset, a Hugging Face Dataset."""
+"""What a torch Dataset, or a Hugging Face Dataset or DatasetDict, holds: inputs, labels, splits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sterna.domains.audio import AudioSequence, Sound
-from sterna.domains.domain import Domain
-from sterna.domains.folders import SPLIT_NAMES, UNLABELLED
-from sterna.domains.images import ImageArray, ImageSequence
+from sterna.domains.audio import AudioSequence
+from sterna.domains.images import ImageSequence
+from sterna.domains.in_memory import from_array, from_frame, from_texts
 from sterna.domains.inputs import Inputs
+from sterna.domains.layout import SPLIT_NAMES, UNLABELLED
 from sterna.errors import RequestError, closest
 
 _LABEL_COLUMNS = ("label", "labels")
 
 
-def inputs_from_arrays(
-    inputs: Any, *, columns: Mapping[str, str] | None = None, drop: Sequence[str] = ()
-) -> tuple[Inputs, list[str]]:
-    """The inputs that an array, a DataFrame or a list holds, and notes on a table's columns.
+class Found(NamedTuple):
+    """What a data set holds, as a Domain takes it."""
 
-    Raises
-    ------
-    RequestError
-        If it is none of these.
-    """
-    if isinstance(inputs, Inputs):
-        return inputs, []
-    module = type(inputs).__module__.split(".")[0]
-    if module == "pandas" and getattr(inputs, "ndim", 0) == 2:
-        return _table(inputs, columns, drop)
-    if module == "pandas":
-        return _texts(list(inputs)), []
-    if hasattr(inputs, "detach"):  # a torch tensor
-        inputs = inputs.detach().cpu().numpy()
-    if isinstance(inputs, np.ndarray):
-        return _from_array(inputs, columns, drop)
-    if not isinstance(inputs, Sequence) or isinstance(inputs, str) or not len(inputs):
-        got = "an empty sequence" if isinstance(inputs, Sequence) and not len(inputs) else type(inputs).__name__
-        raise RequestError(
-            f"Inputs are {got}; a uint8 array (n, height, width[, channels]) or a list of PIL images, a DataFrame or a "
-            "number array (n, columns), a list of strings, or a list of Sound was expected."
-        )
-    if isinstance(inputs[0], str):
-        return _texts(list(inputs)), []
-    if isinstance(inputs[0], Sound):
-        return AudioSequence(list(inputs)), []
-    if hasattr(inputs[0], "getbands") or np.ndim(inputs[0]) in (2, 3):  # PIL images, or arrays of different size
-        return ImageSequence(list(inputs)), []
-    return _from_array(np.asarray(inputs), columns, drop)
+    inputs: Inputs
+    labels: Any = None
+    splits: Mapping[str, Any] = {}
+    classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def _from_array(array: np.ndarray, columns: Mapping[str, str] | None, drop: Sequence[str]) -> tuple[Inputs, list[str]]:
-    if array.ndim >= 3:
-        return ImageArray(array), []
-    if array.ndim == 1 and (
-        array.dtype.kind == "U" or (array.dtype == object and len(array) and isinstance(array[0], str))
-    ):
-        return _texts([str(text) if array.dtype.kind == "U" else text for text in array]), []
-    if array.ndim == 2 and array.dtype.kind in "biuf":
-        import pandas as pd
-
-        names = [f"x{i}" for i in range(array.shape[1])]
-        return _table(pd.DataFrame(array, columns=names), columns, drop)
-    raise RequestError(
-        f"Inputs are an array of {array.dtype} with the shape {array.shape}; uint8 (n, height, width[, channels]) for "
-        "images, numbers (n, columns) for a table, or strings (n,) for texts were expected."
-    )
-
-
-def _table(frame: Any, columns: Mapping[str, str] | None, drop: Sequence[str]) -> tuple[Inputs, list[str]]:
-    from sterna.domains.schema import infer_schema
-    from sterna.domains.tables import TableInputs
-
-    for name in drop:
-        if name not in frame.columns:
-            raise RequestError(f"drop names {name!r}, which is no column.{closest(name, map(str, frame.columns))}")
-    frame = frame.drop(columns=list(drop)).reset_index(drop=True)
-    schema, typed, notes = infer_schema(frame, columns)
-    return TableInputs(typed, schema), notes
-
-
-def _texts(texts: list[Any]) -> Inputs:
-    from sterna.domains.text import TextInputs
-
-    return TextInputs(texts)
-
-
-def domain_from_dataset(dataset: Any, *, label: str | None, text: str | None, image: str | None, name: str) -> Domain:
+def read_dataset(dataset: Any, *, label: str | None, text: str | None, image: str | None) -> Found:
     """See `Domain.from_dataset`."""
     if hasattr(dataset, "keys") and not hasattr(dataset, "features"):
-        return _from_dataset_dict(dataset, label=label, text=text, image=image, name=name)
+        return _from_dataset_dict(dataset, label=label, text=text, image=image)
     if hasattr(dataset, "features") and hasattr(dataset, "column_names"):
-        return _from_hugging_face(dataset, label=label, text=text, image=image, name=name)
+        return _from_hugging_face(dataset, label=label, text=text, image=image)
     for option, value in (("label", label), ("text", text), ("image", image)):
         if value is not None:
             raise RequestError(
                 f"{option}={value!r} is for a Hugging Face Dataset; {type(dataset).__name__} gives (input, label)."
             )
-    return _from_torch(dataset, name)
+    return _from_torch(dataset)
 
 
 # A Hugging Face Dataset
 
 
-def _from_dataset_dict(dataset: Any, *, label: str | None, text: str | None, image: str | None, name: str) -> Domain:
+def _from_dataset_dict(dataset: Any, *, label: str | None, text: str | None, image: str | None) -> Found:
     known = {**SPLIT_NAMES, **dict.fromkeys((*UNLABELLED, "unsupervised"), None)}
     parts = [part for part in dataset if part.lower() in known]
     if not parts:
@@ -122,7 +60,7 @@ def _from_dataset_dict(dataset: Any, *, label: str | None, text: str | None, ima
         raise RequestError(
             f"The splits {', '.join(parts)} have different columns ({error}); make them equal."
         ) from error
-    found = _from_hugging_face(whole, label=label, text=text, image=image, name=name)
+    found = _from_hugging_face(whole, label=label, text=text, image=image)
     ends = np.cumsum([len(dataset[part]) for part in parts])
     splits: dict[str, list[np.ndarray]] = {}
     for part, end in zip(parts, ends, strict=True):
@@ -130,17 +68,11 @@ def _from_dataset_dict(dataset: Any, *, label: str | None, text: str | None, ima
         if split is not None:
             splits.setdefault(split, []).append(np.arange(end - len(dataset[part]), end))
     notes = (f"The splits {', '.join(left)} were left out; they are none of train, validation, test.",) if left else ()
-    return Domain(
-        name=found.name,
-        inputs=found.inputs,
-        labels=found.labels,
-        splits={split: np.concatenate(rows) for split, rows in splits.items()},
-        classes=found.classes,
-        notes=(*found.notes, *notes),
-    )
+    joined = {split: np.concatenate(rows) for split, rows in splits.items()}
+    return found._replace(splits=joined, notes=(*found.notes, *notes))
 
 
-def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, image: str | None, name: str) -> Domain:
+def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, image: str | None) -> Found:
     if not hasattr(dataset, "__len__"):
         raise RequestError("An iterable (streaming) Dataset has no rows to split; load it without streaming=True.")
     dataset = dataset.with_format(None)
@@ -155,22 +87,22 @@ def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, ima
     others = [column for column in features if column != label]
     image = image or next((c for c in others if type(features[c]).__name__ == "Image" and text is None), None)
     if image is not None:
-        return Domain(name, ImageSequence(_Column(dataset.select_columns([image]), image)), labels, classes=classes)
+        return Found(ImageSequence(_Column(dataset.select_columns([image]), image)), labels, classes=classes)
     audio = next((c for c in others if type(features[c]).__name__ == "Audio" and text is None), None)
     if audio is not None:  # not decoded by the data set, which would need a library of its own for it
         raw = dataset.select_columns([audio]).cast_column(audio, type(features[audio])(decode=False))
-        return Domain(name, AudioSequence(_Column(raw, audio)), labels, classes=classes)
+        return Found(AudioSequence(_Column(raw, audio)), labels, classes=classes)
     strings = [column for column in others if getattr(features[column], "dtype", None) in ("string", "large_string")]
     if text is None and len(strings) == len(others) == 1:
         text = strings[0]
     if text is not None:
-        return Domain(name, _texts(list(dataset[text])), labels, classes=classes)
+        return Found(from_texts(list(dataset[text])), labels, classes=classes)
     if not others:
         raise RequestError(
             f"The Dataset has no column beside its label {label!r}; an image, a text or table columns were expected."
         )
-    inputs, notes = _table(dataset.select_columns(others).to_pandas(), None, ())
-    return Domain(name, inputs, labels, classes=classes, notes=tuple(notes))
+    inputs, notes = from_frame(dataset.select_columns(others).to_pandas(), None, ())
+    return Found(inputs, labels, classes=classes, notes=tuple(notes))
 
 
 def _label_column(features: Mapping[str, Any]) -> str | None:
@@ -214,7 +146,7 @@ class _Column:
 # A torch Dataset
 
 
-def _from_torch(dataset: Any, name: str) -> Domain:
+def _from_torch(dataset: Any) -> Found:
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise RequestError(
             f"{type(dataset).__name__} has no length or no rows by number; a map-style torch Dataset was expected."
@@ -232,13 +164,13 @@ def _from_torch(dataset: Any, name: str) -> Domain:
     classes = getattr(dataset, "classes", None)
     if len(shape) >= 2:  # images: a pass over them only where the labels are not at hand
         labels = [dataset[row][1] for row in range(len(dataset))] if labels is None else labels
-        return Domain(name, ImageSequence(_Column(dataset, 0)), _stacked(labels), classes=_names(classes, labels))
+        return Found(ImageSequence(_Column(dataset, 0)), _stacked(labels), classes=_names(classes, labels))
     pairs = [dataset[row] for row in range(len(dataset))]
     labels = [pair[1] for pair in pairs]
     if isinstance(example, str):
-        return Domain(name, _texts([pair[0] for pair in pairs]), _stacked(labels), classes=_names(classes, labels))
-    inputs, notes = _from_array(np.stack([np.asarray(_plain(pair[0])) for pair in pairs]), None, ())
-    return Domain(name, inputs, _stacked(labels), classes=_names(classes, labels), notes=tuple(notes))
+        return Found(from_texts([pair[0] for pair in pairs]), _stacked(labels), classes=_names(classes, labels))
+    inputs, notes = from_array(np.stack([np.asarray(_plain(pair[0])) for pair in pairs]), None, ())
+    return Found(inputs, _stacked(labels), classes=_names(classes, labels), notes=tuple(notes))
 
 
 def _ready_labels(dataset: Any) -> list[Any] | None:

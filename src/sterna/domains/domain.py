@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.datasets import read_dataset
+from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.inputs import Inputs, Kind, Rows
 from sterna.domains.labels import as_labels, as_objects, summary
 from sterna.errors import RequestError, closest
@@ -156,8 +158,6 @@ class Domain:
         drop
             Tables: columns to leave out.
         """
-        from sterna.domains.datasets import inputs_from_arrays
-
         if isinstance(labels, str):
             column = labels
             if column not in getattr(inputs, "columns", ()):
@@ -197,9 +197,7 @@ class Domain:
         name
             What to call it.
         """
-        from sterna.domains.datasets import domain_from_dataset
-
-        return domain_from_dataset(dataset, label=label, text=text, image=image, name=name)
+        return cls(name, **read_dataset(dataset, label=label, text=text, image=image)._asdict())
 
 
 def _checked_splits(name: str, splits: Mapping[str, Any], n: int) -> dict[str, Rows]:

@@ -4,40 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sterna.domains.archives import MAX_UNPACKED_BYTES, Location
 from sterna.domains.domain import Domain
 from sterna.domains.joined import joined_inputs
+from sterna.domains.reader import Options, Reader, readers
 from sterna.errors import RequestError, closest
-
-TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-MAX_UNPACKED_BYTES = 20 * 2**30
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What `load_domain` was asked, for whichever reader it will be."""
-
-    label: str | None
-    text: str | None
-    drop: tuple[str, ...]
-    columns: Mapping[str, str] | None
-    group: str | None
-    domain_column: str | None
-    domain: str | None
-    strict: bool
-    task: str | None
-    max_unpacked_bytes: int
-
-    def refuse(self, path: Path, what: str, *names: str) -> None:
-        """Say that an option means nothing here, before anyone wonders why it did nothing."""
-        for name in names:
-            if getattr(self, name):
-                raise RequestError(f"{name}={getattr(self, name)!r} is for tables, but {path} is {what}; leave it out.")
 
 
 def load_domain(
@@ -91,15 +68,14 @@ def load_domain(
     RequestError
         If there is nothing at `spec`, or it cannot be read; one sentence says what to do.
     """
-    options = _Options(
-        label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task,
-        max_unpacked_bytes,
-    )  # fmt: skip
+    options = Options(
+        label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task
+    )
     if not str(spec).strip():
         raise RequestError("The path of the data is empty; name a folder, a zip, an .npz or a table.")
-    main = _load(Path(spec).expanduser(), options)
+    main = _load(Path(spec).expanduser(), options, max_unpacked_bytes)
     if test is not None:
-        main = _with_test(main, _load(Path(test).expanduser(), options))
+        main = _with_test(main, _load(Path(test).expanduser(), options, max_unpacked_bytes))
     named = {
         "label": label,
         "text": text,
@@ -110,92 +86,38 @@ def load_domain(
     return replace(main, reading={name: value for name, value in named.items() if value})
 
 
-def _load(path: Path, options: _Options) -> Domain:
+def _load(path: Path, options: Options, max_unpacked_bytes: int) -> Domain:
     if not path.exists():
         raise RequestError(f"{path} does not exist.{_near(path)}")
-    name = path.name.lower()
-    if path.is_dir() or name.endswith(".zip"):
-        return _load_folder(path, options)
-    if _is_manifest(path):
-        return _load_folder(path.parent, options)
-    if name.endswith(".npz"):
-        from sterna.domains.arrays import load_arrays
-        from sterna.domains.folders import check_archive
-
-        options.refuse(path, "a file of arrays", "text")
-        check_archive(path, options.max_unpacked_bytes)
-        return load_arrays(
-            path,
-            label=options.label,
-            group=options.group,
-            domain_column=options.domain_column,
-            domain=options.domain,
-            drop=options.drop,
-            columns=options.columns,
-        )
-    if name.removesuffix(".gz").endswith(TABLES):
-        from sterna.domains.tables import load_table
-
-        return load_table(
-            path,
-            label=options.label,
-            text=options.text,
-            drop=options.drop,
-            columns=options.columns,
-            group=options.group,
-            domain_column=options.domain_column,
-            domain=options.domain,
-            task=options.task,
-        )
-    raise RequestError(
-        f"{path} is of no kind that is known: a folder or .zip of images or recordings, .npz, or a table "
-        f"({', '.join(TABLES)}, also .gz) was expected.{closest(path.suffix, _endings_like(path.suffix))}"
-    )
+    place = Location(path, max_unpacked_bytes)
+    known = readers()
+    found = {name: what for name, reader in known.items() if (what := reader.finds(place))}
+    behind = {name for first in found for name in known[first].instead_of}
+    chosen = [name for name in found if name not in behind]
+    if not chosen:
+        raise _nothing_found(place, list(known.values()))
+    if len(chosen) > 1:
+        raise RequestError(f"{path} holds both {' and '.join(found[name] for name in chosen)}; keep one kind in it.")
+    return known[chosen[0]].load(place, options)
 
 
-def _load_folder(path: Path, options: _Options) -> Domain:
-    """A folder or zip of images, or of recordings: what it holds is told by the endings of its files."""
-    from sterna.domains import audio_folders, folders
-
-    if path.is_file():
-        folders.check_archive(path, options.max_unpacked_bytes)
-    names = folders.names_below(path)
-    images, recordings = (folders.with_endings(names, kind.endings) for kind in (folders.IMAGES, audio_folders.AUDIO))
-    if not images and not recordings:
-        known = [f"no {kind.many} ({', '.join(kind.endings)})" for kind in (folders.IMAGES, audio_folders.AUDIO)]
-        raise RequestError(
-            f"{path} holds {' and '.join(known)}; {'a folder' if path.is_dir() else 'a zip'} of class/file or "
+def _nothing_found(place: Location, known: Sequence[Reader]) -> RequestError:
+    path, of_folders = place.path, [reader for reader in known if reader.contents]
+    if place.holds_files:
+        none = [f"no {reader.contents} ({', '.join(reader.endings)})" for reader in of_folders]
+        return RequestError(
+            f"{path} holds {' and '.join(none)}; {'a folder' if path.is_dir() else 'a zip'} of class/file or "
             "split/class/file was expected."
         )
-    if images and recordings:
-        raise RequestError(
-            f"{path} holds both images ({len(images):,}, such as {images[0]}) and recordings ({len(recordings):,}, "
-            f"such as {recordings[0]}); keep one kind in it."
-        )
-    if recordings and audio_folders.manifest_of(names):
-        options.refuse(path, "a set of recordings", "text", "drop", "columns")
-        return audio_folders.load_manifest(
-            path, names, label=options.label, group=options.group, domain_column=options.domain_column,
-            domain=options.domain, task=options.task, strict=options.strict,
-        )  # fmt: skip
-    what = f"a set of {'recordings without a manifest.csv' if recordings else 'images'}"
-    options.refuse(path, what, "label", "text", "drop", "columns", "group", "domain_column")
-    if recordings:
-        return audio_folders.load_audio(path, names, domain=options.domain, strict=options.strict)
-    return folders.load_files(path, folders.IMAGES, names, domain=options.domain, strict=options.strict)
-
-
-def _is_manifest(path: Path) -> bool:
-    """Whether a file is the ``manifest.csv`` of the recordings in its folder, and no table of its own."""
-    from sterna.domains import audio_folders, folders
-
-    return path.name == audio_folders.MANIFEST and bool(
-        folders.with_endings(folders.names_below(path.parent), audio_folders.AUDIO.endings)
+    files = [reader for reader in known if reader.files]
+    forms = [f"a folder or .zip of {' or '.join(reader.contents for reader in of_folders)}"]
+    forms += [reader.files for reader in files]
+    endings = [".zip", *(ending for reader in files for ending in reader.endings)]
+    like = [ending for ending in endings if abs(len(ending) - len(path.suffix)) <= 1]
+    return RequestError(
+        f"{path} is of no kind that is known: {', '.join(forms[:-1])}, or {forms[-1]} was expected."
+        f"{closest(path.suffix, like)}"
     )
-
-
-def _endings_like(suffix: str) -> list[str]:
-    return [known for known in (*TABLES, ".zip", ".npz") if abs(len(known) - len(suffix)) <= 1]
 
 
 def _near(path: Path) -> str:

@@ -123,11 +123,14 @@ def has_codes(cells: pa.Array) -> bool:
 
 def words(column: pd.Series[Any]) -> pd.Series[Any]:
     """A plain column as words, each cell by itself (see :func:`word`), dates in ISO form, missing cells null."""
-    if column.dtype == "str":
-        column = series(clean(column), column.index, str(column.name))
+    return named(series(clean(column), column.index, str(column.name)) if column.dtype == "str" else column)
+
+
+def named(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Clean strings, numbers or dates ``(n,)`` as words; each distinct value is named once."""
     codes, distinct = pd.factorize(column)
-    named = pd.Series(distinct, dtype=object)
-    names = named.map(word).astype("str") if column.dtype == "str" else _strings(named)
+    values = pd.Series(distinct, dtype=object)
+    names = values.map(word).astype("str") if column.dtype == "str" else _strings(values)
     chosen = names.reindex(codes).array  # a missing cell has the code -1, which no name has
     return pd.Series(chosen, index=column.index, name=column.name, dtype="str")
 

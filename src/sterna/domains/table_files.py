@@ -19,18 +19,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from sterna.domains.table_faults import SEPARATORS, bad_bytes, csv_fault
+from sterna.domains.table_names import SUFFIXES, ending
 from sterna.errors import RequestError, closest
-
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-"""File name endings that are tables, each also with ``.gz`` behind it."""
 
 _SAMPLE = 1 << 16
 _BLOCK = 1 << 24  # bytes pyarrow reads at a time: one record must fit into it
-
-
-def is_table(path: Path) -> bool:
-    """Whether the name is that of a table file."""
-    return _ending(path) in SUFFIXES
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -53,28 +46,23 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     RequestError
         If the file is missing, empty, damaged, in another encoding, ragged, or has two columns of one name.
     """
-    ending = _ending(path)
-    if ending not in SUFFIXES:
+    suffix = ending(path)
+    if suffix not in SUFFIXES:
         raise RequestError(
             f"{path.name} is not a table file: its name should end in {', '.join(SUFFIXES)} (or these and .gz)."
         )
     _check_file(path)
     notes: list[str] = []
     with _named_errors(path):
-        if ending == ".parquet":
+        if suffix == ".parquet":
             frame = _read_parquet(path)
-        elif ending in (".jsonl", ".ndjson"):
+        elif suffix in (".jsonl", ".ndjson"):
             frame = _read_json_lines(path)
         else:
-            frame, notes = _read_csv(path, "\t" if ending == ".tsv" else ",")
+            frame, notes = _read_csv(path, "\t" if suffix == ".tsv" else ",")
     if not len(frame):
         raise RequestError(f"{path.name} has columns ({', '.join(map(str, frame.columns[:10]))}) but no rows.")
     return frame, notes
-
-
-def _ending(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    return Path(name).suffix
 
 
 def _check_file(path: Path) -> None:
@@ -85,9 +73,9 @@ def _check_file(path: Path) -> None:
         raise RequestError(f"{path.name} is empty (0 bytes).")
     with path.open("rb") as file:
         start = file.read(8)
-    if start.startswith(b"PK\x03\x04") and _ending(path) != ".parquet":
+    if start.startswith(b"PK\x03\x04") and ending(path) != ".parquet":
         raise RequestError(f"{path.name} is a zip archive or a spreadsheet, not text; save it as CSV (UTF-8).")
-    if start.startswith(b"PAR1") and _ending(path) != ".parquet":
+    if start.startswith(b"PAR1") and ending(path) != ".parquet":
         raise RequestError(f"{path.name} is a Parquet file; name it {path.stem}.parquet.")
 
 

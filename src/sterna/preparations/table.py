@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sterna.domains.inputs import Inputs, Kind, Preparation
-from sterna.domains.schema import ColumnKind, as_kind
-from sterna.domains.table_cells import plain
+from sterna.domains.schema import ColumnKind
 from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError, closest
 
@@ -80,7 +79,7 @@ class TablePreparation(Preparation):
     The same as scikit-learn's ``SimpleImputer(strategy="median", add_indicator=True)``, ``StandardScaler`` (the marks
     left as 0 and 1) and ``OneHotEncoder(handle_unknown="ignore")``.
 
-    >>> from sterna.domains.schema import infer_schema
+    >>> from sterna.domains.schema_inference import infer_schema
     >>> schema, frame, _ = infer_schema(pd.DataFrame({"age": [30.0, 50.0], "sex": ["f", "m"]}))
     >>> inputs = TableInputs(frame, schema)
     >>> TablePreparation().fit(inputs).items(inputs)
@@ -136,7 +135,7 @@ class TablePreparation(Preparation):
         start = 0
         for column in columns:
             if column.width:
-                values = as_kind(_own(table, column), column.kind, f"column {column.name!r} of the table")
+                values = table.column(column.name, column.kind, f"column {column.name!r} of the table")
                 _fill(features[:, start : start + column.width], values, column)
                 start += column.width
         return features
@@ -189,10 +188,6 @@ def _table(inputs: Inputs) -> TableInputs:
     if not isinstance(inputs, TableInputs):
         raise RequestError(f"A table preparation takes a table, but came upon {inputs.kind}.")
     return inputs
-
-
-def _own(table: TableInputs, column: FittedColumn) -> pd.Series[Any]:
-    return plain(table.frame[column.name], f"column {column.name!r} of the table")
 
 
 def _list(names: Sequence[str], limit: int = 10) -> str:

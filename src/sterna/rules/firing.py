@@ -9,9 +9,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
+from sterna.domains.column_kinds import as_kind
 from sterna.domains.inputs import Inputs
-from sterna.domains.schema import as_kind
-from sterna.domains.table_cells import plain, word, words
+from sterna.domains.table_cells import word, words
 from sterna.domains.tables import TableInputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, closest
@@ -85,7 +85,7 @@ class Cells:
                 f"The rules speak of the column {name!r}, which {self._what} has not (it has "
                 f"{', '.join(map(repr, known[:10]))}).{closest(name, known)}"
             )
-        return self._once("raw", name, lambda: plain(self.frame[name], f"column {name!r} of {self._what}"))
+        return self.frame[name]
 
     def missing(self, name: str) -> Mask:
         """Which cells are missing, ``(n,)``."""

@@ -29,6 +29,7 @@ from sterna.training.schedule import Budget
 
 Array = np.ndarray[Any, Any]
 
+
 class Featured(Protocol):
     """A body, or a part of one: gives named features of a batch."""
 

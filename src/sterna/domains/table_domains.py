@@ -1,0 +1,136 @@
+"""The reader of tables: a Domain of a CSV, TSV, Parquet or JSON Lines file, or of a DataFrame that was one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sterna.domains.domain import Domain
+from sterna.domains.table_files import read_table
+from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels
+from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain
+from sterna.domains.tables import TableInputs, raw_table, read_inputs, table_inputs, text_names
+from sterna.domains.text import TextInputs
+
+
+def load_table(
+    path: Path,
+    *,
+    label: str | None = None,
+    text: str | None = None,
+    drop: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    domain_column: str | None = None,
+    domain: str | None = None,
+    task: str | None = None,
+) -> Domain:
+    """A Domain of a CSV, TSV, Parquet or JSON Lines file (each also ``.gz``).
+
+    Parameters
+    ----------
+    path
+        The file; text is UTF-8.
+    label
+        The label column; by default the one called label, target, class or y. Several labels a row: ``"a,b,c"``,
+        columns of 0 and 1, or, with ``task="multilabel"``, one column of ``x|y|z``.
+    text
+        The column of texts (or several, ``"title,text"``, joined by line breaks): a text Domain. By default a table,
+        unless the only column left holds free text.
+    drop
+        Columns to leave out.
+    columns
+        What columns hold where the guess is wrong: ``{"ca": "category"}``.
+    group
+        A column whose equal values are never put on two sides of a split.
+    domain_column, domain
+        Keep only the rows that hold `domain` there; the column itself is left out.
+    task
+        ``classification``, ``multilabel`` or ``regression``, where it is known.
+
+    Raises
+    ------
+    RequestError
+        If the file or a column is not as it should be.
+    """
+    frame, notes = read_table(path)
+    if label is None:
+        taken = {*drop, group, domain_column, *text_names(text, list(frame.columns))}
+        label = find_label([str(c) for c in frame.columns if str(c) not in taken], path.name)
+    return table_domain(
+        frame,
+        label=label,
+        text=text,
+        drop=drop,
+        columns=columns,
+        group=group,
+        domain_column=domain_column,
+        domain=domain,
+        task=task,
+        name=path.name,
+        notes=notes,
+    )
+
+
+def load_inputs(
+    path: Path,
+    *,
+    text: str | None = None,
+    without: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+) -> tuple[TableInputs | TextInputs, list[str]]:
+    """The inputs of a table file that needs no label column, as for predictions, and notes on them.
+
+    Parameters
+    ----------
+    without
+        Columns that are not inputs, where the file has them; by default also the one label column that
+        `load_table` would have found.
+    """
+    frame, notes = read_table(path)
+    taken = [name for name in frame.columns if name in without and name not in text_names(text, list(frame.columns))]
+    frame = frame.drop(columns=taken)
+    named = [name for name in frame.columns if name.strip().lower() in LABEL_NAMES]
+    if not without and len(named) == 1 and len(frame.columns) > 1:
+        frame = frame.drop(columns=named)
+    kinds = {name: kind for name, kind in (columns or {}).items() if name in frame.columns}
+    made, more = table_inputs(frame, text=text, columns=kinds or None, name=path.name)
+    return made, notes + more
+
+
+def table_domain(
+    frame: pd.DataFrame,
+    *,
+    label: str | None = None,
+    text: str | None = None,
+    drop: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    group: str | None = None,
+    domain_column: str | None = None,
+    domain: str | None = None,
+    task: str | None = None,
+    name: str = "table",
+    notes: Sequence[str] = (),
+) -> Domain:
+    """A Domain of a DataFrame; arguments as in `load_table`, but without `label` it has no labels."""
+    table, said = raw_table(frame, name), list(notes)
+    if domain_column is not None or domain is not None:
+        rows = rows_of_domain(table, domain_column, domain)
+        table = table.without([domain_column]).take(rows, f"{name} ({domain})")
+    taken = [label, *(label or "").split(","), group, *drop, *text_names(text, table.names)]
+    split_column, splits, kept, more = find_splits(table, taken)
+    if split_column is not None:
+        table = table.without([split_column]).take(kept)
+    said += more
+    labels, classes, own, more = read_labels(table, label, task)
+    said += more
+    groups = None if group is None else groups_of(table, group)
+    inputs, more = read_inputs(
+        table.without([*own, group]),
+        text=text,
+        drop=[c for c in drop if c not in own and c != group],
+        columns=columns,
+    )
+    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more))

@@ -1,0 +1,67 @@
+"""The reader of tables: CSV, TSV, Parquet and JSON Lines, each also compressed; to be answered also lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sterna.domains.archives import Location
+from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs, Kind
+from sterna.domains.reader import Options, Reader
+from sterna.domains.table_names import SUFFIXES, is_table
+from sterna.errors import RequestError
+
+
+class Tables(Reader):
+    """A table file, of which the rows or the texts of a column are the inputs."""
+
+    files = f"a table ({', '.join(SUFFIXES)}, also .gz)"
+    endings = SUFFIXES
+    kinds = ("table", "text")
+
+    def finds(self, place: Location) -> str:
+        return "a table" if is_table(place.path) and not place.holds_files else ""
+
+    def load(self, place: Location, options: Options) -> Domain:
+        from sterna.domains.table_domains import (
+            load_table,  # brings pandas and pyarrow, which other readers do not need
+        )
+
+        return load_table(
+            place.path,
+            label=options.label,
+            text=options.text,
+            drop=options.drop,
+            columns=options.columns,
+            group=options.group,
+            domain_column=options.domain_column,
+            domain=options.domain,
+            task=options.task,
+        )
+
+    def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
+        if len(paths) > 1:
+            raise RequestError(f"{len(paths)} inputs were given; a run on {kind} answers one file at a time.")
+        path = paths[0]
+        if path.is_dir():
+            raise RequestError(f"{str(path)!r} is a folder; this run learnt from {kind} and expects a file.")
+        if kind == "text" and path.suffix == ".txt":
+            from sterna.domains.in_memory import inputs_from_arrays
+
+            return inputs_from_arrays(path.read_text(encoding="utf-8-sig").splitlines())
+        return _rows(path, kind, reading)
+
+
+def _rows(path: Path, kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
+    from sterna.domains.table_domains import load_inputs  # brings pandas and pyarrow
+
+    label = reading.get("label")
+    without = [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
+    inputs, notes = load_inputs(
+        path, text=reading.get("text") if kind == "text" else None, without=without, columns=reading.get("columns")
+    )
+    if inputs.kind != kind:
+        raise RequestError(f"{str(path)!r} holds {inputs.kind}, but the run learnt from {kind}.")
+    return inputs, notes

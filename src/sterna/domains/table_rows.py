@@ -1,0 +1,122 @@
+"""Which rows of a table are kept, and which belong together: the domain, the split that came with it, groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sterna.domains.inputs import Rows
+from sterna.domains.raw_table import RawTable, listed
+from sterna.errors import RequestError, closest
+
+SPLIT_NAMES = ("split", "set", "fold", "partition")
+"""A column of one of these names may say which split a row belongs to."""
+
+_SPLITS = {
+    "train": re.compile(r"^train(ing)?([_\- ].*)?$", re.IGNORECASE),
+    "validation": re.compile(r"^(val|valid|validation|dev)([_\- ].*)?$", re.IGNORECASE),
+    "test": re.compile(r"^test(ing)?([_\- ].*)?$", re.IGNORECASE),
+}
+
+
+def rows_of_domain(table: RawTable, column: str | None, value: str | None) -> Rows:
+    """The rows ``(n,)`` whose `column` holds `value`.
+
+    Raises
+    ------
+    RequestError
+        If one of the two is missing, or no row holds the value.
+    """
+    if column is None:
+        raise RequestError(
+            f"domain={value!r} is given for {table.name} without domain_column=NAME, the column to look for it in."
+        )
+    table.need(column, "domain_column")
+    values = table.column(column).words
+    known = sorted(values.dropna().unique())
+    if value is None:
+        raise RequestError(
+            f"domain_column={column!r} needs domain=VALUE, which rows of {table.name} to keep: {listed(known)}."
+        )
+    rows = np.flatnonzero((values == str(value).strip()).fillna(False).to_numpy(bool))
+    if not len(rows):
+        raise RequestError(
+            f"domain={value!r}: no row of {table.name} has it in column {column!r}.{closest(str(value), known)} "
+            f"It holds {listed(known)}."
+        )
+    return rows.astype(np.int64)
+
+
+def find_splits(table: RawTable, taken: Sequence[str | None]) -> tuple[str | None, dict[str, Rows], Rows, list[str]]:
+    """The split that comes with a table.
+
+    A column called split, set, fold or partition is a split column when it holds names of at least two splits: names
+    that begin with train; with val, valid, validation or dev; with test (``train_subset`` is train, ``trainer`` not).
+    Rows with any other name, or none, belong to no split and are left out, with a note.
+
+    Parameters
+    ----------
+    table
+        With ``n`` rows.
+    taken
+        Columns that have another use.
+
+    Returns
+    -------
+    column
+        The split column, or ``None``.
+    splits
+        Row numbers by split, among the kept rows.
+    kept
+        Row numbers of the rows to keep.
+    notes
+        How the names were read.
+    """
+    everything = np.arange(len(table), dtype=np.int64)
+    notes: list[str] = []
+    for column in table.names:
+        if column.strip().lower() not in SPLIT_NAMES or column in taken:
+            continue
+        values = table.column(column).words
+        meaning = {name: _split_of(name) for name in values.dropna().unique()}
+        if len({m for m in meaning.values() if m}) < 2:
+            notes.append(
+                f"column {column!r} names no splits (train, validation, test) and is read as an ordinary column"
+            )
+            continue
+        assigned = values.map(meaning).to_numpy(object)
+        kept = np.flatnonzero(pd.notna(assigned)).astype(np.int64)
+        splits = {s: np.flatnonzero(assigned[kept] == s).astype(np.int64) for s in _SPLITS}
+        return (
+            column,
+            {s: rows for s, rows in splits.items() if len(rows)},
+            kept,
+            notes + _said(column, values, meaning),
+        )
+    return None, {}, everything, notes
+
+
+def _split_of(name: str) -> str | None:
+    return next((split for split, pattern in _SPLITS.items() if pattern.match(name.strip())), None)
+
+
+def _said(column: str, values: pd.Series[Any], meaning: dict[str, str | None]) -> list[str]:
+    counts = values.value_counts()
+    read = [f"{name!r} ({counts[name]} rows) as {split}" for name, split in meaning.items() if split]
+    notes = [f"column {column!r} gives the splits: {', '.join(read)}"]
+    other = [f"{counts[name]} rows of {name!r}" for name, split in meaning.items() if not split]
+    empty = int(values.isna().sum())
+    other += [f"{empty} rows without a name"] if empty else []
+    return notes + ([f"left out, in no known split: {', '.join(other)}"] if other else [])
+
+
+def groups_of(table: RawTable, group: str) -> np.ndarray:
+    """The group of each row, ``(n,)`` strings; a row without one is its own group."""
+    table.need(group, "group")
+    words = table.column(group, "group").words
+    alone = pd.Series([f"(row {i})" for i in range(len(table))], index=words.index, dtype="str")
+    return np.asarray(words.where(words.notna(), alone), dtype=object)
