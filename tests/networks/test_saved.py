@@ -14,14 +14,15 @@ from torch import nn
 from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, RunError
-from sterna.networks.body import Body
 from sterna.networks.estimator import EstimatorHead
+from sterna.networks.identity import identity_body
+from sterna.networks.module_body import ModuleBody
 from sterna.networks.network import Network
 from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.preparation_text import RawText
 from sterna.networks.saved import load_network, save_network
 from sterna.networks.saved_parts import build_part, describe_part
-from sterna.networks.small import identity_body, small_body
+from sterna.networks.small import small_body
 from sterna.tasks import Classification, Regression
 
 TASK = Classification(("cat", "dog", "tern"), metric="macro_f1")
@@ -160,7 +161,7 @@ def test_a_module_from_python_comes_back_in_this_program_only(tmp_path):
         def forward(self, x):
             return self.layer(x) * self.scale
 
-    body = Body(Own(), {"loader": "module", "class": "Own"}, example=torch.randn(2, 5))
+    body = ModuleBody(Own(), {"loader": "module", "class": "Own"}, example=torch.randn(2, 5))
     network = Network(ImagePreparation(size=8), body, nn.Linear(4, 1), task=Regression()).eval()
     save_network(network, tmp_path / "n")
     x, loaded = torch.randn(3, 5), load_network(tmp_path / "n")

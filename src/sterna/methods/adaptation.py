@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,11 @@ from sterna.errors import RequestError
 from sterna.methods.problem import Problem
 from sterna.methods.tuning import parameter_groups
 from sterna.networks.body import Body
-from sterna.networks.mirror import mirrored, set_mirror
 from sterna.networks.network import Network
 from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import small_body
+from sterna.networks.statistics import statistics_held
+from sterna.networks.views import Views, mirrored
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams
 from sterna.training.objective import Objective
@@ -96,19 +95,6 @@ class Adaptation(Objective):
         return self.task.loss(self.network.head(features).to(torch.float32), batch.targets, batch.weights)
 
 
-@contextmanager
-def statistics_held(module: nn.Module) -> Iterator[None]:
-    """Batch normalisation still normalises by the batch, but its running statistics do not move."""
-    parts = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    for part in parts:
-        part.track_running_stats = False
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.track_running_stats = True
-
-
 def adapt(
     problem: Problem, trainer: Trainer, network: Network, term: DomainTerm, *,
     stage: str, weight: float, epochs: int | None, learning_rate: float | None,
@@ -138,7 +124,7 @@ def adapt(
     ours = problem.target_inputs()
     in_colour = mirrored(known.inputs), mirrored(ours)
     preparation, augment = network.preparation, in_colour[0] == in_colour[1]  # a mirror image in one only is no kin
-    set_mirror(network.body, ours, augment)
+    network.see_as_trained(ours, augment)
     if in_colour == (False, True) and isinstance(preparation, ImagePreparation):
         preparation, augment = preparation.recolouring(), True
 
@@ -190,7 +176,8 @@ def network_for(problem: Problem) -> Network:
         body, preparation = own.copied(), source.prepared(ours)
     else:
         body, preparation = _small_body_for(problem, ours)
-    return Network(preparation, body, problem.task.head(body.width), task=problem.task)
+    views = Views.ONE if own is None else problem.source_views
+    return Network(preparation, body, problem.task.head(body.width), task=problem.task, views=views)
 
 
 def _small_body_for(problem: Problem, ours: Inputs) -> tuple[Body, Any]:

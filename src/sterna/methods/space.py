@@ -18,10 +18,11 @@ from sterna.methods.problem import Array, Problem
 from sterna.methods.simple import learn
 from sterna.networks.body import LAST, Body
 from sterna.networks.freezing import freeze
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.preparation_audio import LogMelStatistics
 from sterna.networks.preparation_image import ImagePreparation
-from sterna.networks.small import identity_body
+from sterna.networks.views import Views
 from sterna.tasks.task import Task
 from sterna.training.trainer import Trainer
 
@@ -40,11 +41,14 @@ class Space:
     ----------
     preparation, body
         What a network in this space begins with.
+    views
+        How the body sees a batch.
     """
 
     preparation: Preparation
     body: Body
     _trainer: Trainer
+    views: Views = Views.ONE
 
     def scales(self, x: Array) -> Array:
         """What to divide each feature of the rows ``(n, width)`` by so that all blocks weigh alike, ``(width,)``.
@@ -64,14 +68,14 @@ class Space:
         if not len(inputs):
             return np.zeros((0, self.body.width))
         if any(True for _ in self.body.parameters()):
-            found = self._trainer.features(self.body, self.preparation, inputs, self.body.outputs).array()
+            found = self._trainer.features(self.body, self.preparation, inputs, self.body.outputs, self.views).array()
             return np.asarray(found, dtype=np.float64)
         items = self.preparation.items(inputs)
         return np.stack([np.asarray(items[i], dtype=np.float64).ravel() for i in range(len(items))])
 
     def network(self, head: nn.Module, task: Task, map: nn.Module | None = None) -> Network:
         """A network with this head on (mapped) vectors of the space."""
-        return Network(self.preparation, self.body, head, map=map, task=task)
+        return Network(self.preparation, self.body, head, map=map, task=task, views=self.views)
 
 
 def space_of(problem: Problem, trainer: Trainer) -> Space:
@@ -91,18 +95,18 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
     if problem.source is not None and own is not None:
         inputs: Any = problem.inputs if len(problem.inputs) else problem.target_inputs()
         body, preparation = own.copied(), problem.source.prepared(inputs)
-        names = (*(block.name for block in body.blocks), LAST)
-        some = trainer.features(body, preparation, inputs.take(np.arange(min(len(inputs), SOME))), names)
+        names, views = (*(block.name for block in body.blocks), LAST), problem.source_views
+        some = trainer.features(body, preparation, inputs.take(np.arange(min(len(inputs), SOME))), names, views)
         body = body.selecting(deepest(by_block(some, names)))
         freeze(body)
-        return Space(preparation, body, trainer)
+        return Space(preparation, body, trainer, views)
     if problem.target.kind == "table":
         table = TablePreparation().fit(_columns(problem))
         return Space(table, identity_body(table.width), trainer)
     if problem.target.kind == "images" and problem.known is not None:
         network = learn(problem.on_source(), trainer)
         freeze(network)
-        return Space(network.preparation, network.body, trainer)
+        return Space(network.preparation, network.body, trainer, network.views)
     if problem.target.kind == "images":
         image = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
         return Space(image, identity_body(3 * PIXELS * PIXELS), trainer)

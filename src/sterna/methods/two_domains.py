@@ -22,10 +22,10 @@ from sterna.methods.tuning import (
     validation_score,
 )
 from sterna.networks.body import Body
-from sterna.networks.freezing import freeze
-from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
+from sterna.networks.statistics import hold_statistics
+from sterna.networks.views import Views
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.linear import fit_head_on, sample_of
@@ -37,7 +37,7 @@ LAYER_DECAY = 0.8
 """Factor on the learning rate of a source model from each block to the one before."""
 
 PRIVATE = "layer1"
-"""Where the two sides have other columns, the first layer of a :class:`~sterna.networks.small.TableMLP` is private."""
+"""Where the two sides have other columns, the first layer of a small body for tables is private."""
 
 COMMON = "layer2"
 
@@ -54,6 +54,8 @@ class Sides:
         Whether each has a first layer of its own.
     pretrained
         Whether they are a source model's body.
+    views
+        How that sees a batch.
     """
 
     source_preparation: Preparation
@@ -62,6 +64,7 @@ class Sides:
     target: Body
     private: bool
     pretrained: bool
+    views: Views = Views.ONE
 
     def common(self, body: Body) -> nn.Module:
         """What both have in common, in one of the two bodies."""
@@ -102,7 +105,8 @@ def sides_of(problem: Problem, *, copies: bool = False) -> Sides:
         other = body.copied()
         if pretrained:
             hold_statistics(other)
-    return Sides(preparation, other, preparation, body, private=False, pretrained=pretrained)
+    views = problem.source_views if pretrained else Views.ONE
+    return Sides(preparation, other, preparation, body, private=False, pretrained=pretrained, views=views)
 
 
 def _with_private_layers(target: Inputs, source: Inputs, seed: int, copies: bool) -> Sides:
@@ -114,13 +118,6 @@ def _with_private_layers(target: Inputs, source: Inputs, seed: int, copies: bool
     else:
         setattr(theirs.module, COMMON, ours.module.get_submodule(COMMON))
     return Sides(other, theirs, preparation, ours, private=True, pretrained=False)
-
-
-def hold_statistics(body: nn.Module) -> None:
-    """Keep batch normalisation whole as it is: a source model's statistics are better than those of small batches."""
-    for part in body.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            freeze(part)
 
 
 class TwoDomains(Objective):
@@ -172,7 +169,6 @@ def losses_of(
 def streams_of(problem: Problem, trainer: Trainer, sides: Sides, augment: bool) -> Streams:
     """Batches of both domains; an epoch is one of the domain with more rows."""
     assert problem.known is not None
-    set_mirror(sides.target, problem.inputs, augment)
     streams = {
         "source": trainer.stream(
             sides.source_preparation, problem.known.inputs, problem.known.targets, batch_size=BATCH, augment=augment
@@ -238,10 +234,12 @@ def minimise(
         trainer.log.choose("validation", len(problem.validation), "epoch", kept, problem.labels_of)
 
 
-def probed(body: Body, preparation: Preparation, problem: Problem, trainer: Trainer) -> nn.Linear:
+def probed(
+    body: Body, preparation: Preparation, problem: Problem, trainer: Trainer, views: Views = Views.ONE
+) -> nn.Linear:
     """A head fitted on the features of a body as it is: from a random one the first steps would spoil them."""
     rows, task = problem.train, problem.task
-    features = trainer.features(body, preparation, problem.inputs, body.outputs).array(rows)
+    features = trainer.features(body, preparation, problem.inputs, body.outputs, views).array(rows)
     head, penalty = fit_head_on(features, problem.targets[rows], task, problem.row_weights()[rows], seed=problem.seed)
     asked = sample_of(rows, problem.targets, task, problem.seed)
     trainer.log.choose("cross-validation", len(asked), "penalty", penalty, problem.labels_of)

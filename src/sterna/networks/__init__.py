@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from sterna.networks.freezing import frozen_names as frozen_names
     from sterna.networks.freezing import is_frozen as is_frozen
     from sterna.networks.freezing import thaw as thaw
+    from sterna.networks.identity import IdentityBody as IdentityBody
+    from sterna.networks.identity import identity_body as identity_body
+    from sterna.networks.module_body import ModuleBody as ModuleBody
     from sterna.networks.network import Network as Network
+    from sterna.networks.pair import AnswerBody as AnswerBody
+    from sterna.networks.pair import PairBody as PairBody
     from sterna.networks.preparation_audio import LogMelPreparation as LogMelPreparation
     from sterna.networks.preparation_audio import LogMelStatistics as LogMelStatistics
     from sterna.networks.preparation_image import ImagePreparation as ImagePreparation
@@ -25,13 +30,18 @@ if TYPE_CHECKING:
     from sterna.networks.preparation_text import TextPreparation as TextPreparation
     from sterna.networks.saved import load_network as load_network
     from sterna.networks.saved import save_network as save_network
-    from sterna.networks.small import identity_body as identity_body
     from sterna.networks.small import small_body as small_body
+    from sterna.networks.views import Views as Views
 
 _HOMES = {
     "Block": "blocks",
     "Body": "body",
+    "ModuleBody": "module_body",
+    "PairBody": "pair",
+    "AnswerBody": "pair",
+    "IdentityBody": "identity",
     "Network": "network",
+    "Views": "views",
     "build_body": "build",
     "preparation_from_state": "build",
     "freeze": "freezing",
@@ -47,7 +57,7 @@ _HOMES = {
     "SpeechPreparation": "preparation_speech",
     "EstimatorHead": "estimator",
     "small_body": "small",
-    "identity_body": "small",
+    "identity_body": "identity",
     "save_network": "saved",
     "load_network": "saved",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sterna.errors import RequestError
+from sterna.networks.views import Views
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +50,8 @@ class Source:
         Labelled data of the source, if any.
     card
         What a person should know of it: licence, origin, parameters.
+    views
+        How the model sees a batch when it answers.
     """
 
     spec: str
@@ -58,6 +61,7 @@ class Source:
     task: Task | None = None
     data: Domain | None = None
     card: Mapping[str, str] = field(default_factory=dict)
+    views: Views = Views.ONE
 
     @property
     def kind(self) -> Kind | None:

@@ -20,11 +20,11 @@ from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.preparation_audio import LogMelStatistics
 from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.preparation_text import RawText
-from sterna.networks.small import identity_body
 from sterna.tasks.task import Task
 from sterna.training.linear import as_layer, choose_penalty, fit_linear, folds_of, in_memory, moments, sample_of
 from sterna.training.trainer import Trainer

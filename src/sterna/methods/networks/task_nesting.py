@@ -20,11 +20,13 @@ from sterna.methods.parameters.feature_extraction import is_near
 from sterna.methods.problem import Array, Problem
 from sterna.methods.simple import learn
 from sterna.methods.space import space_of
+from sterna.networks.answers import Answers, Beside
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
-from sterna.networks.pair import Answers, Beside, PairBody, answer_body
+from sterna.networks.pair import PairBody, answer_body
 from sterna.networks.preparation_pair import PairPreparation
+from sterna.networks.views import Views
 from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
 from sterna.training.linear import (
@@ -71,11 +73,11 @@ class TaskNesting(Method):
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         source = source_network(problem, trainer)
         nested = nest(source, problem, trainer)
-        bare = Network(nested.preparation, nested.body, nn.Identity(), map=nested.map)
+        bare = Network(nested.preparation, nested.body, nn.Identity(), map=nested.map, views=nested.views)
         freeze(bare)
         x = trainer.outputs(bare, problem.inputs)
         head = self._head(x, nested.own, source.task, problem, trainer)
-        network = Network(nested.preparation, nested.body, head, map=nested.map, task=problem.task)
+        network = Network(nested.preparation, nested.body, head, map=nested.map, task=problem.task, views=nested.views)
         freeze(network)
         return network
 
@@ -110,12 +112,15 @@ class Nested:
     ----------
     own
         Width of h(x), the row's own features.
+    views
+        How the body sees a batch.
     """
 
     preparation: Preparation
     body: Body
     map: nn.Module | None
     own: int
+    views: Views = Views.ONE
 
 
 def source_network(problem: Problem, trainer: Trainer) -> Network:
@@ -124,7 +129,8 @@ def source_network(problem: Problem, trainer: Trainer) -> Network:
     if problem.known is not None and not answers(source, problem.task):
         return learn(with_shared_columns(problem).on_source(), trainer)
     assert source is not None and source.body is not None and source.head is not None and source.task is not None
-    return Network(source.prepared(problem.inputs), source.body.copied(), copy.deepcopy(source.head), task=source.task)
+    body, head = source.body.copied(), copy.deepcopy(source.head)
+    return Network(source.prepared(problem.inputs), body, head, task=source.task, views=source.views)
 
 
 def with_shared_columns(problem: Problem) -> Problem:
@@ -163,8 +169,8 @@ def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
     given = problem.source is not None and problem.source.body is not None
     if given and any(True for _ in source.body.parameters()):
         beside = Beside(Answers(head, source.task.id))
-        return Nested(source.preparation, source.body, beside, source.body.width)
-    answering = answer_body(source.body, head, source.task)
+        return Nested(source.preparation, source.body, beside, source.body.width, source.views)
+    answering = answer_body(source.body, head, source.task, source.views)
     if problem.target.kind == "text":
         return Nested(source.preparation, answering, None, 0)
     own = space_of(replace(problem, source=None, known=None), trainer)

@@ -14,15 +14,17 @@ from sterna.domains.inputs import Inputs, Preparation
 from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.methods.tuning import BATCH, few_validation_rows
-from sterna.methods.two_domains import LAYER_DECAY, groups_of, hold_statistics, minimise, target_stream
+from sterna.methods.two_domains import LAYER_DECAY, groups_of, minimise, target_stream
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.gate import Gate, GateWeight, Scaled
-from sterna.networks.mirror import set_mirror
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
 from sterna.networks.preparation_pair import PairInputs, PairPreparation
-from sterna.networks.small import identity_body, small_body
+from sterna.networks.small import small_body
+from sterna.networks.statistics import hold_statistics
+from sterna.networks.views import Views
 from sterna.training.activations import ActivationInputs, ActivationPreparation
 from sterna.training.linear import in_memory, moments
 from sterna.training.objective import Supervised
@@ -70,10 +72,10 @@ class TransferNetwork(Method):
         hold_statistics(source) if self.train_source else freeze(source)
         target, own = small_body(problem.inputs.take(problem.train), seed=problem.seed)
         map = self._joined(source, target, prepared, problem, trainer)
-        body = PairBody(source, target)
-        set_mirror(body, problem.inputs, self.augment)
+        body = PairBody(source, target, (problem.source_views, Views.ONE))
         head = problem.task.head(target.width if self.join == "gate" else body.width)
         network = Network(PairPreparation(prepared, own), body, head, map=map, task=problem.task)
+        network.see_as_trained(problem.inputs, self.augment)
         self._train(problem, trainer, network)
         if self.join == "gate":
             _tell(map, network, problem, trainer)
@@ -83,8 +85,8 @@ class TransferNetwork(Method):
         self, source: Body, target: Body, prepared: Preparation, problem: Problem, trainer: Trainer
     ) -> nn.Sequential:
         """What comes between the bodies and the head."""
-        features = trainer.features(source, prepared, problem.inputs, source.outputs).array(problem.train)
-        map = nn.Sequential(scaled(features, target.width))
+        features = trainer.features(source, prepared, problem.inputs, source.outputs, problem.source_views)
+        map = nn.Sequential(scaled(features.array(problem.train), target.width))
         if self.join == "gate":
             map.append(Gate(source.width, target.width, target.width))
         return map
@@ -133,13 +135,12 @@ def once(
 ) -> tuple[Network, Inputs]:
     """The same network behind its frozen first half, and rows that hold what that half gives, computed once."""
     source, target = body.halves.values()
-    features = trainer.features(source, preparation.first, inputs, source.outputs)
+    features = trainer.features(source, preparation.first, inputs, source.outputs, body.views[0])
     stored = ActivationPreparation()
     stored.kind = preparation.kind  # type: ignore[misc, assignment]
-    halves = PairBody(identity_body(features.width), target)
-    halves.recipe = dict(body.recipe)
+    halves = PairBody(identity_body(features.width), target, (Views.ONE, body.views[1]))
     prepared = PairPreparation(stored, preparation.second)
-    shorter = Network(prepared, halves, network.head, map=network.map, task=network.task)
+    shorter = Network(prepared, halves, network.head, map=network.map, task=network.task, views=network.views)
     return shorter, PairInputs(ActivationInputs(inputs.kind, features, (features.width,)), inputs)
 
 
@@ -147,7 +148,8 @@ def _tell(map: nn.Sequential, network: Network, problem: Problem, trainer: Train
     """Say how much weight the gate gives the source; no label has a part in this."""
     gate = map[1]
     assert isinstance(gate, Gate)
-    watched = Network(network.preparation, network.body, GateWeight(gate), map=map[0], task=network.task)
+    task, views = network.task, network.views
+    watched = Network(network.preparation, network.body, GateWeight(gate), map=map[0], task=task, views=views)
     share = float(trainer.outputs(watched, problem.inputs, problem.train).mean())
     trainer.log.chosen["gate"] = share
     trainer.say(f"transfer-network: on the training rows the gate gives the source {share:.0%} of the weight.")

@@ -16,10 +16,10 @@ from sterna.methods.rule_source import (
     target_votes,
 )
 from sterna.networks.freezing import freeze
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.preparation_rules import rule_preparation
 from sterna.networks.rule_vote import RuleVote
-from sterna.networks.small import identity_body
 from sterna.training.trainer import Trainer
 
 

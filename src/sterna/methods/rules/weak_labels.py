@@ -25,9 +25,9 @@ from sterna.methods.rule_source import (
 from sterna.methods.space import space_of
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.preparation_text import RawText
-from sterna.networks.small import identity_body
 from sterna.rules.ruleset import RuleSet
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_head_on
