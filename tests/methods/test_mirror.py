@@ -55,6 +55,24 @@ def test_a_body_answers_with_the_mean_of_both_also_block_by_block(learnt):
         assert torch.equal(in_training, body(images[:2]))
 
 
+def test_the_cache_tells_views_apart(learnt, domains, trainer):
+    coach, inputs = trainer(), domains["colour"].inputs
+    asked = (learnt.body, learnt.preparation, inputs, ["last"])
+    seen, plain = coach.features(*asked, Views.MIRRORED).array(), coach.features(*asked).array()
+    assert np.abs(seen - plain).max() > 1e-3
+    batch = learnt.preparation.collate([learnt.preparation.items(inputs)[row] for row in range(4)])
+    with torch.inference_mode():
+        wanted = (learnt.body.eval()(batch) + learnt.body(batch.flip(-1))) / 2
+    np.testing.assert_allclose(seen[:4], wanted, atol=1e-5)
+    np.testing.assert_allclose(coach.features(*asked, Views.MIRRORED).array(), seen)
+
+
+@pytest.mark.parametrize(("target", "views"), [("colour", Views.MIRRORED), ("grey", Views.ONE)])
+def test_a_source_is_seen_in_a_mirror_where_the_target_has_one(target, views, domains, learnt, problem_of):
+    problem, _ = problem_of(learnt, domains[target])
+    assert problem.source_views is views and problem.source_body is learnt.body
+
+
 FROZEN = [
     ("feature-extraction", {}),
     ("fine-tuning", {"freeze_until": "stage3.1", "epochs": 1}),

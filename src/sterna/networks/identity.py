@@ -33,8 +33,7 @@ class IdentityBody(Body):
         self.widths = {LAST: width or 0}
 
     def features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
-        result = self.module(inputs) if self.resolved(names) else None
-        return {str(name): result for name in names}
+        return {name: self.module(inputs) for name in self.resolved(names)}
 
     def cut(self, block: str | int) -> None:
         """Never: there is no block."""

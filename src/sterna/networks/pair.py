@@ -67,7 +67,8 @@ class PairBody(Body):
 
     def features(self, inputs: Any, names: Sequence[str | int]) -> dict[str, Tensor]:
         wanted = self.resolved(names)
-        found, ends = {}, []
+        found: dict[str, Tensor] = {}
+        ends: list[Tensor] = []
         for (key, half), views in zip(self.halves.items(), self.views, strict=True):
             own = [name.removeprefix(f"{key}.") for name in wanted if name.startswith(f"{key}.")]
             asked = tuple(dict.fromkeys([*own, *(half.outputs if LAST in wanted else ())]))
@@ -85,7 +86,8 @@ class PairBody(Body):
         """Never: what comes after a block of one half also needs the other."""
 
     def scratch(self, seed: int) -> PairBody:
-        return PairBody(*(half.scratch(seed + i) for i, half in enumerate(self.halves.values())), views=self.views)
+        first, second = (half.scratch(seed + i) for i, half in enumerate(self.halves.values()))
+        return PairBody(first, second, self.views)
 
     def weights_fingerprint(self) -> str:
         return _digest(self.recipe, *(half.fingerprint() for half in self.halves.values()), *_told(self.views))
