@@ -120,11 +120,11 @@ def module_source(channels: int = 1, blocks: int = 2) -> Any:
 
 
 WORDS = {
-    "praise": "great warm bright lovely careful quick solid honest".split(),
-    "blame": "dull cold broken careless slow weak noisy false".split(),
-    "film": "film actor scene story music camera".split(),
-    "kitchen": "kettle oven spoon recipe knife pan".split(),
-    "filler": "the a this that very quite and with again today".split(),
+    "praise": ["great", "warm", "bright", "lovely", "careful", "quick", "solid", "honest"],
+    "blame": ["dull", "cold", "broken", "careless", "slow", "weak", "noisy", "false"],
+    "film": ["film", "actor", "scene", "story", "music", "camera"],
+    "kitchen": ["kettle", "oven", "spoon", "recipe", "knife", "pan"],
+    "filler": ["the", "a", "this", "that", "very", "quite", "and", "with", "again", "today"],
 }
 
 
@@ -463,6 +463,7 @@ def _of_texts_and_audio(add: Callable[..., None]) -> None:
 def run(case: Case) -> dict[str, Any]:
     """One transfer, and what of it must stay as it is."""
     import torch
+
     from sterna import transfer
 
     source, target = PAIRS[case["pair"]]()

@@ -32,10 +32,10 @@ from sterna.methods.rules.rule_penalty import Penalised
 from sterna.methods.two_domains import TwoDomains
 from sterna.networks import small_body
 from sterna.networks.freezing import freeze
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
 from sterna.preparations.pair import PairItems, PairPreparation
-from sterna.networks.small import identity_body
 from sterna.tasks import infer_task
 from sterna.training.activations import ActivationPreparation
 from sterna.training.batches import Batch, Stream, Streams

@@ -11,9 +11,11 @@ from torch import nn
 from sterna import Domain, RequestError, Source, transfer
 from sterna.domains.splits import Splits
 from sterna.experiment.units import seeded
-from sterna.methods.adaptation import Adaptation, DomainTerm, default_epochs, network_for, statistics_held
+from sterna.methods.adaptation import Adaptation, DomainTerm, default_epochs, network_for
 from sterna.methods.method import make_method
 from sterna.networks import load_network, save_network
+from sterna.networks.statistics import statistics_held
+from sterna.networks.views import Views
 from sterna.tasks import Classification
 from sterna.training.batches import Batch, Batches
 
@@ -226,7 +228,7 @@ def test_a_mirror_image_is_made_in_both_domains_or_in_neither(digits_arrays, pro
         problem, _ = problem_of(known, Domain.from_arrays(ours, labels), labels=0)
         network = make_method("deep-coral").run(problem, coach)
         assert asked == [expected, expected]
-        assert bool(network.body.recipe.get("mirror")) == (theirs is ours is colour)
+        assert (network.views is Views.MIRRORED) == (theirs is ours is colour)
         assert not network.preparation.recolours  # the answers see images as they are
         asked.clear()
 

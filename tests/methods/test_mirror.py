@@ -7,9 +7,9 @@ import torch
 from sterna import Domain, Source
 from sterna.methods.controls.scratch import Scratch
 from sterna.methods.method import make_method
-from sterna.networks import load_network, save_network
-from sterna.networks.fusing import recalibrate, standings
-from sterna.networks.mirror import mirrors, unmirrored
+from sterna.networks import Network, load_network, save_network
+from sterna.networks.statistics import recalibrate, standings
+from sterna.networks.views import Views
 
 
 def coloured(images):
@@ -32,23 +32,45 @@ def learnt(domains, problem_of, trainer):
     """What was learnt from colour images, as a source."""
     problem, _ = problem_of(None, domains["colour"])
     network = Scratch().run(problem, trainer(epochs=2))
-    assert mirrors(network.body)
-    return Source("run:colour", network.body, network.preparation, network.head, network.task, data=domains["colour"])
+    assert network.views is Views.MIRRORED
+    return Source(
+        "run:colour", network.body, network.preparation, network.head, network.task, data=domains["colour"],
+        views=network.views,
+    )  # fmt: skip
 
 
 def test_a_body_answers_with_the_mean_of_both_also_block_by_block(learnt):
     body, images = learnt.body.eval(), torch.randn(5, 3, 16, 16)
     names = [*(block.name for block in body.blocks), "last"]
     with torch.inference_mode():
-        found = body.features(images, names)
-        with unmirrored(body):
-            plain, turned = body.features(images, names), body.features(images.flip(-1), names)
-            last = body(images), body(images.flip(-1))
+        found = learnt.views.features(body, images, names)
+        plain, turned = body.features(images, names), body.features(images.flip(-1), names)
+        last = body(images), body(images.flip(-1))
         for name in names:
             torch.testing.assert_close(found[name], (plain[name] + turned[name]) / 2)
-        torch.testing.assert_close(body(images), (last[0] + last[1]) / 2)
+        network = Network(learnt.preparation, body, torch.nn.Identity(), views=learnt.views).eval()
+        assert torch.equal(network.features(images), (last[0] + last[1]) / 2)
         assert not torch.allclose(plain["last"], turned["last"], atol=1e-3)
-        torch.testing.assert_close(body.train()(images[:0]).shape, last[0][:0].shape)
+        in_training = learnt.views.features(body.train(), images[:2], ["last"])["last"]
+        assert torch.equal(in_training, body(images[:2]))
+
+
+def test_the_cache_tells_views_apart(learnt, domains, trainer):
+    coach, inputs = trainer(), domains["colour"].inputs
+    asked = (learnt.body, learnt.preparation, inputs, ["last"])
+    seen, plain = coach.features(*asked, Views.MIRRORED).array(), coach.features(*asked).array()
+    assert np.abs(seen - plain).max() > 1e-3
+    batch = learnt.preparation.collate([learnt.preparation.items(inputs)[row] for row in range(4)])
+    with torch.inference_mode():
+        wanted = (learnt.body.eval()(batch) + learnt.body(batch.flip(-1))) / 2
+    np.testing.assert_allclose(seen[:4], wanted, atol=1e-5)
+    np.testing.assert_allclose(coach.features(*asked, Views.MIRRORED).array(), seen)
+
+
+@pytest.mark.parametrize(("target", "views"), [("colour", Views.MIRRORED), ("grey", Views.ONE)])
+def test_a_source_is_seen_in_a_mirror_where_the_target_has_one(target, views, domains, learnt, problem_of):
+    problem, _ = problem_of(learnt, domains[target])
+    assert problem.source_views is views and problem.source_body is learnt.body
 
 
 FROZEN = [
@@ -75,7 +97,7 @@ def test_a_saved_network_answers_as_it_was_scored(
     save_network(network, tmp_path / "kept")
     np.testing.assert_allclose(trainer().outputs(load_network(tmp_path / "kept"), test), scored, atol=1e-5)
     own = method in ("task-nesting",)  # asks the source as it is
-    assert own or bool(mirrors(network.body)) == (target == "colour")
+    assert own or (network.views is Views.MIRRORED) == (target == "colour")
 
 
 def test_batch_normalisation_is_measured_as_it_is(learnt, domains):
@@ -83,9 +105,7 @@ def test_batch_normalisation_is_measured_as_it_is(learnt, domains):
     before = {name: tensor.clone() for name, tensor in body.module.state_dict().items()}
     items = learnt.preparation.items(domains["colour"].inputs)
     batch = learnt.preparation.collate([items[row] for row in range(64)])
-    with unmirrored(body) as measured:
-        recalibrate(measured, [batch], standings(measured, [batch]))
-    assert mirrors(body)
+    recalibrate(body, [batch], standings(body, [batch]))
     for name, tensor in body.module.state_dict().items():
         torch.testing.assert_close(tensor, before[name], msg=name)
 
@@ -95,7 +115,7 @@ def test_batch_normalisation_is_measured_as_it_is(learnt, domains):
 def test_a_common_part_is_mirrored_as_the_target_asks(theirs, ours, mode, domains, problem_of, trainer, tmp_path):
     problem, splits = problem_of(Source("known", data=domains[theirs]), domains[ours], labels=60)
     network = make_method("parameter-sharing", {"mode": mode, "epochs": 1}).run(problem, trainer(epochs=1))
-    assert bool(mirrors(network.body)) == (ours == "colour")
+    assert (network.views is Views.MIRRORED) == (ours == "colour")
     test = domains[ours].inputs.take(splits.test)
     save_network(network, tmp_path / "kept")
     again = trainer().outputs(load_network(tmp_path / "kept"), test)

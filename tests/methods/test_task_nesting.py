@@ -15,8 +15,8 @@ from sterna.methods.controls.target_only import TargetOnly
 from sterna.methods.method import make_method
 from sterna.methods.networks import task_nesting
 from sterna.methods.networks.task_nesting import TaskNesting, as_it_is, factors, source_network
-from sterna.networks.body import Body
 from sterna.networks.estimator import EstimatorHead
+from sterna.networks.module_body import ModuleBody
 from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, PairBody
 from sterna.networks.saved import load_network, save_network
@@ -183,8 +183,10 @@ def test_a_source_models_own_head_on_its_body_runs_once_a_row(
     problem, _ = problem_of(known, digits(120))
     before, rows = weights_of(source.body), []
     heads = weights_of(head)
-    run = Body._run
-    monkeypatch.setattr(Body, "_run", lambda self, inputs: rows.append(len(inputs)) or run(self, inputs))
+    run = ModuleBody.features
+    monkeypatch.setattr(
+        ModuleBody, "features", lambda self, inputs, names: rows.append(len(inputs)) or run(self, inputs, names)
+    )
     coach = trainer()
     network = TaskNesting().run(problem, coach)
     assert sum(rows) == len(problem.inputs)

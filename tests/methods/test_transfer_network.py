@@ -12,12 +12,13 @@ from sterna.methods.method import Needs, make_method
 from sterna.methods.networks.transfer_network import TransferNetwork, once, scaled
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.networks import ImagePreparation
-from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
+from sterna.networks.module_body import ModuleBody
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
 from sterna.networks.saved import load_network, save_network
 from sterna.networks.small import small_body
+from sterna.networks.views import Views
 from sterna.preparations.pair import PairPreparation
 from sterna.training.linear import in_memory, moments
 
@@ -70,14 +71,14 @@ def test_a_trained_source_moves_at_a_tenth_of_the_rate_and_the_users_weights_sta
 def test_a_frozen_source_runs_once_whatever_the_epochs(outputs, source, digits, problem_of, trainer, monkeypatch):
     problem, _ = problem_of(replace(source, body=source.body.selecting(outputs)), digits(100))
     rows = []
-    run = Body._run
+    run = ModuleBody.features
 
-    def counting(self, inputs):
+    def counting(self, inputs, names):
         if "block0" in dict(self.module.named_children()):
             rows.append(len(inputs))
-        return run(self, inputs)
+        return run(self, inputs, names)
 
-    monkeypatch.setattr(Body, "_run", counting)
+    monkeypatch.setattr(ModuleBody, "features", counting)
     for epochs in (1, 4):
         rows.clear()
         TransferNetwork().run(problem, trainer(seed=epochs, epochs=epochs))
@@ -168,7 +169,7 @@ def test_colour_photographs_at_96_pixels_beside_a_small_body_are_mirrored(proble
     problem, _ = problem_of(known, Domain.from_arrays(images, ["red", "grey"] * 12))
     network = TransferNetwork().run(problem, trainer(epochs=2))
     halves = network.preparation
-    assert (halves.first.size, halves.second.size, network.body.recipe["mirror"]) == (96, 20, True)
+    assert (halves.first.size, halves.second.size, network.views) == (96, 20, Views.MIRRORED)
     flipped = Domain.from_arrays(np.ascontiguousarray(images[:, :, ::-1]))
     found = [trainer().outputs(network, inputs) for inputs in (problem.inputs, flipped.inputs)]
     by_row = {key: row for key, row in zip(Domain.from_arrays(images).inputs.keys(), found[1], strict=True)}

@@ -14,7 +14,7 @@ from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.weight_fusion import ALPHAS, WeightFusion
 from sterna.methods.tuning import few_validation_rows
 from sterna.networks import load_network, save_network
-from sterna.networks.fusing import recalibrate
+from sterna.networks.statistics import recalibrate
 
 RATE = 0.01
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sterna.networks import Body, build_body
+from sterna.networks import Body, ModuleBody, build_body
 
 TIMM = ("tf_efficientnet_lite0", "resnet18", "vit_tiny_patch16_224", "convnext_atto", "swin_tiny_patch4_window7_224")
 HF = ("bert", "distilbert", "vit")
@@ -121,7 +121,7 @@ def plain(name: str) -> Body:
         "classifier": (WithClassifier, torch.randn(2, 5)),
     }
     module, example = made[name]
-    return Body(module(), {"loader": "module"}, example=example)
+    return ModuleBody(module(), {"loader": "module"}, example=example)
 
 
 @cache

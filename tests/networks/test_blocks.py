@@ -8,7 +8,7 @@ import torch
 from bodies import HF, PLAIN, TIMM, any_body, batch
 from torch import nn
 
-from sterna.networks import Body
+from sterna.networks import ModuleBody
 
 NAMES = {
     "tf_efficientnet_lite0": ["stem", *(f"blocks.{i}" for i in range(7)), "head"],
@@ -113,11 +113,11 @@ def test_last_of_an_encoder_follows_its_recipe() -> None:
             "cls": tokens[:, 0],
             "pooler": result.pooler_output,
         }.items():
-            other = Body(body.module, {**body.recipe, "pooling": pooling})
+            other = ModuleBody(body.module, {**body.recipe, "pooling": pooling})
             torch.testing.assert_close(other.eval()(inputs), expected)
-        normed = Body(body.module, {**body.recipe, "normalize": True}).eval()(inputs)
+        normed = ModuleBody(body.module, {**body.recipe, "normalize": True}).eval()(inputs)
         torch.testing.assert_close(normed.norm(dim=1), torch.ones(3))
-    assert Body(body.module, {**body.recipe, "pooling": "pooler"}).unused == ()
+    assert ModuleBody(body.module, {**body.recipe, "pooling": "pooler"}).unused == ()
 
 
 def test_padding_does_not_change_features() -> None:
@@ -131,14 +131,14 @@ def test_padding_does_not_change_features() -> None:
 
 def test_a_one_dimensional_convolution_is_pooled_over_time() -> None:
     module = nn.Sequential(nn.Conv1d(2, 5, 3), nn.ReLU(), nn.Conv1d(5, 7, 3))
-    body = Body(module, {"loader": "module"}, example=torch.randn(2, 2, 20))
+    body = ModuleBody(module, {"loader": "module"}, example=torch.randn(2, 2, 20))
     x = torch.randn(4, 2, 20)
     assert body.widths["0"] == 5
     torch.testing.assert_close(body.features(x, ["0"])["0"], module[:2](x).mean(2))
 
 
 def test_a_single_layer_is_one_block() -> None:
-    body = Body(nn.Linear(3, 4), {"loader": "module"}, example=torch.randn(2, 3))
+    body = ModuleBody(nn.Linear(3, 4), {"loader": "module"}, example=torch.randn(2, 3))
     assert [b.name for b in body.blocks] == ["body"] and body.width == 4
     x = torch.randn(5, 3)
     torch.testing.assert_close(body.features(x, ["body", "last"])["body"], body(x))
@@ -149,7 +149,7 @@ def test_exploring_changes_nothing() -> None:
     module[0].weight.requires_grad_(False)
     before = {k: v.clone() for k, v in module.state_dict().items()}
     state = torch.get_rng_state()
-    Body(module.train(), {"loader": "module"}, example=torch.randn(2, 3, 8, 8, generator=torch.Generator()))
+    ModuleBody(module.train(), {"loader": "module"}, example=torch.randn(2, 3, 8, 8, generator=torch.Generator()))
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
     assert not module[0].weight.requires_grad and module[3].weight.requires_grad and module[3].weight.grad is None

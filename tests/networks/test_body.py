@@ -8,7 +8,7 @@ from bodies import HF, TIMM, Shared, any_body, batch, convolutional, hf_config
 from torch import nn
 
 from sterna.errors import RequestError
-from sterna.networks import Body, build_body, freeze
+from sterna.networks import ModuleBody, build_body, freeze
 
 
 def test_outputs_of_several_blocks_stand_side_by_side() -> None:
@@ -38,7 +38,7 @@ def test_convolutions_lie_channels_last_and_give_the_same() -> None:
     x = torch.randn(2, 3, 12, 12)
     with torch.no_grad():
         expected = module(x)
-        body = Body(copy.deepcopy(module), {"loader": "module"}, example=x).eval()
+        body = ModuleBody(copy.deepcopy(module), {"loader": "module"}, example=x).eval()
         torch.testing.assert_close(body(x), expected, rtol=1e-5, atol=1e-5)
     assert body.module[2].weight.is_contiguous(memory_format=torch.channels_last)
 
@@ -91,13 +91,13 @@ def test_parameters_without_a_reset_are_drawn_like_they_are() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x @ self.table
 
-    body = Body(Scaled(), {"loader": "module"}, example=torch.randn(2, 400)).scratch(0)
+    body = ModuleBody(Scaled(), {"loader": "module"}, example=torch.randn(2, 400)).scratch(0)
     assert float(body.module.table.detach().mean()) == pytest.approx(2, abs=0.1)
     assert float(body.module.table.detach().std()) == pytest.approx(3, abs=0.1)
 
 
 def test_scratch_resets_statistics() -> None:
-    body = Body(Shared(), {"loader": "module"}, example=torch.randn(2, 3, 18, 18))
+    body = ModuleBody(Shared(), {"loader": "module"}, example=torch.randn(2, 3, 18, 18))
     body.train()(torch.randn(8, 3, 18, 18))
     fresh = body.scratch(0).module.norm1
     assert torch.equal(fresh.running_mean, torch.zeros(4)) and int(fresh.num_batches_tracked) == 0
@@ -125,9 +125,9 @@ def test_recipes_that_cannot_be_followed_say_why() -> None:
 
 def test_a_module_that_does_not_take_the_example_is_refused() -> None:
     with pytest.raises(RequestError, match=r"Linear does not run on an example of the shape \(n, 4\)"):
-        Body(nn.Linear(3, 2), {"loader": "module"}, example=torch.randn(2, 4))
+        ModuleBody(nn.Linear(3, 2), {"loader": "module"}, example=torch.randn(2, 4))
     with pytest.raises(RequestError, match="needs example="):
-        Body(nn.Linear(3, 2), {"loader": "module"})
+        ModuleBody(nn.Linear(3, 2), {"loader": "module"})
 
 
 def test_keywords_that_a_module_does_not_take_are_left_out() -> None:

@@ -5,7 +5,7 @@ import torch
 from bodies import TIMM, any_body, batch
 from torch import nn
 
-from sterna.networks import Body, Network, RawText, freeze, frozen_names, is_frozen, thaw
+from sterna.networks import ModuleBody, Network, RawText, freeze, frozen_names, is_frozen, thaw
 
 
 def network_of(name: str) -> Network:
@@ -87,7 +87,7 @@ def test_a_container_around_frozen_blocks_drops_nothing_itself() -> None:
                 x = nn.functional.dropout(layer(x), 0.5, self.training)
             return x
 
-    body = Body(Dropping(), {"loader": "module"}, example=torch.randn(2, 4))
+    body = ModuleBody(Dropping(), {"loader": "module"}, example=torch.randn(2, 4))
     for block in body.blocks:
         freeze(body.view(block))
     assert not body.train().module.training

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sterna import RequestError
-from sterna.networks.fusing import Standing, add_states, fuse_states, recalibrate, standings
+from sterna.networks.fusing import add_states, fuse_states
+from sterna.networks.statistics import Standing, recalibrate, standings
 
 
 def states(dtype=torch.float32, other=None):

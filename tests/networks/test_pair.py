@@ -18,14 +18,17 @@ from sterna import Domain
 from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
-from sterna.networks.body import Body
+from sterna.networks.answers import Answers, Beside
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.gate import Gate, GateWeight, Scaled
+from sterna.networks.identity import identity_body
+from sterna.networks.module_body import ModuleBody
 from sterna.networks.network import Network
-from sterna.networks.pair import Answers, Beside, PairBody, answer_body
+from sterna.networks.pair import PairBody, answer_body
 from sterna.networks.saved import load_network, save_network
-from sterna.networks.small import identity_body, small_body
+from sterna.networks.small import small_body
+from sterna.networks.views import Views
 from sterna.preparations.image import ImagePreparation
 from sterna.preparations.pair import PairInputs, PairPreparation
 from sterna.preparations.table import TablePreparation
@@ -49,7 +52,7 @@ def timm_body():
         torch.manual_seed(3)
         module = timm.create_model("resnet10t", num_classes=0)
     recipe = {"loader": "timm", "name": "resnet10t", "input": {"shape": [3, 96, 96], "whole": False}}
-    return Body(module.eval(), recipe)
+    return ModuleBody(module.eval(), recipe)
 
 
 @pytest.fixture
@@ -143,8 +146,8 @@ def test_the_mirror_image_is_averaged_over_both_halves(pair, images):
     flipped = {key: value.flip(-1) for key, value in batch.items()}
     with torch.inference_mode():
         wanted = (body(batch) + body(flipped)) / 2
-        body.recipe["mirror"] = True
-        torch.testing.assert_close(body(batch), wanted)
+        pair.views = Views.MIRRORED
+        torch.testing.assert_close(pair.features(batch), wanted)
 
 
 def test_both_halves_see_the_same_random_change(images):
@@ -198,9 +201,9 @@ def test_a_pair_comes_back_with_its_gate(pair, images, tmp_path, trainer, join):
         scaled = Scaled(512)
         scaled.mean.normal_()
         pair.map, pair.head = nn.Sequential(scaled, Gate(512, 128, 16)), nn.Linear(16, 3)
-    pair.body.recipe["mirror"] = True
+    pair.views = Views.MIRRORED
     loaded = same_after_a_round_trip(pair, images, tmp_path, trainer)
-    assert isinstance(loaded.body, PairBody) and loaded.body.recipe["mirror"] is True
+    assert isinstance(loaded.body, PairBody) and loaded.views is Views.MIRRORED
     about = json.loads((tmp_path / "network" / "network.json").read_text())
     assert about["recipe"]["loader"] == "pair" and about["recipe"]["first"]["recipe"]["name"] == "resnet10t"
 

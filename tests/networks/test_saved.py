@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +15,18 @@ from torch import nn
 from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, RunError
-from sterna.networks.body import Body
+from sterna.networks import saved_parts
 from sterna.networks.estimator import EstimatorHead
+from sterna.networks.identity import identity_body
+from sterna.networks.module_body import ModuleBody
 from sterna.networks.network import Network
+from sterna.networks.pair import PairBody
 from sterna.networks.saved import load_network, save_network
-from sterna.networks.saved_parts import build_part, describe_part
-from sterna.networks.small import identity_body, small_body
+from sterna.networks.saved_parts import Part, build_part, describe_part
+from sterna.networks.small import small_body
+from sterna.networks.views import Views
 from sterna.preparations.image import ImagePreparation
+from sterna.preparations.pair import PairPreparation
 from sterna.preparations.text import RawText
 from sterna.tasks import Classification, Regression
 
@@ -160,7 +166,7 @@ def test_a_module_from_python_comes_back_in_this_program_only(tmp_path):
         def forward(self, x):
             return self.layer(x) * self.scale
 
-    body = Body(Own(), {"loader": "module", "class": "Own"}, example=torch.randn(2, 5))
+    body = ModuleBody(Own(), {"loader": "module", "class": "Own"}, example=torch.randn(2, 5))
     network = Network(ImagePreparation(size=8), body, nn.Linear(4, 1), task=Regression()).eval()
     save_network(network, tmp_path / "n")
     x, loaded = torch.randn(3, 5), load_network(tmp_path / "n")
@@ -284,3 +290,67 @@ def test_damage_is_named_in_one_sentence(tmp_path, harm, match):
 def test_parts_are_built_as_they_were(tmp_path, part):
     about = json.loads(json.dumps(describe_part(part, "map", tmp_path)))
     assert repr(build_part(about, tmp_path)) == repr(part)
+
+
+def as_format_1(folder, tell):
+    """A saved network as the first format had it: mirror images in the recipe of a body."""
+    about = json.loads((folder / "network.json").read_text())
+    about.pop("views", None)
+    about["format"] = 1
+    tell(about)
+    (folder / "network.json").write_text(json.dumps(about))
+
+
+def test_a_mirror_in_the_recipe_of_format_1_is_how_the_network_sees(tmp_path):
+    torch.manual_seed(0)
+    body, preparation = small_body(images(8), seed=0)
+    network = Network(preparation, body, nn.Linear(body.width, 2), views=Views.MIRRORED).eval()
+    save_network(network, tmp_path / "n")
+    assert json.loads((tmp_path / "n" / "network.json").read_text())["views"] == "mirrored"
+    as_format_1(tmp_path / "n", lambda about: about["recipe"].update(mirror=True))
+    loaded, x = load_network(tmp_path / "n"), torch.randn(4, 3, 16, 16)
+    assert loaded.views is Views.MIRRORED and "mirror" not in loaded.body.recipe
+    with torch.inference_mode():
+        plain, turned = body(x), body(x.flip(-1))
+        assert torch.equal(loaded(x), network.head((plain + turned) / 2))
+        assert not torch.equal(loaded(x), network.head(plain))
+
+
+def test_a_mirror_in_half_of_a_pair_of_format_1_is_how_that_half_sees(tmp_path):
+    (first, one), (second, two) = (small_body(images(8), seed=seed) for seed in (0, 1))
+    pair = PairBody(first, second, (Views.MIRRORED, Views.ONE)).eval()
+    network = Network(PairPreparation(one, two), pair, nn.Identity()).eval()
+    save_network(network, tmp_path / "n")
+
+    def tell(about):
+        assert about["recipe"]["first"].pop("views") == "mirrored" and "views" not in about["recipe"]["second"]
+        about["recipe"]["first"]["recipe"]["mirror"] = True
+
+    as_format_1(tmp_path / "n", tell)
+    loaded, x = load_network(tmp_path / "n"), torch.randn(4, 3, 16, 16)
+    assert loaded.views is Views.ONE and loaded.body.views == (Views.MIRRORED, Views.ONE)
+    with torch.inference_mode():
+        wanted = torch.cat([(first(x) + first(x.flip(-1))) / 2, second(x)], dim=1)
+        assert torch.equal(loaded({"first": x, "second": x}), wanted)
+
+
+class Doubled(nn.Module):
+    """A part of another package."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def forward(self, features):
+        return features * self.times
+
+
+def test_another_package_adds_a_part(tmp_path, monkeypatch):
+    doubled = Part(Doubled, lambda part, name, folder: {"times": part.times}, lambda about, _: Doubled(about["times"]))
+    entry = SimpleNamespace(name="doubled", load=lambda: doubled)
+    with pytest.raises(RequestError, match="The head is a Doubled, which cannot be saved"):
+        describe_part(Doubled(2), "head", tmp_path)
+    monkeypatch.setattr(saved_parts, "entry_points", lambda group: [entry] if group == "sterna.parts" else [])
+    about = describe_part(nn.Sequential(Doubled(3)), "head", tmp_path)
+    assert about == {"type": "sequential", "names": ["0"], "parts": [{"type": "doubled", "times": 3}]}
+    assert torch.equal(build_part(about, tmp_path)(torch.ones(2)), torch.full((2,), 3.0))

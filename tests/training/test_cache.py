@@ -307,15 +307,15 @@ def test_rows_that_are_prepared_differently_have_different_keys(tmp_path):
 
 def counted(monkeypatch):
     """Rows that went through a body, by what was asked of it."""
-    from sterna.networks.body import Body
+    from sterna.networks.module_body import ModuleBody
 
-    rows, features = [], Body.features
+    rows, features = [], ModuleBody.features
 
     def counting(self, inputs, names):
         rows.append(len(inputs["input_ids"] if isinstance(inputs, dict) else inputs))
         return features(self, inputs, names)
 
-    monkeypatch.setattr(Body, "features", counting)
+    monkeypatch.setattr(ModuleBody, "features", counting)
     return rows
 
 

@@ -211,8 +211,8 @@ def _features(inputs: Inputs, source: Source | None, trainer: Trainer) -> tuple[
     if source is not None:
         if source.body is None or not source.body.width:
             raise RequestError(f"The source {source.spec!r} has no model whose features could be compared.")
-        found = trainer.features(source.body, source.prepared(inputs), inputs, source.body.outputs).array()
-        return found.astype(np.float64), f"{found.shape[1]} features of {source.spec}", ()
+        found = trainer.features(source.body, source.prepared(inputs), inputs, source.body.outputs, source.views)
+        return found.array().astype(np.float64), f"{found.width} features of {source.spec}", ()
     kind = kind_of(inputs.kind)
     vectors = kind.compared(inputs)
     if vectors is None:

@@ -15,9 +15,9 @@ from sterna.errors import RunError
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.problem import Problem
 from sterna.methods.tuning import few_validation_rows, score_of
-from sterna.networks.fusing import Standing, recalibrate, standings
-from sterna.networks.mirror import unmirrored
 from sterna.networks.network import Network
+from sterna.networks.pair import one_view
+from sterna.networks.statistics import Standing, recalibrate, standings
 from sterna.training.log import Log
 from sterna.training.trainer import Trainer
 
@@ -134,13 +134,13 @@ class _Mixture:
         self.module.load_state_dict(self.setting.mix(self.tuned, self.source, number))
         goals = [a.mixed(b, share) for a, b in zip(*self.ends, strict=True)]
         if goals:
-            with unmirrored(self.network.body) as body:  # measured as a whole before a statistic moves
-                recalibrate(body, self._batches(), goals)
+            with one_view(self.network.body):  # measured as a whole before a statistic moves
+                recalibrate(self.network.body, self._batches(), goals)
 
     def _standings(self, state: Any) -> list[Standing]:
         self.module.load_state_dict(state)
-        with unmirrored(self.network.body) as body:
-            return standings(body, self._batches())
+        with one_view(self.network.body):
+            return standings(self.network.body, self._batches())
 
     def _batches(self) -> Iterator[Any]:
         """Target inputs as the body takes them, in random order; none where there are too few for statistics."""

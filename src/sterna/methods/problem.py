@@ -11,7 +11,8 @@ from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.networks.body import Body
-from sterna.networks.mirror import forget, mirrored, mirrors
+from sterna.networks.pair import see_once, sees_more
+from sterna.networks.views import Views, mirrored
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
 
@@ -135,16 +136,25 @@ class Problem:
     def source_body(self) -> Body | None:
         """The source's body, where it gives features: that of TF-IDF hands its texts on to a head as they are.
 
-        What answered as the mean of an image and its mirror image does not so for a target whose images have a left
-        and a right.
+        What answered as the mean of an image and its mirror image inside it does not so for a target whose images have
+        a left and a right.
         """
         body = None if self.source is None else self.source.body
         if body is None or not body.width:
             return None
-        if mirrors(body) and not (mirrored(self.inputs) or mirrored(self.unlabelled.inputs)):
+        if sees_more(body) and not self._mirrored:
             body = body.copied()
-            forget(body)
+            see_once(body)
         return body
+
+    @property
+    def source_views(self) -> Views:
+        """How the source's body sees a batch: never in a mirror where the target's images have a left and a right."""
+        return Views.ONE if self.source is None or not self._mirrored else self.source.views
+
+    @property
+    def _mirrored(self) -> bool:
+        return mirrored(self.inputs) or mirrored(self.unlabelled.inputs)
 
     def target_inputs(self) -> Inputs:
         """What may be seen of the target without its labels: its unlabelled rows, then the training rows."""

@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from sterna.methods.problem import Array, Problem
+from sterna.networks import statistics
 from sterna.networks.freezing import freeze, thaw
-from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.training.activations import from_the_cut
 from sterna.training.fit import Score
@@ -103,7 +103,7 @@ def tune(
         worse than the source's.
     """
     whole = network
-    set_mirror(network.body, problem.inputs, augment)
+    network.see_as_trained(problem.inputs, augment)
     for _, modules in network.depth_modules()[:frozen_blocks]:
         for module in modules:
             freeze(module)
@@ -130,9 +130,7 @@ def tune(
             for module in modules:
                 (thaw if position >= first else freeze)(module)
         if hold_statistics:
-            for part in network.body.modules():
-                if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                    freeze(part)
+            statistics.hold_statistics(network.body)
 
     few = few_validation_rows(problem)
     kept = trainer.fit(

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from sterna.networks.freezing import frozen_names as frozen_names
     from sterna.networks.freezing import is_frozen as is_frozen
     from sterna.networks.freezing import thaw as thaw
+    from sterna.networks.identity import IdentityBody as IdentityBody
+    from sterna.networks.identity import identity_body as identity_body
+    from sterna.networks.module_body import ModuleBody as ModuleBody
     from sterna.networks.network import Network as Network
+    from sterna.networks.pair import AnswerBody as AnswerBody
+    from sterna.networks.pair import PairBody as PairBody
     from sterna.networks.saved import load_network as load_network
     from sterna.networks.saved import save_network as save_network
-    from sterna.networks.small import identity_body as identity_body
     from sterna.networks.small import small_body as small_body
+    from sterna.networks.views import Views as Views
     from sterna.preparations.audio import LogMelPreparation as LogMelPreparation
     from sterna.preparations.audio import LogMelStatistics as LogMelStatistics
     from sterna.preparations.image import ImagePreparation as ImagePreparation
@@ -47,7 +52,12 @@ _HOMES = {
     "SpeechPreparation": "sterna.preparations.speech",
     "EstimatorHead": "sterna.networks.estimator",
     "small_body": "sterna.networks.small",
-    "identity_body": "sterna.networks.small",
+    "identity_body": "sterna.networks.identity",
+    "ModuleBody": "sterna.networks.module_body",
+    "PairBody": "sterna.networks.pair",
+    "AnswerBody": "sterna.networks.pair",
+    "IdentityBody": "sterna.networks.identity",
+    "Views": "sterna.networks.views",
     "save_network": "sterna.networks.saved",
     "load_network": "sterna.networks.saved",
 }

@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sterna.domains.inputs import Preparation
+from sterna.domains.inputs import Inputs, Preparation
 from sterna.networks.body import Body
 from sterna.networks.freezing import is_frozen, settle
+from sterna.networks.pair import see_once
+from sterna.networks.views import Views, mirrored
 from sterna.tasks.task import Task
 
 
@@ -27,6 +29,8 @@ class Network(nn.Module):
         From features to features; as they are by default.
     task
         What the outputs mean.
+    views
+        How it sees a batch when it answers, outside training.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Network(nn.Module):
         head: nn.Module,
         map: nn.Module | None = None,
         task: Task | None = None,
+        views: Views = Views.ONE,
     ) -> None:
         super().__init__()
         self.preparation = preparation
@@ -43,16 +48,30 @@ class Network(nn.Module):
         self.map = nn.Identity() if map is None else map
         self.head = head
         self.task = task
+        self.views = views
 
     def features(self, inputs: Any) -> Tensor:
-        """Mapped features of a batch, ``(n, d)``."""
-        mapped: Tensor = self.map(self.body(inputs))
+        """Mapped features of a batch, ``(n, d)``; outside training, of the mean of its views."""
+        views = Views.ONE if self.body.training else self.views
+        mapped: Tensor = self.map(views.mean([self.body(each) for each in views.of(inputs)]))
         return mapped
 
     def forward(self, inputs: Any) -> Tensor:
         """Outputs of a batch, ``(n, o)``."""
         outputs: Tensor = self.head(self.features(inputs))
         return outputs
+
+    def see_as_trained(self, inputs: Inputs, augment: bool = True) -> None:
+        """Answer with the mirror images too where training with `augment` on these inputs prepares for it, in place.
+
+        Where a mirror image is no kin of the image, it has no part in the answers, whatever the body was trained on
+        before.
+        """
+        if not mirrored(inputs):
+            self.views = Views.ONE
+            see_once(self.body)
+        elif augment:
+            self.views = Views.MIRRORED
 
     def body_is_frozen(self) -> bool:
         """Whether nothing of the body can change."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 import tempfile
-import uuid
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,17 +15,15 @@ from torch import Tensor, nn
 
 from sterna.errors import RequestError
 from sterna.files import explained
-from sterna.networks.body import Body
+from sterna.networks.build import build_body
 from sterna.networks.network import Network
-from sterna.networks.pair import AnswerBody, Answers, PairBody
-from sterna.networks.saved_parts import build_part, describe_part, without
-from sterna.preparations.pair import KEYS
+from sterna.networks.pair import describe_body, described_body, described_views
+from sterna.networks.saved_parts import build_part, describe_part
+from sterna.preparations.saved import preparation_from_state
+from sterna.tasks import task_from_state
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout; raised when an older Sterna could no longer read it."""
-
-_SHAPES: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {}
-"""Modules from Python that this program saved, without their weights: it can load them again, another cannot."""
 
 _JSON, _WEIGHTS, _ASSETS = "network.json", "model.safetensors", "preparation"
 
@@ -74,8 +70,7 @@ def _write(network: Network, folder: Path) -> None:
     about = {
         "format": FORMAT,
         "sterna": version("sterna"),
-        "recipe": _recipe(network.body, "body", folder),
-        "outputs": list(network.body.outputs),
+        **describe_body(network.body, "body", folder, network.views),
         "map": describe_part(network.map, "map", folder),
         "head": describe_part(network.head, "head", folder),
         "task": None if network.task is None else network.task.state(),
@@ -90,79 +85,6 @@ def _keep_preparation(network: Network, folder: Path) -> dict[str, Any]:
     """The preparation's state; the files it needs (a tokenizer's) are written into `folder`."""
     network.preparation.save_assets(folder)
     return network.preparation.state()
-
-
-def _recipe(body: Body, name: str, folder: Path) -> dict[str, Any]:
-    """How the body is built; the code of a module from Python is not kept, but its shape is, while the program runs."""
-    recipe = dict(body.recipe)
-    if isinstance(body, PairBody):
-        return recipe | {key: _part_recipe(half, f"{name}-{key}", folder) for key, half in body.halves.items()}
-    if isinstance(body, AnswerBody):
-        inner, width = _part_recipe(body.body, f"{name}-body", folder), body.widths["last"]
-        return recipe | {"body": inner, "answers": describe_part(body.answers, name, folder), "width": width}
-    if recipe.get("loader") == "module":
-        shape = _shape_only(body.module)
-        if shape is not None:
-            recipe["kept"] = uuid.uuid4().hex
-            _SHAPES[recipe["kept"]] = shape
-    return recipe
-
-
-def _part_recipe(body: Body, name: str, folder: Path) -> dict[str, Any]:
-    return {"recipe": _recipe(body, name, folder), "outputs": list(body.outputs)}
-
-
-def _shape_only(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]] | None:
-    """A copy without weights (no memory is taken for them), and the buffers that a state dict leaves out."""
-    saved = module.state_dict().keys()
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers() if name not in saved}
-    memo = {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in module.parameters()}
-    try:
-        return copy.deepcopy(module, memo), buffers
-    except Exception:  # modules may hold anything, also what cannot be copied
-        return None
-
-
-def _compound(recipe: dict[str, Any], folder: Path) -> Body:
-    """A body of two: a pair, or a network whose answers are features."""
-    if recipe["loader"] == "pair":
-        body: Body = PairBody(*(_part(recipe[key], folder) for key in KEYS))
-    else:
-        answers = build_part(recipe["answers"], folder)
-        assert isinstance(answers, Answers)
-        body = AnswerBody(_part(recipe["body"], folder), answers, recipe["width"])
-    body.recipe |= {"mirror": recipe["mirror"]} if "mirror" in recipe else {}
-    return body
-
-
-def _part(about: dict[str, Any], folder: Path) -> Body:
-    body = _body(about["recipe"], folder)
-    return body if list(body.outputs) == about["outputs"] else body.selecting(about["outputs"])
-
-
-def _body(recipe: dict[str, Any], folder: Path) -> Body:
-    from sterna.networks.build import build_body, build_module
-    from sterna.networks.small import identity_body
-
-    if recipe.get("loader") in ("pair", "answers"):
-        return _compound(recipe, folder)
-    if recipe.get("name") == "identity" and recipe.get("loader") == "small":
-        return identity_body(recipe["width"])
-    if recipe.get("kept") in _SHAPES:
-        shape, buffers = _SHAPES[recipe["kept"]]
-        module = copy.deepcopy(shape).to_empty(device="cpu")
-        for name, buffer in buffers.items():
-            owner, _, last = name.rpartition(".")
-            setattr(module.get_submodule(owner), last, buffer.clone())
-        with torch.no_grad():
-            for tensor in module.state_dict().values():
-                tensor.zero_()  # not what lay in memory: the body is tried on an example before its weights are there
-        return Body(module, recipe)
-    if "without" in recipe:
-        module = build_module(recipe)
-        without(module, recipe["without"])
-        return Body(module, recipe)
-    return build_body(recipe)
 
 
 def _distinct(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -219,14 +141,11 @@ def _read_json(folder: Path) -> dict[str, Any]:
 
 
 def _built(folder: Path, about: dict[str, Any]) -> Network:
-    from sterna.preparations.saved import preparation_from_state
-    from sterna.tasks import task_from_state
-
-    body = _part(about, folder)
+    body, views = described_body(about, folder, build_body), described_views(about)
     preparation = preparation_from_state(about["preparation"], folder / _ASSETS)
     task = None if about["task"] is None else task_from_state(about["task"])
     head, mapped = build_part(about["head"], folder), build_part(about["map"], folder)
-    return Network(preparation, body, head, map=mapped, task=task)
+    return Network(preparation, body, head, map=mapped, task=task, views=views)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

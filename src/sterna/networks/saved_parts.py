@@ -1,8 +1,14 @@
-"""Heads and maps as JSON: linear layers, activations and fitted estimators, alone or in sequence."""
+"""Heads and maps as JSON: linear layers, activations and fitted estimators, alone or in sequence.
+
+A package adds its own with an entry point of the group ``sterna.parts``: the name is the type in the JSON, and it
+gives a :class:`Part`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from sterna.errors import RequestError
+from sterna.networks.answers import Answers, Beside
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.gate import Gate, Scaled
-from sterna.networks.pair import Answers, Beside
 from sterna.networks.rule_vote import RuleVote
 
 Description = dict[str, Any]
@@ -40,24 +46,115 @@ class Normalize(nn.Module):
         return nn.functional.normalize(features, dim=1)
 
 
-_PLAIN: dict[str, type[nn.Module]] = {
-    "identity": nn.Identity,
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "tanh": nn.Tanh,
-    "flatten": nn.Flatten,
-    "normalize": Normalize,
+@dataclass(frozen=True)
+class Part:
+    """How parts of one type are kept.
+
+    Attributes
+    ----------
+    cls
+        Their class.
+    describe
+        From a part, its name and the folder to what `build` needs, as JSON; what is not JSON is written into the folder
+        under the name.
+    build
+        From that, and the folder, to the part with random weights.
+    """
+
+    cls: type[nn.Module]
+    describe: Callable[[Any, str, Path], Description]
+    build: Callable[[Description, Path], nn.Module]
+
+
+def _plain(cls: type[nn.Module]) -> Part:
+    """A part that nothing has to be said of."""
+    return Part(cls, lambda part, name, folder: {}, lambda about, folder: cls())
+
+
+def _sizes(
+    cls: type[nn.Module], describe: Callable[[Any], Description], build: Callable[[Description], nn.Module]
+) -> Part:
+    """A part that a few numbers tell of."""
+    return Part(cls, lambda part, name, folder: describe(part), lambda about, folder: build(about))
+
+
+def _describe_sequence(parts: nn.Sequential, name: str, folder: Path) -> Description:
+    modules = list(parts._modules.items())  # named_children would leave out a module that comes twice
+    described = [describe_part(each, f"{name}-{key}", folder) for key, each in modules if each is not None]
+    return {"names": [key for key, _ in modules], "parts": described}
+
+
+def _build_sequence(about: Description, folder: Path) -> nn.Sequential:
+    parts = nn.Sequential()
+    for name, part in zip(about["names"], about["parts"], strict=True):
+        parts.add_module(name, build_part(part, folder))
+    return parts
+
+
+def _describe_estimator(part: EstimatorHead, name: str, folder: Path) -> Description:
+    part.save(folder / name)
+    return {"folder": name}
+
+
+_PARTS: dict[str, Part] = {
+    "identity": _plain(nn.Identity),
+    "relu": _plain(nn.ReLU),
+    "gelu": _plain(nn.GELU),
+    "tanh": _plain(nn.Tanh),
+    "flatten": _plain(nn.Flatten),
+    "normalize": _plain(Normalize),
+    "linear": _sizes(
+        nn.Linear,
+        lambda part: {"in": part.in_features, "out": part.out_features, "bias": part.bias is not None},
+        lambda about: nn.Linear(about["in"], about["out"], bias=about["bias"]),
+    ),
+    "dropout": _sizes(nn.Dropout, lambda part: {"p": part.p}, lambda about: nn.Dropout(about["p"])),
+    "layer-norm": _sizes(
+        nn.LayerNorm,
+        lambda part: {"shape": list(part.normalized_shape), "eps": part.eps, "affine": part.elementwise_affine},
+        lambda about: nn.LayerNorm(about["shape"], about["eps"], about["affine"]),
+    ),
+    "batch-norm": _sizes(
+        nn.BatchNorm1d,
+        lambda part: {"width": part.num_features, "eps": part.eps, "momentum": part.momentum, "affine": part.affine},
+        lambda about: nn.BatchNorm1d(about["width"], about["eps"], about["momentum"], about["affine"]),
+    ),
+    "columns": _sizes(Columns, lambda part: {"count": len(part.order)}, lambda about: Columns([0] * about["count"])),
+    "rule-vote": _sizes(
+        RuleVote,
+        lambda part: {"rules": part.values.shape[0], "outputs": part.values.shape[1], "mean": part.mean},
+        lambda about: RuleVote(about["rules"], about["outputs"], about["mean"]),
+    ),
+    "gate": _sizes(
+        Gate,
+        lambda part: {"source": part.sizes[0], "target": part.sizes[1], "width": part.gate.out_features},
+        lambda about: Gate(about["source"], about["target"], about["width"]),
+    ),
+    "scaled": _sizes(Scaled, lambda part: {"width": len(part.mean)}, lambda about: Scaled(about["width"])),
+    "sequential": Part(nn.Sequential, _describe_sequence, _build_sequence),
+    "answers": Part(
+        Answers,
+        lambda part, name, folder: {"kind": part.kind, "head": describe_part(part.head, f"{name}-head", folder)},
+        lambda about, folder: Answers(build_part(about["head"], folder), about["kind"]),
+    ),
+    "beside": Part(
+        Beside,
+        lambda part, name, folder: {"part": describe_part(part.part, f"{name}-part", folder)},
+        lambda about, folder: Beside(build_part(about["part"], folder)),
+    ),
+    "estimator": Part(
+        EstimatorHead,
+        _describe_estimator,
+        lambda about, folder: EstimatorHead.load(folder / Path(about["folder"]).name),
+    ),
 }
-_BUILDERS: dict[str, Callable[[Description], nn.Module]] = {
-    "linear": lambda part: nn.Linear(part["in"], part["out"], bias=part["bias"]),
-    "dropout": lambda part: nn.Dropout(part["p"]),
-    "layer-norm": lambda part: nn.LayerNorm(part["shape"], part["eps"], part["affine"]),
-    "batch-norm": lambda part: nn.BatchNorm1d(part["width"], part["eps"], part["momentum"], part["affine"]),
-    "columns": lambda part: Columns([0] * part["count"]),
-    "rule-vote": lambda part: RuleVote(part["rules"], part["outputs"], part["mean"]),
-    "scaled": lambda part: Scaled(part["width"]),
-    "gate": lambda part: Gate(part["source"], part["target"], part["width"]),
-}
+
+
+def _known() -> Iterator[tuple[str, Part]]:
+    """All types and how they are kept: those of Sterna, then those of other packages."""
+    yield from _PARTS.items()
+    for entry in entry_points(group="sterna.parts"):
+        yield entry.name, entry.load()
 
 
 def describe_part(part: nn.Module, name: str, folder: Path) -> Description:
@@ -68,39 +165,9 @@ def describe_part(part: nn.Module, name: str, folder: Path) -> Description:
     RequestError
         If it is of a type whose code would have to be kept.
     """
-    for plain, cls in _PLAIN.items():
-        if type(part) is cls:
-            return {"type": plain}
-    if type(part) is nn.Linear:
-        return {"type": "linear", "in": part.in_features, "out": part.out_features, "bias": part.bias is not None}
-    if type(part) is nn.Dropout:
-        return {"type": "dropout", "p": part.p}
-    if type(part) is nn.LayerNorm:
-        shape = list(part.normalized_shape)
-        return {"type": "layer-norm", "shape": shape, "eps": part.eps, "affine": part.elementwise_affine}
-    if type(part) is nn.BatchNorm1d:
-        known = {"width": part.num_features, "eps": part.eps, "momentum": part.momentum, "affine": part.affine}
-        return {"type": "batch-norm", **known}
-    if isinstance(part, Columns):
-        return {"type": "columns", "count": len(part.order)}
-    if isinstance(part, RuleVote):
-        rules, outputs = part.values.shape
-        return {"type": "rule-vote", "rules": rules, "outputs": outputs, "mean": part.mean}
-    if type(part) is nn.Sequential:
-        modules = list(part._modules.items())  # named_children would leave out a module that comes twice
-        parts = [describe_part(each, f"{name}-{key}", folder) for key, each in modules]
-        return {"type": "sequential", "names": [key for key, _ in modules], "parts": parts}
-    if isinstance(part, Gate):
-        return {"type": "gate", "source": part.sizes[0], "target": part.sizes[1], "width": part.gate.out_features}
-    if isinstance(part, Scaled):
-        return {"type": "scaled", "width": len(part.mean)}
-    if isinstance(part, Answers):
-        return {"type": "answers", "kind": part.kind, "head": describe_part(part.head, f"{name}-head", folder)}
-    if isinstance(part, Beside):
-        return {"type": "beside", "part": describe_part(part.part, f"{name}-part", folder)}
-    if isinstance(part, EstimatorHead):
-        part.save(folder / name)
-        return {"type": "estimator", "folder": name}
+    for kind, known in _known():
+        if type(part) is known.cls:
+            return {"type": kind, **known.describe(part, name, folder)}
     raise RequestError(
         f"The {name} is a {type(part).__name__}, which cannot be saved without its code; use nn.Linear, activations, "
         "an nn.Sequential of them, or an EstimatorHead."
@@ -115,39 +182,9 @@ def build_part(about: Description, folder: Path) -> nn.Module:
     RequestError
         If the description names a type that this version does not know.
     """
-    kind = about["type"]
-    if kind in _PLAIN:
-        return _PLAIN[kind]()
-    if kind in _BUILDERS:
-        return _BUILDERS[kind](about)
-    if kind == "sequential":
-        parts = nn.Sequential()
-        for name, part in zip(about["names"], about["parts"], strict=True):
-            parts.add_module(name, build_part(part, folder))
-        return parts
-    if kind == "answers":
-        return Answers(build_part(about["head"], folder), about["kind"])
-    if kind == "beside":
-        return Beside(build_part(about["part"], folder))
-    if kind == "estimator":
-        return EstimatorHead.load(folder / Path(about["folder"]).name)
-    raise RequestError(f"{str(folder)!r} has a part of the type {kind!r}, which this Sterna does not know; upgrade it.")
-
-
-def classifier_of(module: nn.Module) -> str | None:
-    """Path of a module's last linear layer, where it is named as classifiers are; in a row of layers the last one."""
-    for name in ("fc", "classifier", "head", "heads"):
-        part = getattr(module, name, None)
-        if isinstance(part, nn.Linear):
-            return name
-        if isinstance(part, nn.Sequential):
-            linear = [key for key, each in part.named_children() if isinstance(each, nn.Linear)]
-            if linear:
-                return f"{name}.{linear[-1]}"
-    return None
-
-
-def without(module: nn.Module, path: str) -> None:
-    """Put an identity in the place of a part, in place."""
-    owner, _, last = path.rpartition(".")
-    setattr(module.get_submodule(owner), last, nn.Identity())
+    for kind, known in _known():
+        if about["type"] == kind:
+            return known.build(about, folder)
+    raise RequestError(
+        f"{str(folder)!r} has a part of the type {about['type']!r}, which this Sterna does not know; upgrade it."
+    )

@@ -70,7 +70,7 @@ def cached() -> list[str]:
 
 def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normalize: bool = False) -> Source:
     """Load a folder in the Hugging Face format; `pooling` and `normalize` as in the recipe of a `Body`."""
-    from sterna.networks.body import Body
+    from sterna.networks.module_body import ModuleBody
 
     transformers = _library()
     config = _config(transformers, folder, spec)
@@ -86,7 +86,7 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
     module, options, missing = _encoder(transformers, folder, config, spec, pooler=not texts)
     how = pooling or ("mean" if texts else _image_pooling(module, missing))
     recipe = _recipe(module, options, how, normalize)
-    body = Body(module.eval(), recipe, example=preparation.example())
+    body = ModuleBody(module.eval(), recipe, example=preparation.example())
     card = {
         "licence": _licence(folder),
         "origin": f"{folder.name} ({config.model_type})",
@@ -99,14 +99,14 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
 
 def _speech(transformers: Any, folder: Path, config: Any, spec: str) -> Source:
     """A speech encoder, whose features are averaged over the frames of a recording."""
-    from sterna.networks.body import Body
+    from sterna.networks.module_body import ModuleBody
 
     preparation = speech.speech_preparation(transformers, folder, config, spec)
     loaded, options, _ = _encoder(transformers, folder, config, spec, pooler=True)
     module, recipe = speech.encoder_of(loaded), _recipe(loaded, options, "mean", False)
     if module is not loaded:
         recipe["part"] = "encoder"
-    body = Body(module.eval(), recipe, example=preparation.example())
+    body = ModuleBody(module.eval(), recipe, example=preparation.example())
     card = {
         "licence": _licence(folder),
         "origin": f"{folder.name} ({config.model_type})",
@@ -230,8 +230,8 @@ def _with_head(classifier: Any, preparation: TextPreparation | ImagePreparation,
     """A classifier as body, head and task, if pooled features and plain layers give exactly its answers."""
     import torch
 
-    from sterna.networks.blocks import as_for_inference
-    from sterna.networks.body import Body
+    from sterna.networks.module_body import ModuleBody
+    from sterna.networks.tracing import as_for_inference
     from sterna.sources.heads import candidates, task_of
 
     task = task_of(classifier.config)
@@ -245,7 +245,7 @@ def _with_head(classifier: Any, preparation: TextPreparation | ImagePreparation,
         options = {} if getattr(base, "pooler", None) is not None else {"add_pooling_layer": False}
         if "add_pooling_layer" in options and not _takes(type(base), "add_pooling_layer"):
             options = {}
-        body = Body(base.eval(), _recipe(base, options, pooling, False), example=example)
+        body = ModuleBody(base.eval(), _recipe(base, options, pooling, False), example=example)
         with torch.inference_mode(), as_for_inference(body):
             try:
                 outputs = head.eval()(body(example))

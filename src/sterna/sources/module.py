@@ -43,7 +43,8 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
         kept = module.preparation if preparation is None else preparation
         mapped = not isinstance(module.map, nn.Identity)
         head = nn.Sequential(module.map, module.head) if mapped else module.head
-        return Source(spec, module.body, kept, head, module.task, card={"parameters": parameters(module.body)})
+        card = {"parameters": parameters(module.body)}
+        return Source(spec, module.body, kept, head, module.task, card=card, views=module.views)
     if isinstance(module, Body):
         return Source(spec, module, preparation, card={"parameters": parameters(module)})
     if not isinstance(module, nn.Module):
@@ -57,8 +58,8 @@ def wrap(
     module: nn.Module, spec: str, *, preparation: Preparation | None = None, recipe: Mapping[str, Any] | None = None
 ) -> Source:
     """A source around a module of its own, which is changed: its classifier is taken off."""
-    from sterna.networks.body import Body
-    from sterna.networks.saved_parts import classifier_of, without
+    from sterna.networks.architectures import classifier_of, without
+    from sterna.networks.module_body import ModuleBody
 
     prepared = usual_preparation(module, spec) if preparation is None else preparation
     left_out = classifier_of(module)
@@ -73,7 +74,7 @@ def wrap(
         card["classifier"] = f"{left_out} left out"
     if preparation is None and not hasattr(module, "pretrained_cfg"):
         card["preparation"] = "assumed: 224 px, normalised as for ImageNet"
-    return Source(spec, Body(module, full, example=example(prepared, spec)), prepared, card=card)
+    return Source(spec, ModuleBody(module, full, example=example(prepared, spec)), prepared, card=card)
 
 
 def usual_preparation(module: nn.Module, spec: str) -> Preparation:

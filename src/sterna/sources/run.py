@@ -31,7 +31,7 @@ def load(folder: str, spec: str) -> Source:
     mapped = not isinstance(network.map, nn.Identity)
     head = nn.Sequential(network.map, network.head) if mapped else network.head
     card = {"origin": f"run {path.name}", "parameters": parameters(network.body), **_of_manifest(path)}
-    return Source(spec, network.body, network.preparation, head, network.task, card=card)
+    return Source(spec, network.body, network.preparation, head, network.task, card=card, views=network.views)
 
 
 def _of_manifest(path: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError
 from sterna.kinds.kind import kind_of
+from sterna.networks.views import Views
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +42,8 @@ class Source:
         Labelled data of the source, if any.
     card
         What a person should know of it: licence, origin, parameters.
+    views
+        How the model sees a batch when it answers.
     """
 
     spec: str
@@ -50,6 +53,7 @@ class Source:
     task: Task | None = None
     data: Domain | None = None
     card: Mapping[str, str] = field(default_factory=dict)
+    views: Views = Views.ONE
 
     @property
     def kind(self) -> Kind | None:

@@ -92,7 +92,7 @@ def build(name: str, spec: str) -> nn.Module:
 
 def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | None = None) -> Source:
     """A timm model as a source, without its classifier, with the preparation that its configuration asks for."""
-    from sterna.networks.body import Body
+    from sterna.networks.module_body import ModuleBody
 
     if getattr(network, "num_classes", 0):
         network.reset_classifier(0)  # type: ignore[operator]
@@ -103,9 +103,9 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
     fixed = getattr(network, "pretrained_cfg", {}).get("fixed_input_size", False)
     try:
         # The body is run once, to find its blocks: small images show them as well, five times as fast.
-        body = Body(network, recipe, example=example if fixed else example[:, :, :_TRIAL, :_TRIAL])
+        body = ModuleBody(network, recipe, example=example if fixed else example[:, :, :_TRIAL, :_TRIAL])
     except RequestError:
-        body = Body(network, recipe, example=example)
+        body = ModuleBody(network, recipe, example=example)
     return Source(spec, body, preparation, card={"parameters": parameters(network)})
 
 

@@ -106,8 +106,15 @@ def _check_bodies(names: str, described: list[dict[str, Any]], weights: bool) ->
 
 
 def _architecture(about: dict[str, Any]) -> dict[str, Any]:
-    """A body's recipe without what does not change its weights' shapes."""
-    return {k: v for k, v in (about.get("recipe") or {}).items() if k not in ("kept", "mirror")}
+    """A body's recipe without what does not change its weights' shapes, also in the bodies that it is made of."""
+
+    def bare(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: bare(v) for k, v in value.items() if k not in ("kept", "mirror", "views")}
+
+    found: dict[str, Any] = bare(about.get("recipe") or {})
+    return found
 
 
 def _notes(target: Path, described: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sterna.domains.inputs import Inputs, Kind, Preparation, Rows
 from sterna.networks.network import Network
+from sterna.networks.views import Views
 from sterna.training.cache import Features
 from sterna.training.trainer import Trainer
 
@@ -84,10 +85,10 @@ def from_the_cut(
     Returns
     -------
     tuple of Network and Inputs, or None
-        None where the body cannot be cut there (:meth:`sterna.networks.Body.cut`).
+        None where the body cannot be cut there (:meth:`sterna.networks.Body.cut`), or sees a batch in a mirror too.
     """
     block = network.body.blocks[frozen_blocks - 1].name
-    halves = network.body.cut(block)
+    halves = network.body.cut(block) if network.views is Views.ONE else None  # a flipped activation is another thing
     if halves is None or not len(inputs):
         return None
     lower, upper = halves

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sterna.domains.inputs import Inputs, Items, Preparation
 from sterna.errors import RequestError
 from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
+from sterna.networks.views import Featured as Viewed
+from sterna.networks.views import Views
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
 from sterna.training.cache import FeatureCache, Features
@@ -30,12 +32,8 @@ from sterna.training.schedule import Budget
 Array = np.ndarray[Any, Any]
 
 
-class Featured(Protocol):
-    """A body, or a part of one: gives named features of a batch."""
-
-    training: bool
-
-    def features(self, inputs: Any, names: Sequence[str]) -> Mapping[str, Tensor]: ...
+class Featured(Viewed, Protocol):
+    """A body, or a part of one, that can be run on a device."""
 
     def weights_fingerprint(self) -> str: ...
 
@@ -95,7 +93,14 @@ class Trainer:
 
     # -- running a network over many rows ------------------------------------------------------------
 
-    def features(self, body: Featured, preparation: Preparation, inputs: Inputs, blocks: Sequence[str]) -> Features:
+    def features(
+        self,
+        body: Featured,
+        preparation: Preparation,
+        inputs: Inputs,
+        blocks: Sequence[str],
+        views: Views = Views.ONE,
+    ) -> Features:
         """Pooled features of these blocks for every row, each row computed once and kept on disk.
 
         Rows that were computed before, whatever rows they came with, are only read. They do not mix with those of
@@ -105,11 +110,12 @@ class Trainer:
         def compute(missing: Sequence[str], rows: Array, write: Callable[[Array, dict[str, Array]], None]) -> None:
             some = inputs if len(rows) == len(inputs) else inputs.take(rows)
             for batch in self._sweep(preparation, some, f"features of {len(some)} rows", body):
-                found = body.features(batch.inputs, missing)
+                found = views.features(body, batch.inputs, missing)
                 write(rows[batch.rows.numpy()], {name: part.float().cpu().numpy() for name, part in found.items()})
 
         prepared = f"{preparation.fingerprint()} {self.torch_device.type} {self.precision}"
-        return self.cache.get(body.weights_fingerprint(), prepared, row_keys(inputs), blocks, compute)
+        weights = f"{body.weights_fingerprint()}{'' if views is Views.ONE else f' {views.value}'}"
+        return self.cache.get(weights, prepared, row_keys(inputs), blocks, compute)
 
     def outputs(self, network: Network, inputs: Inputs, rows: Array | None = None) -> Array:
         """What the network answers for these rows, or all: ``(n, outputs)`` float64.
@@ -128,7 +134,7 @@ class Trainer:
 
     def _head_outputs(self, network: Network, inputs: Inputs, rows: Array) -> Array:
         """Outputs of a network whose body is frozen, from cached features."""
-        features = self.features(network.body, network.preparation, inputs, network.body.outputs)
+        features = self.features(network.body, network.preparation, inputs, network.body.outputs, network.views)
         head = nn.Sequential(network.map, network.head).eval().cpu()
         found: Array | None = None
         for start, part in features.chunks():

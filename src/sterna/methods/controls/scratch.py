@@ -41,7 +41,7 @@ class Scratch(Method):
         return tune(
             problem,
             trainer,
-            Network(preparation, body, problem.task.head(body.width), task=problem.task),
+            Network(preparation, body, problem.task.head(body.width), task=problem.task, views=problem.source_views),
             stage="scratch",
             epochs=self.epochs,
             learning_rate=self.learning_rate,

@@ -46,8 +46,9 @@ class SourceOnly(Method):
         if task.id != "regression":
             head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
         network = Network(
-            source.prepared(problem.inputs), body, head, task=task if task.id != "regression" else source.task
-        )
+            source.prepared(problem.inputs), body, head, task=task if task.id != "regression" else source.task,
+            views=source.views,
+        )  # fmt: skip
         freeze(network)
         return network
 

@@ -68,7 +68,7 @@ class FeatureMapping(Method):
         theirs = source_network(problem, trainer)
         freeze(theirs)
         points = class_means(
-            Space(theirs.preparation, theirs.body, trainer).of(known.inputs), known.targets, task.outputs
+            Space(theirs.preparation, theirs.body, trainer, theirs.views).of(known.inputs), known.targets, task.outputs
         )
         rows = problem.train[np.isfinite(points[problem.targets[problem.train], 0])]
         if len(np.unique(problem.targets[rows])) < 2:
@@ -96,7 +96,7 @@ def source_network(problem: Problem, trainer: Trainer) -> Network:
         assert source.body is not None and source.head is not None and source.task is not None
         order = Columns([source.task.classes.index(name) for name in task.classes])
         own = nn.Sequential(copy.deepcopy(source.head), order)  # the source's is not frozen with it
-        return Network(source.prepared(known.inputs), source.body.copied(), own)
+        return Network(source.prepared(known.inputs), source.body.copied(), own, views=source.views)
     theirs = problem.on_source()
     if problem.source_body is None and kind_of(known.domain.kind).learnt:
         return learn(theirs, trainer)

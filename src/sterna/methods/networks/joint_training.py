@@ -83,6 +83,7 @@ class JointTraining(Method):
             _aggregate(objective, trainer)
         rate = self.learning_rate or (1e-4 if sides.pretrained else 1e-3)
         groups = groups_of((target, source), rate, LAYER_DECAY if sides.pretrained else 1.0, 0.01)
+        target.see_as_trained(problem.inputs, self.augment)
         streams = streams_of(problem, trainer, sides, self.augment)
         minimise(problem, trainer, target, objective, streams, groups, stage="joint-training", epochs=self.epochs)
         return target
@@ -122,8 +123,8 @@ def networks_of(problem: Problem, trainer: Trainer, sides: Sides) -> tuple[Netwo
         elif not sides.pretrained:
             heads.append(each.task.head(body.width))
         else:
-            heads.append(probed(body, preparation, problem.pooled() if one else each, trainer))
-    target = Network(sides.target_preparation, sides.target, heads[0], task=task)
+            heads.append(probed(body, preparation, problem.pooled() if one else each, trainer, sides.views))
+    target = Network(sides.target_preparation, sides.target, heads[0], task=task, views=sides.views)
     return Network(sides.source_preparation, sides.source, heads[1], task=known.task), target
 
 

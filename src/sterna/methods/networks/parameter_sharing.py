@@ -28,8 +28,8 @@ from sterna.methods.two_domains import (
 )
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
-from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
+from sterna.networks.views import Views, mirrored
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches
 from sterna.training.objective import Objective, Supervised
@@ -90,6 +90,7 @@ class ParameterSharing(Method):
             objective.common = tuple(name for name in objective.common if name.startswith(f"module.{COMMON}."))
         decay = LAYER_DECAY if sides.pretrained else 1.0
         groups = groups_of((target, source), self._rate(sides), decay, WEIGHT_DECAY)
+        target.see_as_trained(problem.inputs, self.augment)
         streams = streams_of(problem, trainer, sides, self.augment)
         minimise(problem, trainer, target, objective, streams, groups, stage="parameter-sharing", epochs=self.epochs)
         return target
@@ -101,12 +102,13 @@ class ParameterSharing(Method):
         """The common part from the source, frozen; the private part from the target."""
         if not sides.pretrained:
             self._learn_common(problem.on_source(), trainer, sides)
-            set_mirror(sides.target, problem.inputs, self.augment)  # whatever the source's rows asked for
         freeze(sides.common(sides.target))
         if not sides.private:
             freeze(sides.target)
-            head = probed(sides.target, sides.target_preparation, problem, trainer)
-            return Network(sides.target_preparation, sides.target, head, task=problem.task)
+            in_a_mirror = self.augment and mirrored(problem.inputs)  # whatever the source's rows asked for
+            views = sides.views if sides.pretrained or not in_a_mirror else Views.MIRRORED
+            head = probed(sides.target, sides.target_preparation, problem, trainer, views)
+            return Network(sides.target_preparation, sides.target, head, task=problem.task, views=views)
         network = Network(
             sides.target_preparation, sides.target, problem.task.head(sides.target.width), task=problem.task
         )
@@ -129,8 +131,9 @@ class ParameterSharing(Method):
 def _network(body: Body, problem: Problem, trainer: Trainer, sides: Sides) -> Network:
     """A body under a private head."""
     preparation = sides.source_preparation if problem.labels_of == "source" else sides.target_preparation
-    head = probed(body, preparation, problem, trainer) if sides.pretrained else problem.task.head(body.width)
-    return Network(preparation, body, head, task=problem.task)
+    views = sides.views
+    head = probed(body, preparation, problem, trainer, views) if sides.pretrained else problem.task.head(body.width)
+    return Network(preparation, body, head, task=problem.task, views=views)
 
 
 class Linked(Objective):

@@ -52,13 +52,14 @@ class FeatureExtraction(Method):
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         assert problem.source is not None and problem.source_body is not None
         body, preparation = problem.source_body, problem.source.prepared(problem.inputs)
+        views = problem.source_views
         names = self._names(body)
-        features = trainer.features(body, preparation, problem.inputs, names)
+        features = trainer.features(body, preparation, problem.inputs, names, views)
         blocks, penalty = self._choose(names, features, problem, trainer)
         head = fit_head(only(features, names, blocks), problem.targets, problem.task, problem.train_weights(), penalty)
         chosen = body.copied().selecting(blocks)  # what is frozen here is not the user's
         freeze(chosen)
-        return Network(preparation, chosen, head, task=problem.task)
+        return Network(preparation, chosen, head, task=problem.task, views=views)
 
     def _names(self, body: Body) -> tuple[str, ...]:
         """Blocks whose features are needed."""

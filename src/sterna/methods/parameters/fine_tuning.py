@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from sterna.errors import RequestError, closest
 from sterna.methods.method import Method, Needs
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.problem import Problem
 from sterna.methods.tuning import few_validation_rows, score_of, tune
+from sterna.networks.fusing import between
 from sterna.networks.network import Network
 from sterna.training.trainer import Trainer
 
@@ -83,17 +82,20 @@ class FineTuning(Method):
             source = problem.source
             assert source is not None and problem.source_body is not None
             body = problem.source_body.copied()
-            network = Network(source.prepared(problem.inputs), body, problem.task.head(body.width), task=problem.task)
+            preparation, head = source.prepared(problem.inputs), problem.task.head(body.width)
+            network = Network(preparation, body, head, task=problem.task, views=problem.source_views)
             network = self._tuned(network, problem, trainer, "fine-tuning")
             return network, network
         start = self._probe(problem, trainer)
         network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning")
         share = chosen_share(network, start, problem, trainer) if self.share is None else self.share
-        network = held_out = between(network, start, share)
+        between(network, start, share)
+        held_out = network
         if self.share is None and few_validation_rows(problem) and len(problem.validation):
             problem = problem.joined()
             start = self._probe(problem, trainer)
-            network = between(self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning-on-all"), start, share)
+            network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning-on-all")
+            between(network, start, share)
         return network, held_out
 
     def _probe(self, problem: Problem, trainer: Trainer) -> Network:
@@ -142,25 +144,9 @@ def chosen_share(tuned: Network, start: Network, problem: Problem, trainer: Trai
         return 0.5
     tried, scores = copy.deepcopy(tuned), {}
     for share in SHARES:
-        outputs = trainer.outputs(between(tried, start, share, tuned), problem.inputs, rows)
+        between(tried, start, share, tuned)
+        outputs = trainer.outputs(tried, problem.inputs, rows)
         scores[share] = score_of(problem, outputs, rows)[first:]
     best = max(SHARES, key=lambda share: scores[share])
     trainer.log.choose("validation", len(rows), "share of the tuned weights", best, problem.labels_of)
     return best
-
-
-def between(network: Network, start: Network, share: float, tuned: Network | None = None) -> Network:
-    """Fill `network` with γ W_tuned + (1 − γ) W_start; its own weights count as tuned where no others are given.
-
-    With γ = 1 and 0 the weights are exactly the tuned ones and the start's; whole numbers are those of the tuned.
-    """
-    ends = start.state_dict(), (tuned or network).state_dict()
-    network.load_state_dict({name: blended(first, ends[1][name], share) for name, first in ends[0].items()})
-    return network
-
-
-def blended(start: Tensor, tuned: Tensor, share: float) -> Tensor:
-    """γ `tuned` + (1 − γ) `start`, exact at both ends."""
-    if share == 1 or not tuned.is_floating_point():
-        return tuned
-    return start.to(tuned) if share == 0 else torch.lerp(start.to(tuned), tuned, share)

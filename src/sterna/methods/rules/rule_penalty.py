@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sterna.domains.inputs import Inputs
@@ -31,9 +31,9 @@ from sterna.methods.tuning import (
     parameter_groups,
     validation_score,
 )
-from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
+from sterna.networks.statistics import hold_statistics
 from sterna.rules.ruleset import RuleSet
 from sterna.tasks.task import Task, weighted_mean
 from sterna.training.batches import Batches, Stream, Streams
@@ -91,9 +91,7 @@ class RulePenalty(Method):
 
         def before_epoch(epoch: int) -> None:
             if pretrained:  # statistics of small batches are worse than the source's
-                for part in network.body.modules():
-                    if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                        freeze(part)
+                hold_statistics(network.body)
 
         few = few_validation_rows(problem)
         lead = next(iter(streams.streams.values()))
