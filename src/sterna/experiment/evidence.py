@@ -11,7 +11,7 @@ from sterna.domains.splits import Splits
 from sterna.evaluation import Score, confusion, score
 from sterna.evaluation.gain import gain
 from sterna.experiment.controls import headline_control
-from sterna.experiment.problem import Exam, evaluation_task
+from sterna.experiment.problem import Exam
 from sterna.experiment.units import mean_validation
 from sterna.store.run import Unit
 from sterna.tasks.classification import Classification
@@ -30,7 +30,6 @@ def evidence(
     splits
         Of the first seed: how many labels there were to choose by.
     """
-    task = evaluation_task(task)
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     controls = [name for name in units if name != method]
     scores = {name: score(task, some, exam.targets) for name, some in outputs.items()}

@@ -17,7 +17,7 @@ from sterna.methods.problem import Array, Labelled, Problem
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
 from sterna.tasks.classification import Classification
-from sterna.tasks.regression import Regression, numbers
+from sterna.tasks.regression import numbers
 from sterna.tasks.task import Task
 
 BALANCES = ("none", "weights", "sampler", "auto")
@@ -42,11 +42,6 @@ class Exam:
     targets: Array
 
 
-def evaluation_task(task: Task) -> Task:
-    """The task in the user's own units, the same for all seeds."""
-    return replace(task, mean=0.0, scale=1.0) if isinstance(task, Regression) else task
-
-
 def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
     """Take the labelled test rows out of the Domain."""
     rows = splits.test
@@ -56,7 +51,7 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
         raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
-    return Exam(test, rows, evaluation_task(task).encode(test.labels))
+    return Exam(test, rows, task.encode(test.labels))
 
 
 def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
@@ -128,10 +123,9 @@ def make_problem(
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
-    if isinstance(task, Regression) and (len(train) or source_task(source, task) is task):
+    if len(train) or source_task(source, task) is task:
         labels = target.labels[train] if len(train) and target.labels is not None else source_labels(source)
-        values = evaluation_task(task).encode(labels)
-        task = replace(task, mean=float(values.mean()), scale=float(values.std()) or 1.0)
+        task = task.fitted(task.encode(labels))
     targets = task.encode(target.labels) if target.labels is not None else np.zeros(0)
     balance = applied_balance(balance, task, targets[train])
     weights, draw = np.ones(len(rows)), None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,34 +21,30 @@ from sterna.networks.pooling import side_by_side
 from sterna.networks.preparation_pair import KEYS
 from sterna.tasks.task import Task
 
-LEAST = math.log(1e-3)
-"""Logarithm below which a class's probability says no more than that it is not this class."""
-
 
 class Answers(nn.Module):
     """A head whose answers are features: what it says of a row, on a scale that suits a linear model.
 
     Class probabilities come as logarithms (no smaller than 0.001 counts), so that a linear head can repeat them as
-    they are; several labels as their log-odds (at most ±6.9), numbers as they are.
+    they are; several labels as their log-odds (at most ±6.9), numbers standardised.
 
     Parameters
     ----------
     head
         From features, or texts, to outputs ``(n, o)``.
-    kind
-        Id of the task it answers.
+    task
+        What it answers.
     """
 
-    def __init__(self, head: nn.Module, kind: str) -> None:
+    def __init__(self, head: nn.Module, task: Task) -> None:
         super().__init__()
-        self.head, self.kind = head, kind
+        self.head, self.task = head, task
 
     def forward(self, features: Any) -> Tensor:
         """Features ``(n, d)``, or n texts, to ``(n, o)`` float32."""
-        outputs: Tensor = self.head(features).float()
-        if self.kind == "classification":
-            return outputs.log_softmax(1).clamp_min(LEAST)
-        return outputs.clamp(LEAST, -LEAST) if self.kind == "multilabel" else outputs
+        outputs: Tensor = self.head(features)
+        wide = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        return self.task.as_features(wide).float()
 
 
 class Beside(nn.Module):
@@ -188,12 +183,12 @@ class AnswerBody(_Compound):
 
         fitted = [joblib.hash(p.estimator) for p in self.answers.modules() if isinstance(p, EstimatorHead)]
         weights = [joblib.hash(tensor.detach().cpu().numpy()) for tensor in self.answers.state_dict().values()]
-        return _digest(self.recipe, self.body.fingerprint(), self.answers.kind, *fitted, *weights)
+        return _digest(self.recipe, self.body.fingerprint(), self.answers.task.id, *fitted, *weights)
 
 
 def answer_body(body: Body, head: nn.Module, task: Task) -> AnswerBody:
     """A network's body and head as a body that gives its answers."""
-    return AnswerBody(body, Answers(head, task.id), task.outputs)
+    return AnswerBody(body, Answers(head, task), task.outputs)
 
 
 def _below(path: str, block: Block, prefix: str) -> Block:

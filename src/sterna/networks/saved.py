@@ -21,10 +21,13 @@ from sterna.networks.body import Body
 from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, Answers, PairBody
 from sterna.networks.preparation_pair import KEYS
-from sterna.networks.saved_parts import build_part, describe_part, without
+from sterna.networks.saved_parts import build_part, describe_part, in_users_units, without
 
-FORMAT = 1
-"""Version of the folder's layout; raised when an older Sterna could no longer read it."""
+FORMAT = 2
+"""Version of the folder's layout; raised when an older Sterna could no longer read it.
+
+Since 2 a network that answers a number does so in the user's units; in 1 its numbers are standardised.
+"""
 
 _SHAPES: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {}
 """Modules from Python that this program saved, without their weights: it can load them again, another cannot."""
@@ -200,6 +203,8 @@ def load_network(folder: str | Path) -> Network:
             f"{str(folder / _JSON)!r} is damaged ({type(error).__name__}: {error}); run the transfer again."
         ) from error
     _fill(network, _read_weights(folder / _WEIGHTS), about.get("aliases", {}), folder / _WEIGHTS)
+    if about["format"] < 2 and network.task is not None:
+        network.head = in_users_units(network.head, network.task)
     return network.eval()
 
 

@@ -14,6 +14,9 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.gate import Gate, Scaled
 from sterna.networks.pair import Answers, Beside
 from sterna.networks.rule_vote import RuleVote
+from sterna.tasks import task_from_state
+from sterna.tasks.task import Task
+from sterna.tasks.units import NumberHead, Units
 
 Description = dict[str, Any]
 
@@ -55,6 +58,8 @@ _BUILDERS: dict[str, Callable[[Description], nn.Module]] = {
     "batch-norm": lambda part: nn.BatchNorm1d(part["width"], part["eps"], part["momentum"], part["affine"]),
     "columns": lambda part: Columns([0] * part["count"]),
     "rule-vote": lambda part: RuleVote(part["rules"], part["outputs"], part["mean"]),
+    "number": lambda part: NumberHead(part["in"], Units(part["mean"], part["scale"])),
+    "units": lambda part: Units(part["mean"], part["scale"]),
     "scaled": lambda part: Scaled(part["width"]),
     "gate": lambda part: Gate(part["source"], part["target"], part["width"]),
 }
@@ -73,6 +78,10 @@ def describe_part(part: nn.Module, name: str, folder: Path) -> Description:
             return {"type": plain}
     if type(part) is nn.Linear:
         return {"type": "linear", "in": part.in_features, "out": part.out_features, "bias": part.bias is not None}
+    if isinstance(part, NumberHead):
+        return {"type": "number", "in": part.in_features, "mean": part.units.mean, "scale": part.units.scale}
+    if isinstance(part, Units):
+        return {"type": "units", "mean": part.mean, "scale": part.scale}
     if type(part) is nn.Dropout:
         return {"type": "dropout", "p": part.p}
     if type(part) is nn.LayerNorm:
@@ -95,7 +104,7 @@ def describe_part(part: nn.Module, name: str, folder: Path) -> Description:
     if isinstance(part, Scaled):
         return {"type": "scaled", "width": len(part.mean)}
     if isinstance(part, Answers):
-        return {"type": "answers", "kind": part.kind, "head": describe_part(part.head, f"{name}-head", folder)}
+        return {"type": "answers", "task": part.task.state(), "head": describe_part(part.head, f"{name}-head", folder)}
     if isinstance(part, Beside):
         return {"type": "beside", "part": describe_part(part.part, f"{name}-part", folder)}
     if isinstance(part, EstimatorHead):
@@ -126,12 +135,30 @@ def build_part(about: Description, folder: Path) -> nn.Module:
             parts.add_module(name, build_part(part, folder))
         return parts
     if kind == "answers":
-        return Answers(build_part(about["head"], folder), about["kind"])
+        return Answers(build_part(about["head"], folder), _answered(about))
     if kind == "beside":
         return Beside(build_part(about["part"], folder))
     if kind == "estimator":
         return EstimatorHead.load(folder / Path(about["folder"]).name)
     raise RequestError(f"{str(folder)!r} has a part of the type {kind!r}, which this Sterna does not know; upgrade it.")
+
+
+def _answered(about: Description) -> Task:
+    """What answers that are features answer; format 1 kept the id alone, and its numbers were standardised already."""
+    if "task" in about:
+        return task_from_state(about["task"])
+    names = {} if about["kind"] == "regression" else {"classes": ["0", "1"]}
+    return task_from_state({"id": about["kind"], **names})
+
+
+def in_users_units(head: nn.Module, task: Task) -> nn.Module:
+    """A head of format 1, whose numbers are standardised, with the last layer that heads have since format 2."""
+    last = task.last_layer()
+    if type(head) is nn.Linear and isinstance(last, Units):
+        found = NumberHead(head.in_features, last)
+        found.weight, found.bias = head.weight, head.bias
+        return found
+    return nn.Sequential(head, last) if isinstance(last, Units) else head
 
 
 def classifier_of(module: nn.Module) -> str | None:

@@ -98,7 +98,7 @@ def judge(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> Judgeme
     score = _of_class if classes else _of_number
     scores = tuple(score(fired[:, i], targets, said[i]) for i in range(len(rules)))
     right = outputs.argmax(axis=1) == targets
-    value = float(task.metrics(outputs, targets, names=[task.metric])[task.metric][0])
+    value = float(task.metrics(task.statistics(outputs, targets), names=[task.metric])[task.metric][0])
     accuracy = float(right[some].mean()) if classes and some.any() else None
     named = {str(i): rule for i, rule in enumerate(rules.rules, 1)}
     if rules.otherwise is not None:

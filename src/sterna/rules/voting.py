@@ -59,7 +59,7 @@ class Votes:
     Attributes
     ----------
     values
-        What each rule says, ``(r, o)``: 1 at its class and 0 elsewhere, or its number in the task's units.
+        What each rule says, ``(r, o)``: 1 at its class and 0 elsewhere, or its number.
     weights
         Log-odds for classes, confidences for numbers, ``(r,)``.
     otherwise
@@ -84,7 +84,7 @@ class Votes:
         Returns
         -------
         ndarray, shape (n, o)
-            Logits, or numbers in the task's units.
+            Logits, or numbers.
         """
         sums = (fired * self.weights) @ self.values
         if self.mean:
@@ -121,7 +121,7 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None) -> Votes:
         return Votes(values, weights, default, mean=False)
     if isinstance(task, Regression):
         values = np.array([_number(rule, task) for rule in rules.rules]).reshape(-1, 1)
-        default = np.zeros(1) if prior is None else np.asarray(prior, dtype=np.float64)
+        default = task.uninformed if prior is None else np.asarray(prior, dtype=np.float64)
         if rules.otherwise is not None:
             default = np.array([_number(rules.otherwise, task)])
         return Votes(values, confidence, default, mean=True)
@@ -148,4 +148,4 @@ def _number(rule: Rule, task: Regression) -> float:
         value = np.nan
     if not np.isfinite(value):
         raise RequestError(f"{_named(rule)} answers {rule.answer!r}, but the task asks for a number.")
-    return (value - task.mean) / task.scale
+    return value

@@ -11,12 +11,13 @@ import numpy as np
 from sterna.errors import RequestError, closest
 from sterna.tasks.metrics import (
     EPSILON,
+    RANKED,
     Codes,
     Floats,
     Groups,
     Mask,
     Ranking,
-    Scorer,
+    by_class,
     calibration_error,
     calibration_gaps,
     class_scores,
@@ -26,8 +27,8 @@ from sterna.tasks.metrics import (
     ratio,
     weighted_mean,
 )
-from sterna.tasks.task import Task
-from sterna.tasks.task import weighted_mean as weighted_mean_loss
+from sterna.tasks.statistics import Statistics
+from sterna.tasks.task import LEAST, UNLIKELY, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,18 +115,26 @@ class Classification(Task):
         known: Mask = np.asarray(targets) >= 0
         return known
 
-    def loss(
-        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
-    ) -> Tensor:
-        r"""Cross-entropy of the labelled rows.
+    def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        r"""Cross-entropy of each row, ``(n,)``.
 
-        .. math:: \frac{\sum_i w_i \left(-\sum_c q_{ic} \log p_{ic}\right)}{\sum_i w_i}, \quad
-                  q_{ic} = (1 - \epsilon) [c = y_i] + \epsilon / k
+        .. math:: -\sum_c q_{ic} \log p_{ic}, \quad q_{ic} = (1 - \epsilon) [c = y_i] + \epsilon / k
         """
         from torch.nn import functional
 
-        losses = functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=label_smoothing)
-        return weighted_mean_loss(losses, weights)
+        return functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=label_smoothing)
+
+    def as_features(self, outputs: Tensor) -> Tensor:
+        """Logarithms of the probabilities, none below that of 0.001."""
+        return outputs.log_softmax(1).clamp_min(LEAST)
+
+    def from_estimator(self, estimator: Any, x: Any) -> Floats:
+        """Logarithms of the probabilities; a class that was not among the training rows gets the smallest."""
+        found = np.asarray(estimator.predict_proba(x), dtype=np.float64)
+        likely = np.full((len(found), self.outputs), UNLIKELY)
+        classes = np.asarray(estimator.classes_, dtype=np.int64)
+        likely[:, classes] = np.maximum(found[:, : len(classes)], UNLIKELY)  # boosting on one class says two columns
+        return np.asarray(np.log(likely / likely.sum(axis=1, keepdims=True)))
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Softmax of the outputs, ``(n, k)``."""
@@ -142,46 +151,47 @@ class Classification(Task):
         """The overall metrics, then precision, recall and F1 of each class."""
         return (*_OVERALL, *(f"{kind}[{c}]" for c in self.classes for kind in ("precision", "recall", "f1")))
 
-    def scorer(
+    def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
-    ) -> Scorer:
-        """Prepare the metrics of outputs ``(n, k)`` against codes ``(n,)``."""
-        wanted = self._wanted(names)
+    ) -> Statistics:
+        """Of each row its code and the code answered, its log loss, the top probability, scores for the rankings."""
         logits = self._checked_outputs(outputs, targets)
         codes: Codes = np.asarray(targets, dtype=np.int64)
-        k, answers, log_p = self.outputs, logits.argmax(axis=1), log_softmax(logits)
-        right = Groups.of(codes, k, among=answers == codes)
-        answered, actual = Groups.of(answers, k), Groups.of(codes, k)
-        gaps = calibration_gaps(np.exp(log_p.max(axis=1)), answers == codes)
-        losses = -np.maximum(log_p[np.arange(len(codes)), codes], np.log(EPSILON))
-        rankings = self._rankings(logits, log_p, codes) if {"auroc", "average_precision"} & set(wanted) else []
-
-        def score(weights: np.ndarray[Any, Any]) -> dict[str, Floats]:
-            weights = np.asarray(weights, dtype=np.float64)
-            true, all_actual = right.sums(weights), actual.sums(weights)
-            all_answered = answered.sums(weights)
-            precision, recall, f1 = class_scores(true, all_answered, all_actual)
-            values = {
-                "accuracy": ratio(true.sum(axis=1), weights.sum(axis=1)),
-                "balanced_accuracy": macro(recall, all_actual > 0),
-                "macro_f1": macro(f1, all_actual + all_answered > 0),
-                "log_loss": weighted_mean(weights, losses),
-                "ece": calibration_error(weights, gaps),
-            }
-            if rankings:
-                values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
-            for i, name in enumerate(self.classes):
-                values[f"precision[{name}]"] = precision[:, i]
-                values[f"recall[{name}]"], values[f"f1[{name}]"] = recall[:, i], f1[:, i]
-            return {name: values[name] for name in wanted}
-
-        return score
-
-    def _rankings(self, logits: Floats, log_p: Floats, codes: Codes) -> list[Ranking]:
-        if self.outputs == 2:
+        log_p = log_softmax(logits)
+        columns = {
+            "code": codes,
+            "answer": logits.argmax(axis=1),
+            "loss": -np.maximum(log_p[np.arange(len(codes)), codes], np.log(EPSILON)),
+            "confidence": np.exp(log_p.max(axis=1)),
+        }
+        if RANKED & set(self._wanted(names)):
             # The log-odds rank as the probability does, and are not tied where it rounds to 1.
-            return [Ranking.of(logits[:, 1] - logits[:, 0], codes == 1)]
-        return [Ranking.of(log_p[:, c], codes == c) for c in range(self.outputs)]
+            columns["scores"] = (logits[:, 1] - logits[:, 0])[:, None] if self.outputs == 2 else log_p
+        return Statistics(columns)
+
+    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+        codes, answers, k = statistics["code"], statistics["answer"], self.outputs
+        right = statistics.once("right", lambda: Groups.of(codes, k, among=answers == codes)).sums(weights)
+        actual = statistics.once("actual", lambda: Groups.of(codes, k)).sums(weights)
+        answered = statistics.once("answered", lambda: Groups.of(answers, k)).sums(weights)
+        gaps = statistics.once("gaps", lambda: calibration_gaps(statistics["confidence"], answers == codes))
+        precision, recall, f1 = class_scores(right, answered, actual)
+        values = {
+            "accuracy": ratio(right.sum(axis=1), weights.sum(axis=1)),
+            "balanced_accuracy": macro(recall, actual > 0),
+            "macro_f1": macro(f1, actual + answered > 0),
+            "log_loss": weighted_mean(weights, statistics["loss"]),
+            "ece": calibration_error(weights, gaps),
+            **by_class(self.classes, precision, recall, f1),
+        }
+        if RANKED & set(names):
+            rankings = statistics.once("rankings", lambda: self._rankings(statistics["scores"], codes))
+            values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
+        return values
+
+    def _rankings(self, scores: Floats, codes: Codes) -> list[Ranking]:
+        positive = (1,) if self.outputs == 2 else range(self.outputs)
+        return [Ranking.of(scores[:, i], codes == c) for i, c in enumerate(positive)]
 
     def state(self) -> dict[str, Any]:
         """``{"id", "classes", "metric"}``."""

@@ -42,21 +42,19 @@ class SourceOnly(Method):
                 "choose a method that fits a new head, such as feature-extraction."
             )
         body = source.body.copied()
-        head = copy.deepcopy(source.head)  # what is frozen here is not the user's
-        if task.id != "regression":
-            head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
-        network = Network(
-            source.prepared(problem.inputs), body, head, task=task if task.id != "regression" else source.task
-        )
+        columns = task.answered_by(source.task)
+        assert columns is not None
+        head = nn.Sequential(copy.deepcopy(source.head), Columns(list(columns)))  # what is frozen is not the user's
+        network = Network(source.prepared(problem.inputs), body, head, task=task)
         freeze(network)
         return network
 
 
 def answers(source: Source | None, task: Task) -> bool:
     """Whether the source's head already answers this task."""
-    if source is None or source.head is None or source.task is None or source.task.id != task.id:
+    if source is None or source.head is None or source.task is None:
         return False
-    return task.id == "regression" or set(task.classes) <= set(source.task.classes)
+    return task.answered_by(source.task) is not None
 
 
 def _classes(task: Task) -> str:

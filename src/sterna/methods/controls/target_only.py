@@ -101,7 +101,7 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
             fit(boosting, x[train], problem.targets[train], weights[train])
             return EstimatorHead(boosting, task)
     solution = fit_linear(in_memory(standard[train]), problem.targets[train], task, weights[train], linear.penalty)
-    return as_layer(solution, mean, scale)
+    return as_layer(solution, mean, scale, task)
 
 
 def _best_estimator(learners: list[BaseEstimator], x: Array, problem: Problem) -> EstimatorHead:

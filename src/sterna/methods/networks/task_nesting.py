@@ -25,7 +25,6 @@ from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.pair import Answers, Beside, PairBody, answer_body
 from sterna.networks.preparation_pair import PairPreparation
-from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
 from sterna.training.linear import (
     Choice,
@@ -162,7 +161,7 @@ def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
     head = nn.Sequential(source.map, source.head) if mapped else source.head
     given = problem.source is not None and problem.source.body is not None
     if given and any(True for _ in source.body.parameters()):
-        beside = Beside(Answers(head, source.task.id))
+        beside = Beside(Answers(head, source.task))
         return Nested(source.preparation, source.body, beside, source.body.width)
     answering = answer_body(source.body, head, source.task)
     if problem.target.kind == "text":
@@ -193,17 +192,16 @@ def factors(own: int, answers: int) -> dict[str, Array]:
 
 def as_it_is(source: Task | None, task: Task, own: int) -> nn.Linear | None:
     """The head that repeats the source's answers in the target's terms; None where it answers something else."""
-    if source is None or source.id != task.id or not set(task.classes) <= set(source.classes):
+    columns = None if source is None else task.answered_by(source)
+    if source is None or columns is None:
         return None
-    head = nn.Linear(own + source.outputs, task.outputs)
+    # Numbers come in the source's own units.
+    head = (source if source.outputs == task.outputs else task).head(own + source.outputs)
     with torch.no_grad():
         head.weight.zero_()
         head.bias.zero_()
-        if isinstance(source, Regression) and isinstance(task, Regression):
-            head.weight[0, own] = source.scale / task.scale
-            head.bias[0] = (source.mean - task.mean) / task.scale
-        for row, name in enumerate(task.classes):
-            head.weight[row, own + source.classes.index(name)] = 1.0
+        for row, column in enumerate(columns):
+            head.weight[row, own + column] = 1.0
     return head
 
 
@@ -212,8 +210,7 @@ def _losses(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Arra
     with torch.inference_mode():
         outputs = head.double()(torch.from_numpy(x))
         head.float()
-        each = [task.loss(outputs[i : i + 1], torch.as_tensor(targets[i : i + 1])) for i in range(len(x))]
-    losses = torch.stack(each).numpy()
+        losses = task.losses(outputs, torch.as_tensor(targets)).numpy()
     return Choice(0.0, losses, float(np.average(losses, weights=weights)))
 
 
@@ -224,4 +221,4 @@ def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: floa
     solution = fit_linear(in_memory(found), problem.targets[rows], problem.task, weights, penalty)
     if basis is not None:
         solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale)
+    return as_layer(solution, mean, scale, problem.task)

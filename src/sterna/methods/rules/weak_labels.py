@@ -136,7 +136,7 @@ def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
         Of classes the margin p(first) − p(second), of numbers 1, ``(n,)``.
     """
     if task.id == "regression":
-        return outputs[:, 0].astype(np.float32), np.ones(len(outputs))
+        return outputs[:, 0], np.ones(len(outputs))
     ordered = np.sort(task.probabilities(outputs), axis=1) if len(outputs) else np.zeros((0, task.outputs))
     margins = ordered[:, -1] - ordered[:, -2]
     return outputs.argmax(axis=1), np.where(margins < EVEN, 0.0, margins)
