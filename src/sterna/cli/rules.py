@@ -93,7 +93,7 @@ def _by_run(run: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain
             raise
         domain = transfer.read_inputs([Path(data)])  # rows without labels will do
     outputs = transfer.outputs(domain)
-    targets = outputs.argmax(axis=1) if transfer.task.id == "classification" else outputs[:, 0]
+    targets = transfer.task.encode(transfer.task.answers(outputs))
     return domain, targets, transfer.task, f"{domain.name}, answered by the run {Path(run).name}"
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from sterna.errors import RequestError
 from sterna.evaluation.bootstrap import Outputs, interval, seed_shares, weight_chunks
-from sterna.tasks.classification import Classification
 from sterna.tasks.metrics import Codes, Floats
 from sterna.tasks.task import Task
 
@@ -100,8 +99,11 @@ def resampled_metrics(
     return {name: float(np.mean([point[name][0] for point in points])) for name in points[0]}, resampled
 
 
-def confusion(task: Classification, outputs_by_seed: Outputs, targets: np.ndarray[Any, Any]) -> Codes:
-    """Count the test rows of each true class (row) by the class answered (column), ``(k, k)``, summed over seeds."""
+def confusion(task: Task, outputs_by_seed: Outputs, targets: np.ndarray[Any, Any]) -> Codes:
+    """Count the test rows of each true class (row) by the class answered (column), ``(k, k)``, summed over seeds.
+
+    The task is one of one class a row.
+    """
     k = task.outputs
     counts = np.zeros(k * k, dtype=np.int64)
     for outputs in outputs_by_seed:

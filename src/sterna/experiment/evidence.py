@@ -14,7 +14,6 @@ from sterna.experiment.controls import headline_control
 from sterna.experiment.problem import Exam
 from sterna.experiment.units import mean_validation
 from sterna.store.run import Unit
-from sterna.tasks.classification import Classification
 from sterna.tasks.task import Task
 
 
@@ -51,7 +50,7 @@ def evidence(
         "total_parameters": units[method][0].total,
         "messages": list(dict.fromkeys(m for some in units.values() for unit in some for m in unit.log.messages)),
     }
-    if isinstance(task, Classification):
+    if task.one_class:
         found["confusion"] = confusion(task, outputs[method], exam.targets).tolist()
     return found
 

@@ -16,8 +16,6 @@ from sterna.methods.method import Needs
 from sterna.methods.problem import Array, Labelled, Problem
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
-from sterna.tasks.classification import Classification
-from sterna.tasks.regression import numbers
 from sterna.tasks.task import Task
 
 BALANCES = ("none", "weights", "sampler", "auto")
@@ -86,31 +84,17 @@ def source_task(source: Source | None, task: Task) -> Task | None:
     """What the source's labels answer: the target's own task where they are of its classes, or numbers too."""
     if source is None or source.data is None:
         return None
-    own = infer_task(source.data, "regression" if task.id == "regression" and are_numbers(source.data) else None)
-    if own.id == task.id and set(own.classes) <= set(task.classes):
-        return task
-    return own
-
-
-def are_numbers(domain: Domain) -> bool:
-    """Whether a regression takes a domain's labels."""
-    if domain.labels is None:
-        return False
-    try:
-        numbers(domain.labels)
-    except RequestError:
-        return False
-    return True
+    labels = source.data.labels
+    own = infer_task(source.data, task.id if labels is not None and task.takes(labels) else None)
+    return own if own.answered_by(task) is None else task
 
 
 def widened(task: Task, source: Source | None) -> Task:
     """The task with the classes that only the source's data have: without target labels nobody knows they are gone."""
-    if not isinstance(task, Classification) or source is None or source.data is None:
+    if not task.one_class or source is None or source.data is None:
         return task
     own = infer_task(source.data)
-    if own.id != task.id or not set(task.classes) < set(own.classes):
-        return task
-    return replace(task, classes=own.classes)
+    return task if task.answered_by(own) is None else task.widened(own.classes)
 
 
 def make_problem(
@@ -158,7 +142,7 @@ def applied_balance(balance: str, task: Task, targets: Array) -> str:
     """What `balance` comes to for these training targets: ``auto`` weights classes where they are uneven."""
     if balance not in BALANCES:
         raise RequestError(f"balance is {balance!r}; expected one of {', '.join(BALANCES)}.")
-    if task.id != "classification":
+    if not task.one_class:
         if balance in ("weights", "sampler"):
             raise RequestError(f"balance={balance!r} is for classes; the task here is {task.id}: use balance='none'.")
         return "none"

@@ -93,7 +93,7 @@ def judge(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> Judgeme
     fired, votes = fires(rules, inputs), votes_of(rules, task)
     outputs = votes.outputs(fired)
     some = fired.any(axis=1)
-    classes = task.id == "classification"
+    classes = task.one_class
     said = votes.values.argmax(axis=1) if classes else votes.values[:, 0]
     score = _of_class if classes else _of_number
     scores = tuple(score(fired[:, i], targets, said[i]) for i in range(len(rules)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import LEAST, UNLIKELY, Task
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor
 
 _OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "ece")
@@ -67,6 +68,9 @@ class Classification(Task):
     classes: tuple[str, ...]
     metric: str = "accuracy"
     id: ClassVar[str] = "classification"
+    asks: ClassVar[str] = "classification"
+    one_class: ClassVar[bool] = True
+    tie_metric: ClassVar[str] = "log_loss"
 
     def __post_init__(self) -> None:
         """Refuse fewer than two classes, repeated classes and unknown metrics."""
@@ -110,6 +114,15 @@ class Classification(Task):
             )
         return code[name]
 
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Names of the classes, object ``(n,)``."""
+        names: np.ndarray[Any, Any] = np.array(self.classes, dtype=object)[targets]
+        return names
+
+    def widened(self, classes: tuple[str, ...]) -> Classification:
+        """The task with these classes, where they hold its own and more."""
+        return replace(self, classes=classes) if set(self.classes) < set(classes) else self
+
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Rows whose code is not negative."""
         known: Mask = np.asarray(targets) >= 0
@@ -136,6 +149,18 @@ class Classification(Task):
         likely[:, classes] = np.maximum(found[:, : len(classes)], UNLIKELY)  # boosting on one class says two columns
         return np.asarray(np.log(likely / likely.sum(axis=1, keepdims=True)))
 
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """Logistic regression with C = `strength`."""
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(C=strength, max_iter=1000)
+
+    def boosting_estimator(self, leaf: int) -> BaseEstimator:
+        """Gradient boosting of the log loss."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Softmax of the outputs, ``(n, k)``."""
         probabilities: Floats = np.exp(log_softmax(self._checked_outputs(outputs)))
@@ -143,9 +168,7 @@ class Classification(Task):
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The most probable class of each row, object ``(n,)``."""
-        names = np.array(self.classes, dtype=object)
-        answers: np.ndarray[Any, Any] = names[self._checked_outputs(outputs).argmax(axis=1)]
-        return answers
+        return self.decode(self._checked_outputs(outputs).argmax(axis=1))
 
     def metric_names(self) -> tuple[str, ...]:
         """The overall metrics, then precision, recall and F1 of each class."""

@@ -27,6 +27,7 @@ from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import LEAST, UNLIKELY, Task
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor
 
 _OVERALL = ("macro_f1", "micro_f1", "auroc", "average_precision", "subset_accuracy", "log_loss")
@@ -63,6 +64,8 @@ class MultiLabel(Task):
     classes: tuple[str, ...]
     metric: str = "macro_f1"
     id: ClassVar[str] = "multilabel"
+    asks: ClassVar[str] = "several labels a row"
+    tie_metric: ClassVar[str] = "log_loss"
 
     def __post_init__(self) -> None:
         """Refuse no label at all, repeated labels and unknown metrics."""
@@ -98,6 +101,15 @@ class MultiLabel(Task):
             )
         return targets
 
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Which labels apply, ``(n, k)``; of cells that are not known it is not said."""
+        applies: np.ndarray[Any, Any] = np.asarray(targets) == 1
+        return applies
+
+    def told(self, answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The names of the labels that apply, joined by ``|``."""
+        return np.array(["|".join(c for c, yes in zip(self.classes, row, strict=True) if yes) for row in answers])
+
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Rows with at least one known cell."""
         known: Mask = ~np.isnan(targets).all(axis=1)
@@ -131,6 +143,17 @@ class MultiLabel(Task):
         """Log-odds of each label."""
         likely = np.clip(np.asarray(estimator.predict_proba(x), dtype=np.float64), UNLIKELY, 1 - UNLIKELY)
         return np.asarray(np.log(likely) - np.log1p(-likely))
+
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """A logistic regression for each label, with C = `strength`."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.multiclass import OneVsRestClassifier
+
+        return OneVsRestClassifier(LogisticRegression(C=strength, max_iter=1000))
+
+    def boosting_estimator(self, leaf: int) -> None:
+        """None: boosting answers one label a row."""
+        return
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Logistic function of the outputs, ``(n, k)``; rows need not sum to one."""

@@ -15,6 +15,7 @@ from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import Task
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor
 
     from sterna.tasks.units import NumberHead, Units
@@ -45,6 +46,9 @@ class Regression(Task):
     scale: float = 1.0
     classes: tuple[str, ...] = field(default=(), init=False, repr=False)
     id: ClassVar[str] = "regression"
+    asks: ClassVar[str] = "a number"
+    one_number: ClassVar[bool] = True
+    tie_metric: ClassVar[str] = "mse"
 
     def __post_init__(self) -> None:
         """Refuse unknown metrics and a scale that cannot be divided by."""
@@ -68,6 +72,18 @@ class Regression(Task):
             If a label is not a number, or is infinite.
         """
         return numbers(labels)
+
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The numbers as they are."""
+        return targets
+
+    def takes(self, labels: np.ndarray[Any, Any]) -> bool:
+        """Whether they are finite numbers."""
+        try:
+            numbers(labels)
+        except RequestError:
+            return False
+        return True
 
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Rows whose target is not NaN."""
@@ -116,6 +132,18 @@ class Regression(Task):
     def from_estimator(self, estimator: Any, x: Any) -> Floats:
         """The numbers predicted."""
         return np.asarray(estimator.predict(x), dtype=np.float64).reshape(-1, 1)
+
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """Ridge regression with α = 1 / `strength`."""
+        from sklearn.linear_model import Ridge
+
+        return Ridge(alpha=1 / strength)
+
+    def boosting_estimator(self, leaf: int) -> BaseEstimator:
+        """Gradient boosting of the squared error."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return HistGradientBoostingRegressor(min_samples_leaf=leaf, early_stopping=False, random_state=0)
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Refuse: a regression has no classes.

@@ -14,6 +14,7 @@ from sterna.tasks.metrics import Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor, nn
 
 LEAST = math.log(1e-3)
@@ -31,7 +32,13 @@ class Task(ABC):
     Attributes
     ----------
     id : str
-        ``"classification"``, ``"multilabel"`` or ``"regression"``.
+        Its name: ``"classification"``, ``"multilabel"``, ``"regression"``.
+    asks : str
+        What it asks of a row, in words.
+    one_class, one_number : bool
+        Whether the answer to a row is one of the classes, so that rows can be drawn and balanced by class; or a number.
+    tie_metric : str
+        The metric that decides between networks that are equal by the primary one.
     metric : str
         The primary metric, one of `metric_names`.
     classes : tuple of str
@@ -39,6 +46,10 @@ class Task(ABC):
     """
 
     id: ClassVar[str]
+    asks: ClassVar[str]
+    one_class: ClassVar[bool] = False
+    one_number: ClassVar[bool] = False
+    tie_metric: ClassVar[str]
     metric: str
     classes: tuple[str, ...]
 
@@ -50,6 +61,22 @@ class Task(ABC):
     @abstractmethod
     def encode(self, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn a Domain's labels into targets, one a row; see each task for their form."""
+
+    @abstractmethod
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Encoded labels as `answers` gives answers."""
+
+    def told(self, answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Answers, or decoded targets, as one word or number a row, ``(n,)``: what stands in a table."""
+        return answers
+
+    def takes(self, labels: np.ndarray[Any, Any]) -> bool:
+        """Whether labels that could be another task's as well are this one's where it is the one asked for."""
+        return False
+
+    def widened(self, classes: tuple[str, ...]) -> Task:
+        """The task with classes that rows may be of beside its own; of a row that is of no one class, the same task."""
+        return self
 
     @abstractmethod
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
@@ -66,6 +93,14 @@ class Task(ABC):
     @abstractmethod
     def from_estimator(self, estimator: Any, x: Any) -> Floats:
         """Outputs ``(n, o)`` of a scikit-learn estimator that was fitted on encoded targets, for rows `x`."""
+
+    @abstractmethod
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """A linear model of scikit-learn for encoded targets; `strength` is the inverse of the penalty."""
+
+    @abstractmethod
+    def boosting_estimator(self, leaf: int) -> BaseEstimator | None:
+        """Gradient boosting of scikit-learn with at least `leaf` rows a leaf; None where there is none for the task."""
 
     @abstractmethod
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:

@@ -193,7 +193,7 @@ def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
     if len(rows) <= SAMPLE:
         return rows
     random = np.random.default_rng(seed)
-    if task.id != "classification":
+    if not task.one_class:
         return np.sort(random.choice(rows, SAMPLE, replace=False))
     shuffled = random.permutation(rows)
     within = np.empty(len(rows))  # place of each row in its class, from 0 to 1
@@ -207,7 +207,7 @@ def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tupl
     """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row."""
     if len(targets) < 2:
         return []
-    if task.id == "classification":
+    if task.one_class:
         fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
         if fewest >= 2:
             return list(StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed).split(targets, targets))

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 
@@ -107,14 +105,14 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
 def _best_estimator(learners: list[BaseEstimator], x: Array, problem: Problem) -> EstimatorHead:
     """The learner with the lowest cross-validated loss, fitted on all training rows; of one class that class."""
     task, train = problem.task, problem.train
-    if task.id == "classification" and len(np.unique(problem.targets[train])) == 1:
+    if task.one_class and len(np.unique(problem.targets[train])) == 1:
         constant = DummyClassifier(strategy="prior")
         fit(constant, x[train], problem.targets[train], problem.row_weights()[train])
         return EstimatorHead(constant, task)
     rows = sample_of(train, problem.targets, task, problem.seed)
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
     folds = folds_of(targets, task, 5, problem.seed)
-    if task.id == "classification":  # of one class alone, where another's only row is held out, nothing can be learnt
+    if task.one_class:  # of one class alone, where another's only row is held out, nothing can be learnt
         folds = [fold for fold in folds if len(np.unique(targets[fold[0]])) > 1]
     losses = [_cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
     best = learners[int(np.argmin(losses))]
@@ -153,10 +151,7 @@ def fit(learner: BaseEstimator, x: Array, targets: Array, weights: Array) -> Non
 def boosting_learner(task: Task, rows: int) -> BaseEstimator | None:
     """Gradient boosting whose leaves suit this many rows; ``None`` for several labels a row."""
     leaf = int(np.clip(rows // 20, 2, 20))
-    if task.id == "multilabel":
-        return None
-    learner = HistGradientBoostingRegressor if task.id == "regression" else HistGradientBoostingClassifier
-    return learner(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+    return task.boosting_estimator(leaf)
 
 
 def text_learners(task: Task) -> list[BaseEstimator]:
@@ -167,13 +162,7 @@ def text_learners(task: Task) -> list[BaseEstimator]:
         characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, max_features=200_000)
         return FeatureUnion([("words", words), ("characters", characters)])
 
-    def model(strength: float) -> BaseEstimator:
-        if task.id == "regression":
-            return Ridge(alpha=1 / strength)
-        logistic = LogisticRegression(C=strength, max_iter=1000)
-        return OneVsRestClassifier(logistic) if task.id == "multilabel" else logistic
-
-    return [Pipeline([("vectors", vectors()), ("model", model(c))]) for c in STRENGTHS]
+    return [Pipeline([("vectors", vectors()), ("model", task.linear_estimator(c))]) for c in STRENGTHS]
 
 
 def _describe(head: Any) -> str:

@@ -25,7 +25,6 @@ from sterna.methods.two_domains import (
     streams_of,
 )
 from sterna.networks.network import Network
-from sterna.tasks.regression import Regression
 from sterna.training.trainer import Trainer
 
 APART, WIDER = 1.5, 3.0
@@ -91,10 +90,11 @@ class JointTraining(Method):
 def in_own_units(problem: Problem, trainer: Trainer) -> Problem:
     """The problem with the source's numbers standardised by themselves, where they seem to be in other units."""
     known, task = problem.known, problem.task
-    if known is None or known.task is not task or not isinstance(task, Regression):
+    if known is None or known.task is not task or not task.one_number:
         return problem
     own = task.fitted(known.targets)
-    mean, scale = (own.mean - task.mean) / task.scale, own.scale / task.scale
+    standard = task.as_features(torch.from_numpy(known.targets))
+    mean, scale = float(standard.mean()), float(standard.std(correction=0)) or 1.0
     if abs(mean) <= APART * math.sqrt((1 + scale**2) / 2) and 1 / WIDER <= scale <= WIDER:
         return problem
     trainer.say(

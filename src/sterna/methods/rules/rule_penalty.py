@@ -198,7 +198,7 @@ def departure(outputs: Tensor, said: Tensor, weights: Tensor | None, task: Task)
     task
         Which of the two it is.
     """
-    if task.id == "regression":
+    if task.one_number:
         return weighted_mean(task.losses(outputs, said), weights)
     apart = functional.kl_div(torch.log_softmax(outputs.float(), dim=1), said, reduction="none").sum(dim=1)
     return weighted_mean(apart, weights)
