@@ -19,7 +19,7 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import thaw
 from sterna.networks.pooling import side_by_side
 from sterna.networks.preparation_pair import KEYS
-from sterna.tasks.task import Task
+from sterna.tasks.task import Task, at_least_float32
 
 
 class Answers(nn.Module):
@@ -42,9 +42,7 @@ class Answers(nn.Module):
 
     def forward(self, features: Any) -> Tensor:
         """Features ``(n, d)``, or n texts, to ``(n, o)`` float32."""
-        outputs: Tensor = self.head(features)
-        wide = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-        return self.task.as_features(wide).float()
+        return self.task.as_features(at_least_float32(self.head(features))).float()
 
 
 class Beside(nn.Module):

@@ -27,12 +27,15 @@ from sterna.tasks.metrics import (
     ratio,
     weighted_mean,
 )
+from sterna.tasks.names import class_name, natural_order
 from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import LEAST, UNLIKELY, Task
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from torch import Tensor
+
+    from sterna.domains.domain import Domain
 
 _OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "ece")
 
@@ -80,6 +83,35 @@ class Classification(Task):
         if len(set(self.classes)) < len(self.classes):
             raise RequestError(f"The classes {list(self.classes)} name one class twice.")
         self._known_metric(self.metric)
+
+    @classmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Classification:
+        """Of the classes named, or found, in their natural order; scored evenly where they are uneven."""
+        from sterna.domains.balance import is_imbalanced
+
+        assert domain.labels is not None
+        labels = domain.labels
+        if labels.ndim != 1:
+            raise RequestError(
+                f"The domain {domain.name!r} has {labels.shape[1]} columns of labels, but a classification takes one; "
+                "use task='multilabel'."
+            )
+        found = {class_name(value) for value in (np.unique(labels) if labels.dtype != object else set(labels.tolist()))}
+        names = natural_order(name for name in found if name is not None)
+        if not names:
+            raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
+        if len(names) == 1:
+            raise RequestError(
+                f"Every labelled row of the domain {domain.name!r} is of the class {names[0]!r}; "
+                "a classification needs two classes or more."
+            )
+        given = domain.classes or ()
+        answer = cls(given if set(names) <= set(given) else tuple(names))
+        if metric is None:
+            codes = answer.encode(labels)
+            seen = codes[fit & (codes >= 0)]
+            metric = "balanced_accuracy" if len(seen) and is_imbalanced(seen) else "accuracy"
+        return cls(answer.classes, metric)
 
     @property
     def outputs(self) -> int:
@@ -219,15 +251,3 @@ class Classification(Task):
     def state(self) -> dict[str, Any]:
         """``{"id", "classes", "metric"}``."""
         return {"id": self.id, "classes": list(self.classes), "metric": self.metric}
-
-
-def class_name(label: Any) -> str | None:
-    """The class a label names: text as it is, ``2.0`` as ``"2"``; None where there is no label."""
-    if label is None or isinstance(label, str):
-        return label or None
-    if isinstance(label, (bool, np.bool_)):
-        return str(bool(label))
-    number = float(label)
-    if np.isnan(number):
-        return None
-    return str(int(number)) if number.is_integer() else repr(number)

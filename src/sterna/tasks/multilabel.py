@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from torch import Tensor
 
+    from sterna.domains.domain import Domain
+
 _OVERALL = ("macro_f1", "micro_f1", "auroc", "average_precision", "subset_accuracy", "log_loss")
 
 
@@ -73,6 +75,23 @@ class MultiLabel(Task):
         if not self.classes or len(set(self.classes)) < len(self.classes):
             raise RequestError(f"Labels must be named, each once, but the names are {list(self.classes)}.")
         self._known_metric(self.metric)
+
+    @classmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> MultiLabel:
+        """Of one label a column, each 0, 1 or unknown."""
+        assert domain.labels is not None
+        labels = domain.labels
+        if labels.ndim != 2:
+            raise RequestError(
+                f"The domain {domain.name!r} has one label a row, but a multi-label task takes "
+                "one column of 0 and 1 a label."
+            )
+        if np.isnan(labels.astype(np.float64)).all():
+            raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
+        classes = domain.classes or tuple(str(i) for i in range(labels.shape[1]))
+        task = cls(classes, metric or "macro_f1")
+        task.encode(labels)  # a cell that is neither 0 nor 1 is refused here, before anything is trained
+        return task
 
     @property
     def outputs(self) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from torch import Tensor
 
+    from sterna.domains.domain import Domain
     from sterna.tasks.units import NumberHead, Units
 
 
@@ -57,6 +58,30 @@ class Regression(Task):
             raise RequestError(
                 f"A regression needs a finite mean and a positive scale, but they are {self.mean} and {self.scale}."
             )
+
+    @classmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Regression:
+        """Of numbers that vary; with the mean and standard deviation of the rows `fit`."""
+        assert domain.labels is not None
+        labels = domain.labels
+        if labels.ndim != 1:
+            raise RequestError(
+                f"The domain {domain.name!r} has {labels.shape[1]} columns of labels, but a regression takes one; "
+                "use task='multilabel'."
+            )
+        values: Floats = numbers(labels)
+        known = ~np.isnan(values)
+        if not known.any():
+            raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
+        if values[known].min() == values[known].max():
+            raise RequestError(
+                f"Every labelled row of the domain {domain.name!r} has the target {values[known][0]:g}; "
+                "a regression needs a target that varies."
+            )
+        training = values[known & fit]
+        mean = float(training.mean()) if len(training) else 0.0
+        scale = float(training.std()) if len(training) else 0.0
+        return cls(metric or "r2", mean, scale if scale > 0 else 1.0)
 
     @property
     def outputs(self) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from torch import Tensor, nn
 
+    from sterna.domains.domain import Domain
+
 LEAST = math.log(1e-3)
 """Logarithm below which a class's probability says no more than that it is not this class."""
 
@@ -52,6 +54,26 @@ class Task(ABC):
     tie_metric: ClassVar[str]
     metric: str
     classes: tuple[str, ...]
+
+    @classmethod
+    @abstractmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Task:
+        """The task that a domain's labels ask for.
+
+        Parameters
+        ----------
+        domain : Domain
+            Labelled, at least in part.
+        metric : str, optional
+            The primary metric; the task's own choice by default.
+        fit : ndarray, shape (n,)
+            Rows whose labels may choose.
+
+        Raises
+        ------
+        RequestError
+            If the labels are none for this task.
+        """
 
     @property
     @abstractmethod
@@ -157,9 +179,7 @@ class Task(ABC):
 
         It is computed in float32 or wider, whatever type the outputs have.
         """
-        import torch
-
-        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        outputs = at_least_float32(outputs)
         cells = self.cells(targets)
         if cells is not None:
             weights = cells if weights is None else cells * weights
@@ -277,6 +297,13 @@ class Task(ABC):
                 f"{int(missing.sum())} of {rows} rows to score have no label (first: row {int(missing.argmax())}); "
                 "score labelled rows only."
             )
+
+
+def at_least_float32(outputs: Tensor) -> Tensor:
+    """Outputs in float32 or wider: half precision is too coarse for a loss."""
+    import torch
+
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:

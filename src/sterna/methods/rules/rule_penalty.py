@@ -35,7 +35,7 @@ from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.rules.ruleset import RuleSet
-from sterna.tasks.task import Task, weighted_mean
+from sterna.tasks.task import Task, at_least_float32, weighted_mean
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
 from sterna.training.trainer import Trainer
@@ -200,5 +200,5 @@ def departure(outputs: Tensor, said: Tensor, weights: Tensor | None, task: Task)
     """
     if task.one_number:
         return weighted_mean(task.losses(outputs, said), weights)
-    apart = functional.kl_div(torch.log_softmax(outputs.float(), dim=1), said, reduction="none").sum(dim=1)
+    apart = functional.kl_div(torch.log_softmax(at_least_float32(outputs), dim=1), said, reduction="none").sum(dim=1)
     return weighted_mean(apart, weights)
