@@ -33,7 +33,7 @@ from sterna.preparations.image import ImagePreparation
 from sterna.preparations.pair import PairInputs, PairPreparation
 from sterna.preparations.table import TablePreparation
 from sterna.preparations.text import RawText
-from sterna.tasks import Classification, Regression
+from sterna.tasks import Classification, MultiLabel, Regression
 
 TASK = Classification(("cat", "dog", "tern"))
 SIZES = (24, 96)
@@ -307,12 +307,16 @@ def test_pairs_can_be_nested(pair, images, tmp_path, trainer):
 def test_answers_are_log_probabilities_log_odds_or_numbers():
     outputs = torch.tensor([[0.0, 2.0, -30.0]])
     head = nn.Identity()
-    found = Answers(head, "classification")(outputs)
+    found = Answers(head, Classification(("a", "b", "c")))(outputs)
     wanted = torch.tensor([[1 / (1 + np.e**2), np.e**2 / (1 + np.e**2), 1e-3]]).log()
     torch.testing.assert_close(found, wanted)
-    torch.testing.assert_close(Answers(head, "multilabel")(outputs), torch.tensor([[0.0, 2.0, float(np.log(1e-3))]]))
-    assert torch.equal(Answers(head, "regression")(outputs), outputs) and Regression("r2").id == "regression"
-    both = Beside(Answers(head, "regression"))(outputs)
+    torch.testing.assert_close(
+        Answers(head, MultiLabel(("a", "b", "c")))(outputs), torch.tensor([[0.0, 2.0, float(np.log(1e-3))]])
+    )
+    assert torch.equal(Answers(head, Regression())(outputs), outputs)
+    far = Answers(head, Regression(mean=1.7e9, scale=10.0))(1.7e9 + 10 * outputs.double())
+    torch.testing.assert_close(far, outputs)  # numbers are standardised before they are rounded to float32
+    both = Beside(Answers(head, Regression()))(outputs)
     assert torch.equal(both, torch.cat([outputs, outputs], 1))
 
 

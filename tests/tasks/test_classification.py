@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from sterna.errors import RequestError, RunError
-from sterna.tasks import Classification, task_from_state
+from sterna.tasks import Classification, Task, task_from_state
+from sterna.tasks.statistics import Statistics
+
+
+def measured(
+    task: Task, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None, **named: list[str]
+) -> dict[str, np.ndarray]:
+    """The metrics of outputs, through the statistics of their rows."""
+    return task.metrics(task.statistics(outputs, targets), weights, **named)
 
 
 def task_of(k: int, metric: str = "accuracy") -> Classification:
@@ -66,11 +75,11 @@ def test_metrics_equal_scikit_learn_with_and_without_weights(k: int, tied: bool)
     weights = random.integers(0, 4, size=(3, 200)).astype(np.float64)
     weights[:, :k] += 1
     weights[0] = 1
-    values = task_of(k).metrics(outputs, codes, weights)
+    values = measured(task_of(k), outputs, codes, weights)
     for b in range(3):
         for name, expected in by_sklearn(outputs, codes, weights[b]).items():
             assert values[name][b] == pytest.approx(expected, abs=1e-10), name
-    plain = task_of(k).metrics(outputs, codes)
+    plain = measured(task_of(k), outputs, codes)
     for name, value in plain.items():
         assert value.shape == (1,)
         assert value[0] == pytest.approx(values[name][0], abs=1e-12)
@@ -82,13 +91,13 @@ def test_calibration_error_equals_torchmetrics(k: int) -> None:
     expected = multiclass_calibration_error(
         torch.tensor(outputs).softmax(1), torch.tensor(codes), num_classes=k, n_bins=15, norm="l1"
     )
-    assert task_of(k).metrics(outputs, codes)["ece"][0] == pytest.approx(float(expected), abs=1e-6)
+    assert measured(task_of(k), outputs, codes)["ece"][0] == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_a_certain_answer_belongs_to_the_last_bin() -> None:
     outputs = np.array([[800.0, 0.0], [800.0, 0.0], [3.3, 0.0]])  # confidences 1, 1 and 0.964
     confidence = 1 / (1 + math.exp(-3.3))
-    value = task_of(2).metrics(outputs, np.array([0, 1, 1]))["ece"][0]
+    value = measured(task_of(2), outputs, np.array([0, 1, 1]))["ece"][0]
     assert value == pytest.approx(abs((1 - 1) + (0 - 1) + (0 - confidence)) / 3)
 
 
@@ -99,8 +108,8 @@ def test_whole_weights_equal_repeated_rows(k: int, seed: int, data: st.DataObjec
     outputs = np.round(outputs)
     counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=12, max_size=12)))
     counts[0] += counts.sum() == 0
-    weighted = task_of(k).metrics(outputs, codes, counts[None])
-    repeated = task_of(k).metrics(np.repeat(outputs, counts, axis=0), np.repeat(codes, counts))
+    weighted = measured(task_of(k), outputs, codes, counts[None])
+    repeated = measured(task_of(k), np.repeat(outputs, counts, axis=0), np.repeat(codes, counts))
     for name, value in weighted.items():
         assert np.isfinite(value).all()
         assert value[0] == pytest.approx(repeated[name][0], abs=1e-12), name
@@ -111,9 +120,9 @@ def test_whole_weights_equal_repeated_rows(k: int, seed: int, data: st.DataObjec
 def test_renaming_the_classes_moves_their_values_and_keeps_the_rest(k: int, seed: int) -> None:
     outputs, codes = rows_of(30, k, seed)
     order = np.random.default_rng(seed).permutation(k)
-    before = Classification(tuple("abcde"[:k])).metrics(outputs, codes)
+    before = measured(Classification(tuple("abcde"[:k])), outputs, codes)
     moved = Classification(tuple("abcde"[i] for i in order))
-    after = moved.metrics(outputs[:, order], np.argsort(order)[codes])
+    after = measured(moved, outputs[:, order], np.argsort(order)[codes])
     for name, value in before.items():
         assert after[name][0] == pytest.approx(value[0], abs=1e-12), name
 
@@ -129,20 +138,20 @@ def test_auroc_counts_ties_half(rows: list[tuple[int, bool, int]]) -> None:
             above += pair * ((scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]))
             total += pair
     outputs = np.stack([-scores / 2, scores / 2], axis=1)
-    value = task_of(2).metrics(outputs, truth.astype(int), counts[None])["auroc"][0]
+    value = measured(task_of(2), outputs, truth.astype(int), counts[None])["auroc"][0]
     assert value == pytest.approx(above / total if total else 0.5)
 
 
 def test_auroc_is_turned_by_reversing_the_scores() -> None:
     outputs, codes = rows_of(100, 2, seed=1)
-    value = task_of(2).metrics(outputs, codes)["auroc"][0]
-    assert task_of(2).metrics(-outputs, codes)["auroc"][0] == pytest.approx(1 - value)
+    value = measured(task_of(2), outputs, codes)["auroc"][0]
+    assert measured(task_of(2), -outputs, codes)["auroc"][0] == pytest.approx(1 - value)
 
 
 def test_a_class_without_rows_gives_no_nan_and_is_left_out_of_macro_means() -> None:
     outputs, codes = rows_of(60, 3, seed=2)
     keep = codes != 2
-    values = task_of(3).metrics(outputs[keep], codes[keep])
+    values = measured(task_of(3), outputs[keep], codes[keep])
     assert all(np.isfinite(value).all() for value in values.values())
     answers = outputs[keep].argmax(1)
     assert values["recall[c]"] == 0
@@ -154,7 +163,7 @@ def test_a_class_without_rows_gives_no_nan_and_is_left_out_of_macro_means() -> N
 
 
 def test_one_row_has_values() -> None:
-    values = task_of(2).metrics(np.array([[0.0, 2.0]]), np.array([1]))
+    values = measured(task_of(2), np.array([[0.0, 2.0]]), np.array([1]))
     assert values["accuracy"] == values["balanced_accuracy"] == values["macro_f1"] == 1
     assert values["auroc"] == 0.5  # nothing to rank
     assert values["average_precision"] == 1
@@ -163,29 +172,29 @@ def test_one_row_has_values() -> None:
 
 def test_log_loss_is_stable_and_clipped() -> None:
     outputs = np.array([[1e4, 0.0], [-np.inf, 0.0], [1e-9, 0.0]])
-    values = task_of(2).metrics(outputs, np.array([0, 1, 0]))
+    values = measured(task_of(2), outputs, np.array([0, 1, 0]))
     assert values["log_loss"][0] == pytest.approx(math.log(2) / 3)
-    wrong = task_of(2).metrics(outputs[:2], np.array([1, 0]))["log_loss"][0]
+    wrong = measured(task_of(2), outputs[:2], np.array([1, 0]))["log_loss"][0]
     assert wrong == pytest.approx(-math.log(np.finfo(float).eps))
 
 
 def test_log_odds_rank_rows_whose_probability_rounds_to_one() -> None:
     outputs = np.array([[0.0, 50.0], [0.0, 60.0]])
-    assert task_of(2).metrics(outputs, np.array([0, 1]))["auroc"] == 1
+    assert measured(task_of(2), outputs, np.array([0, 1]))["auroc"] == 1
 
 
 def test_many_resamples_are_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs, codes = rows_of(40, 3, seed=5)
     weights = np.random.default_rng(0).integers(0, 3, size=(17, 40))
-    whole = task_of(3).metrics(outputs, codes, weights)
+    whole = measured(task_of(3), outputs, codes, weights)
     monkeypatch.setattr("sterna.tasks.metrics.CHUNK", 100)
-    for name, value in task_of(3).metrics(outputs, codes, weights).items():
+    for name, value in measured(task_of(3), outputs, codes, weights).items():
         np.testing.assert_allclose(value, whole[name], rtol=1e-12)
 
 
 def test_only_the_named_metrics_are_given() -> None:
     outputs, codes = rows_of(40, 3, seed=5)
-    assert list(task_of(3).metrics(outputs, codes, names=["ece", "f1[b]"])) == ["ece", "f1[b]"]
+    assert list(measured(task_of(3), outputs, codes, names=["ece", "f1[b]"])) == ["ece", "f1[b]"]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -254,13 +263,34 @@ def test_wrong_requests_say_what_is_wrong() -> None:
     with pytest.raises(RequestError, match="'pneumonja' is none of the classes normal, pneumonia.*Did you mean"):
         Classification(("normal", "pneumonia")).encode(np.array(["pneumonja"], dtype=object))
     with pytest.raises(RequestError, match=r"1 of 10 rows to score have no label \(first: row 3\)"):
-        task_of(2).metrics(outputs, np.where(np.arange(10) == 3, -1, codes))
+        measured(task_of(2), outputs, np.where(np.arange(10) == 3, -1, codes))
     with pytest.raises(RequestError, match=r"\(10, 2\), but \(rows, 3\) was expected"):
-        task_of(3).metrics(outputs, codes)
+        measured(task_of(3), outputs, codes)
     with pytest.raises(RequestError, match="9 targets for 10 rows"):
-        task_of(2).metrics(outputs, codes[:9])
+        measured(task_of(2), outputs, codes[:9])
     with pytest.raises(RequestError, match=r"weights have the shape \(10,\)"):
-        task_of(2).metrics(outputs, codes, np.ones(10))
+        measured(task_of(2), outputs, codes, np.ones(10))
     for bad in (np.nan, np.inf):
         with pytest.raises(RunError, match=r"1 of 10 rows are not finite \(first: row 4\)"):
-            task_of(2).metrics(np.where(np.arange(10)[:, None] == 4, bad, outputs), codes)
+            measured(task_of(2), np.where(np.arange(10)[:, None] == 4, bad, outputs), codes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 4), st.integers(1, 30), st.lists(st.integers(0, 30), max_size=4), st.integers(0, 1000))
+def test_statistics_in_batches_give_the_same_metrics(k: int, n: int, cuts: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    outputs, codes = random.normal(size=(n, k)).astype(np.float32), random.integers(0, k, n)
+    edges = sorted({0, n, *(c for c in cuts if c < n)})
+    parts = [task_of(k).statistics(outputs[a:b], codes[a:b]) for a, b in pairwise(edges)]
+    weights = random.integers(0, 3, (4, n))
+    once, joined = measured(task_of(k), outputs, codes, weights), task_of(k).metrics(Statistics.joined(parts), weights)
+    assert all(np.array_equal(once[name], joined[name]) for name in once)
+
+
+def test_losses_are_one_a_row_and_their_mean_is_the_loss() -> None:
+    outputs, codes, weights = torch.randn(9, 3), torch.randint(0, 3, (9,)), torch.rand(9)
+    for exact in (outputs, outputs.double()):
+        each = torch.stack([task_of(3).loss(exact[i : i + 1], codes[i : i + 1]) for i in range(9)])
+        assert torch.equal(task_of(3).losses(exact, codes), each)
+    each = functional.cross_entropy(outputs, codes, reduction="none")
+    torch.testing.assert_close(task_of(3).loss(outputs, codes, weights), (weights * each).sum() / weights.sum())

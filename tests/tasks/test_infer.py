@@ -8,7 +8,7 @@ import pytest
 from sterna.domains.domain import Domain
 from sterna.errors import RequestError
 from sterna.tasks import Classification, MultiLabel, Regression, infer_task, task_from_state
-from sterna.tasks.infer import natural_order
+from sterna.tasks.names import natural_order
 
 
 def table(labels: Any, **more: Any) -> Domain:
@@ -133,3 +133,31 @@ def test_a_domain_without_labels_is_refused() -> None:
 def test_an_unknown_saved_task_is_refused() -> None:
     with pytest.raises(RequestError, match="'ranking', but one of classification, multilabel, regression"):
         task_from_state({"id": "ranking"})
+
+
+class _Entry:
+    """An entry point of another package."""
+
+    name = "ordered-classes"
+
+    @staticmethod
+    def load() -> type[Classification]:
+        return _OrderedClasses
+
+
+class _OrderedClasses(Classification):
+    id = "ordered-classes"
+
+
+def test_a_task_of_another_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sterna.tasks.infer.metadata.entry_points", lambda group: {"sterna.tasks": [_Entry]}[group])
+    task = infer_task(table(["low", "high", "low", "high"]), "ordered_classes")
+    assert type(task) is _OrderedClasses and task.classes == ("high", "low")
+    again = task_from_state(task.state())
+    assert type(again) is _OrderedClasses and again == task
+    with pytest.raises(RequestError, match="'orderd-classes' is unknown.*Did you mean 'ordered-classes'"):
+        infer_task(table(["low", "high"]), "orderd-classes")
+
+
+def test_a_table_may_count_where_other_inputs_have_codes() -> None:
+    assert not table([0.0, 1.0]).inputs.codes_are_classes and texts(["a", "b"]).inputs.codes_are_classes

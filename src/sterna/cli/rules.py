@@ -93,7 +93,7 @@ def _by_run(run: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain
             raise
         domain = transfer.read_inputs([Path(data)])  # rows without labels will do
     outputs = transfer.outputs(domain)
-    targets = outputs.argmax(axis=1) if transfer.task.id == "classification" else outputs[:, 0]
+    targets = transfer.task.encode(transfer.task.answers(outputs))
     return domain, targets, transfer.task, f"{domain.name}, answered by the run {Path(run).name}"
 
 
@@ -112,21 +112,17 @@ def _by_labels(spec: str, data: str | None, reading: dict[str, Any]) -> tuple[Do
 
 def _labelled(spec: str, reading: dict[str, Any]) -> tuple[Domain, Task]:
     """The labelled rows of a Domain, and what they answer, in the user's units."""
-    from dataclasses import replace
-
     import numpy as np
 
     from sterna.domains import load_domain
     from sterna.tasks import infer_task
-    from sterna.tasks.regression import Regression
 
     domain = load_domain(spec, **reading)
     keep = domain.labelled()
     if not keep.any():
         raise RequestError(f"{domain.name} has no labelled row; name the target column with --label.")
     domain = domain.take(np.flatnonzero(keep))
-    task = infer_task(domain)
-    return domain, replace(task, mean=0.0, scale=1.0) if isinstance(task, Regression) else task
+    return domain, infer_task(domain).fitted(np.zeros(0))
 
 
 @rules.command()

@@ -28,6 +28,8 @@ class Inputs(ABC):
     """The inputs of a Domain, one a row, read lazily where reading is dear."""
 
     kind: ClassVar[Kind]
+    codes_are_classes: ClassVar[bool] = True
+    """Whether labels 0, 1, ..., k - 1 are classes, however many; in a table they may as well be counts."""
 
     @abstractmethod
     def __len__(self) -> int: ...

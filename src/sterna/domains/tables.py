@@ -35,6 +35,7 @@ class TableInputs(Inputs):
     """
 
     kind: ClassVar[Kind] = "table"
+    codes_are_classes: ClassVar[bool] = False
 
     def __init__(self, frame: pd.DataFrame, schema: Schema) -> None:
         if list(frame.columns) != schema.names:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from sterna.errors import RequestError
-from sterna.tasks.classification import Classification
 from sterna.tasks.metrics import Codes, Floats, chunks
 from sterna.tasks.task import Task
 
@@ -73,7 +72,7 @@ def interval(values: Floats) -> tuple[float, float]:
 
 
 def _strata(targets: np.ndarray[Any, Any], task: Task) -> list[Codes]:
-    if not isinstance(task, Classification):
+    if not task.one_class:
         return [np.arange(len(targets))]
     return [np.flatnonzero(targets == code) for code in np.unique(targets)]
 

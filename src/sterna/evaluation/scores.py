@@ -10,7 +10,6 @@ import numpy as np
 
 from sterna.errors import RequestError
 from sterna.evaluation.bootstrap import Outputs, interval, seed_shares, weight_chunks
-from sterna.tasks.classification import Classification
 from sterna.tasks.metrics import Codes, Floats
 from sterna.tasks.task import Task
 
@@ -86,23 +85,25 @@ def resampled_metrics(
     """
     if not len(outputs_by_seed):
         raise RequestError("There are no outputs to score; those of at least one seed were expected.")
-    scorers = [task.scorer(outputs, targets, names) for outputs in outputs_by_seed]
-    rows = np.ones((1, len(targets)))
-    points = [scorer(rows) for scorer in scorers]
-    shares = seed_shares(len(scorers), resamples=resamples, seed=seed)
+    statistics = [task.statistics(outputs, targets, names) for outputs in outputs_by_seed]
+    points = [task.metrics(each, names=names) for each in statistics]
+    shares = seed_shares(len(statistics), resamples=resamples, seed=seed)
     resampled = {name: np.zeros(resamples) for name in points[0]}
     start = 0
     for weights in weight_chunks(targets, task, resamples=resamples, seed=seed):
         part = slice(start, start + len(weights))
-        for scorer, share in zip(scorers, shares[part].T, strict=True):
-            for name, values in scorer(weights).items():
+        for each, share in zip(statistics, shares[part].T, strict=True):
+            for name, values in task.metrics(each, weights, names).items():
                 resampled[name][part] += share * values
         start = part.stop
     return {name: float(np.mean([point[name][0] for point in points])) for name in points[0]}, resampled
 
 
-def confusion(task: Classification, outputs_by_seed: Outputs, targets: np.ndarray[Any, Any]) -> Codes:
-    """Count the test rows of each true class (row) by the class answered (column), ``(k, k)``, summed over seeds."""
+def confusion(task: Task, outputs_by_seed: Outputs, targets: np.ndarray[Any, Any]) -> Codes:
+    """Count the test rows of each true class (row) by the class answered (column), ``(k, k)``, summed over seeds.
+
+    The task is one of one class a row.
+    """
     k = task.outputs
     counts = np.zeros(k * k, dtype=np.int64)
     for outputs in outputs_by_seed:

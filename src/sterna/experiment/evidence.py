@@ -11,10 +11,9 @@ from sterna.domains.splits import Splits
 from sterna.evaluation import Score, confusion, score
 from sterna.evaluation.gain import gain
 from sterna.experiment.controls import headline_control
-from sterna.experiment.problem import Exam, evaluation_task
+from sterna.experiment.problem import Exam
 from sterna.experiment.units import mean_validation
 from sterna.store.run import Unit
-from sterna.tasks.classification import Classification
 from sterna.tasks.task import Task
 
 
@@ -30,7 +29,6 @@ def evidence(
     splits
         Of the first seed: how many labels there were to choose by.
     """
-    task = evaluation_task(task)
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     controls = [name for name in units if name != method]
     scores = {name: score(task, some, exam.targets) for name, some in outputs.items()}
@@ -52,7 +50,7 @@ def evidence(
         "total_parameters": units[method][0].total,
         "messages": list(dict.fromkeys(m for some in units.values() for unit in some for m in unit.log.messages)),
     }
-    if isinstance(task, Classification):
+    if task.one_class:
         found["confusion"] = confusion(task, outputs[method], exam.targets).tolist()
     return found
 

@@ -16,8 +16,6 @@ from sterna.domains import Domain, load_domain
 from sterna.domains.unlabelled import load_inputs
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
-from sterna.experiment.problem import evaluation_task
-from sterna.experiment.units import in_user_units
 from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
 from sterna.report import write_report
@@ -143,11 +141,11 @@ class Transfer:
         rows = np.flatnonzero(asked.labelled())
         if asked.labels is None or not len(rows):
             raise RequestError(f"{asked.name} has no labelled row, so nothing can be scored; use predict instead.")
-        task, some = evaluation_task(self.task), asked.take(rows)
+        task, some = self.task, asked.take(rows)
         assert some.labels is not None
         with named(asked):
             targets = task.encode(some.labels)
-        return score(task, [in_user_units(self.task, self.outputs(some))], targets)
+        return score(task, [self.outputs(some)], targets)
 
     def read(self, spec: str, **options: Any) -> Domain:
         """A labelled Domain, read as the run's own was but for these options of :func:`load_domain`."""

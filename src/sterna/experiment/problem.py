@@ -15,8 +15,6 @@ from sterna.methods.method import Needs
 from sterna.methods.problem import Array, Labelled, Problem
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
-from sterna.tasks.classification import Classification
-from sterna.tasks.regression import Regression, numbers
 from sterna.tasks.task import Task
 
 BALANCES = ("none", "weights", "sampler", "auto")
@@ -41,11 +39,6 @@ class Exam:
     targets: Array
 
 
-def evaluation_task(task: Task) -> Task:
-    """The task in the user's own units, the same for all seeds."""
-    return replace(task, mean=0.0, scale=1.0) if isinstance(task, Regression) else task
-
-
 def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
     """Take the labelled test rows out of the Domain."""
     rows = splits.test
@@ -55,7 +48,7 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
         raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
-    return Exam(test, rows, evaluation_task(task).encode(test.labels))
+    return Exam(test, rows, task.encode(test.labels))
 
 
 def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
@@ -90,31 +83,17 @@ def source_task(source: Source | None, task: Task) -> Task | None:
     """What the source's labels answer: the target's own task where they are of its classes, or numbers too."""
     if source is None or source.data is None:
         return None
-    own = infer_task(source.data, "regression" if task.id == "regression" and are_numbers(source.data) else None)
-    if own.id == task.id and set(own.classes) <= set(task.classes):
-        return task
-    return own
-
-
-def are_numbers(domain: Domain) -> bool:
-    """Whether a regression takes a domain's labels."""
-    if domain.labels is None:
-        return False
-    try:
-        numbers(domain.labels)
-    except RequestError:
-        return False
-    return True
+    labels = source.data.labels
+    own = infer_task(source.data, task.id if labels is not None and task.takes(labels) else None)
+    return own if own.answered_by(task) is None else task
 
 
 def widened(task: Task, source: Source | None) -> Task:
     """The task with the classes that only the source's data have: without target labels nobody knows they are gone."""
-    if not isinstance(task, Classification) or source is None or source.data is None:
+    if not task.one_class or source is None or source.data is None:
         return task
     own = infer_task(source.data)
-    if own.id != task.id or not set(task.classes) < set(own.classes):
-        return task
-    return replace(task, classes=own.classes)
+    return task if task.answered_by(own) is None else task.widened(own.classes)
 
 
 def make_problem(
@@ -127,10 +106,9 @@ def make_problem(
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
-    if isinstance(task, Regression) and (len(train) or source_task(source, task) is task):
+    if len(train) or source_task(source, task) is task:
         labels = target.labels[train] if len(train) and target.labels is not None else source_labels(source)
-        values = evaluation_task(task).encode(labels)
-        task = replace(task, mean=float(values.mean()), scale=float(values.std()) or 1.0)
+        task = task.fitted(task.encode(labels))
     targets = task.encode(target.labels) if target.labels is not None else np.zeros(0)
     balance = applied_balance(balance, task, targets[train])
     weights, draw = np.ones(len(rows)), None
@@ -163,7 +141,7 @@ def applied_balance(balance: str, task: Task, targets: Array) -> str:
     """What `balance` comes to for these training targets: ``auto`` weights classes where they are uneven."""
     if balance not in BALANCES:
         raise RequestError(f"balance is {balance!r}; expected one of {', '.join(BALANCES)}.")
-    if task.id != "classification":
+    if not task.one_class:
         if balance in ("weights", "sampler"):
             raise RequestError(f"balance={balance!r} is for classes; the task here is {task.id}: use balance='none'.")
         return "none"

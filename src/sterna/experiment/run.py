@@ -20,7 +20,7 @@ from sterna.errors import RequestError
 from sterna.experiment.evidence import evidence
 from sterna.experiment.outcome import Transfer
 from sterna.experiment.plan import Plan, check_counts, make_plan
-from sterna.experiment.problem import Exam, evaluation_task, make_problem, split_counts
+from sterna.experiment.problem import Exam, make_problem, split_counts
 from sterna.experiment.units import Means, fit_unit, summed_history
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, make_method
@@ -271,7 +271,7 @@ def _fit_all(
 
 def _keep(record: dict[str, Any], fitted: _Fitted, method: str, folder: RunFolder, domain: Domain) -> None:
     """Write the run folder; the manifest last, since it says that the run is done."""
-    task, exam = evaluation_task(fitted.task), fitted.exam
+    task, exam = fitted.task, fitted.exam
     outputs = {name: [unit.outputs for unit in some] for name, some in fitted.units.items()}
     names = domain.inputs.names()
     named = [names[row] for row in exam.rows]

@@ -12,12 +12,10 @@ import torch
 
 from sterna.experiment.problem import Exam
 from sterna.methods.method import Method
-from sterna.methods.problem import Array, Problem
+from sterna.methods.problem import Problem
 from sterna.methods.tuning import score_of
 from sterna.networks.network import Network
 from sterna.store.run import RunFolder, Unit
-from sterna.tasks.regression import Regression
-from sterna.tasks.task import Task
 from sterna.training.cache import FeatureCache
 from sterna.training.distributed import rank_and_world
 from sterna.training.progress import Progress
@@ -74,14 +72,13 @@ def fit_unit(
         network = seeded(method, problem, trainer)
         if validated and len(problem.validation):
             outputs = trainer.outputs(network, problem.inputs, problem.validation)
-            outputs = in_units_of(problem.task, in_user_units(network.task, outputs))
             score = score_of(problem, outputs, problem.validation)[0]
     if again:
         trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
         network = seeded(method, problem.joined(), trainer)
     assert network is not None
     unit = Unit(
-        in_user_units(network.task, trainer.outputs(network, exam.domain.inputs)),
+        trainer.outputs(network, exam.domain.inputs),
         score,
         trainer.log,
         time.monotonic() - started,
@@ -100,16 +97,6 @@ def seeded(method: Method, problem: Problem, trainer: Trainer) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(problem.seed)
         return method.run(problem, trainer)
-
-
-def in_user_units(task: Task | None, outputs: Array) -> Array:
-    """Outputs as the evaluation's task has them: a regression's in the user's units."""
-    return outputs * task.scale + task.mean if isinstance(task, Regression) else outputs
-
-
-def in_units_of(task: Task, outputs: Array) -> Array:
-    """Outputs in the user's units as the task has them: a regression's standardised."""
-    return (outputs - task.mean) / task.scale if isinstance(task, Regression) else outputs
 
 
 def summed_history(units: list[Unit]) -> list[dict[str, Any]]:

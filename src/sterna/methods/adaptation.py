@@ -92,7 +92,7 @@ class Adaptation(Objective):
 
     def _loss(self, features: Tensor, batch: Batch) -> Tensor:
         assert batch.targets is not None
-        return self.task.loss(self.network.head(features).to(torch.float32), batch.targets, batch.weights)
+        return self.task.loss(self.network.head(features), batch.targets, batch.weights)
 
 
 @contextmanager

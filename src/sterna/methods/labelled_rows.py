@@ -17,7 +17,7 @@ def check_classification(name: str, task: Task) -> None:
     RequestError
         If the task is another.
     """
-    if task.id != "classification":
+    if not task.one_class:
         raise RequestError(
             f"{name} is for rows of one class each, but the task here is {task.id}; choose another method, such as "
             "feature-extraction, or example-weighting with source data."

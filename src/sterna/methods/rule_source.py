@@ -121,7 +121,7 @@ def _drawn(problem: Problem, trainer: Trainer, names: dict[str, str], depth: int
     network = SourceOnly().run(problem, trainer)
     assert network.task is not None
     outputs = trainer.outputs(network, inputs)
-    targets = outputs.argmax(axis=1) if network.task.id == "classification" else outputs[:, 0]
+    targets = network.task.encode(network.task.answers(outputs))
     found = extract_rules(inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=problem.seed)
     where = "source" if problem.known is not None else "target"
     trainer.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
@@ -170,7 +170,7 @@ def shared_columns(ours: Inputs, theirs: Inputs, names: Mapping[str, str]) -> li
 def target_votes(rules: RuleSet, problem: Problem) -> Votes:
     """How rules count in the target's task; where none fires, its training labels give the share of each class."""
     prior = None
-    if problem.task.id == "classification" and len(problem.train):
+    if problem.task.one_class and len(problem.train):
         weights, codes = problem.row_weights()[problem.train], problem.targets[problem.train]
         counts = np.bincount(codes, weights=weights, minlength=problem.task.outputs)
         prior = np.log((counts + 1) / (counts.sum() + len(counts)))

@@ -66,10 +66,9 @@ def validation_score(problem: Problem, trainer: Trainer, network: Network) -> Sc
 def score_of(problem: Problem, outputs: Array, rows: Array) -> Score:
     """Primary metric, larger is better, and minus the loss."""
     task, targets = problem.task, problem.targets[rows]
-    found = task.metrics(outputs, targets)
-    tie = "mse" if task.id == "regression" else "log_loss"
+    found = task.metrics(task.statistics(outputs, targets))
     value = float(found[task.metric][0])
-    return (value if task.higher_is_better(task.metric) else -value, -float(found[tie][0]))
+    return (value if task.higher_is_better(task.metric) else -value, -float(found[task.tie_metric][0]))
 
 
 def tune(

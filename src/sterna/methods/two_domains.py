@@ -161,8 +161,8 @@ def losses_of(
     theirs, ours = batch["source"], batch["target"]
     assert task is not None and theirs.targets is not None and ours.targets is not None
     return {
-        "source": source_task.loss(source.float(), theirs.targets, theirs.weights),
-        "target": weight * task.loss(target.float(), ours.targets, ours.weights),
+        "source": source_task.loss(source, theirs.targets, theirs.weights),
+        "target": weight * task.loss(target, ours.targets, ours.weights),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sterna.networks.body import Body, Description
 from sterna.networks.identity import IdentityBody
 from sterna.networks.module_body import ModuleBody

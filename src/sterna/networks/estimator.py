@@ -6,16 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sterna.errors import RequestError
 from sterna.tasks import task_from_state
 from sterna.tasks.task import Task
-
-_LEAST = 1e-7
-"""Probability that a class gets which the estimator rules out, so that no logarithm is infinite."""
 
 _ALLOWED = frozenset(
     {
@@ -41,7 +37,7 @@ class EstimatorHead(nn.Module):
     Parameters
     ----------
     estimator
-        Fitted on encoded targets: class codes 0 … k − 1, label columns, or numbers.
+        Fitted on encoded targets: class codes 0 … k − 1, label columns, or numbers in the user's units.
     task
         What it answers.
     """
@@ -66,20 +62,8 @@ class EstimatorHead(nn.Module):
             the smallest), log-odds of each label, or predictions; float64.
         """
         x = inputs.detach().cpu().numpy() if isinstance(inputs, Tensor) else list(inputs)
-        outputs = torch.from_numpy(self._outputs(x))
+        outputs = torch.from_numpy(self.task.from_estimator(self.estimator, x))
         return outputs.to(inputs.device) if isinstance(inputs, Tensor) else outputs
-
-    def _outputs(self, x: Any) -> np.ndarray[Any, Any]:
-        if self.task.id == "regression":
-            return np.asarray(self.estimator.predict(x), dtype=np.float64).reshape(-1, 1)
-        found = np.asarray(self.estimator.predict_proba(x), dtype=np.float64)
-        if self.task.id == "multilabel":
-            likely = np.clip(found, _LEAST, 1 - _LEAST)
-            return np.asarray(np.log(likely) - np.log1p(-likely))
-        likely = np.full((len(found), self.task.outputs), _LEAST)
-        classes = np.asarray(self.estimator.classes_, dtype=np.int64)
-        likely[:, classes] = np.maximum(found[:, : len(classes)], _LEAST)  # boosting on one class says two columns
-        return np.asarray(np.log(likely / likely.sum(axis=1, keepdims=True)))
 
     def save(self, folder: str | Path) -> None:
         """Write the estimator (skops) and its task (JSON) into `folder`."""

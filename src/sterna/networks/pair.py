@@ -172,7 +172,7 @@ class AnswerBody(Body):
 
         fitted = [joblib.hash(p.estimator) for p in self.answers.modules() if isinstance(p, EstimatorHead)]
         weights = [joblib.hash(tensor.detach().cpu().numpy()) for tensor in self.answers.state_dict().values()]
-        parts = (self.body.fingerprint(), self.answers.kind, *fitted, *weights, *_told(self.views))
+        parts = (self.body.fingerprint(), self.answers.task.id, *fitted, *weights, *_told(self.views))
         return _digest(self.recipe, *parts)
 
     def described(self, name: str, folder: Path) -> Description:
@@ -190,7 +190,7 @@ class AnswerBody(Body):
 
 def answer_body(body: Body, head: nn.Module, task: Task, views: Views = Views.ONE) -> AnswerBody:
     """A network's body and head as a body that gives its answers."""
-    return AnswerBody(body, Answers(head, task.id), task.outputs, views)
+    return AnswerBody(body, Answers(head, task), task.outputs, views)
 
 
 # -- how those inside see a batch ----------------------------------------------------------------------

@@ -18,12 +18,16 @@ from sterna.files import explained
 from sterna.networks.build import build_body
 from sterna.networks.network import Network
 from sterna.networks.pair import describe_body, described_body, described_views
-from sterna.networks.saved_parts import build_part, describe_part
+from sterna.networks.saved_parts import build_part, describe_part, in_users_units
 from sterna.preparations.saved import preparation_from_state
 from sterna.tasks import task_from_state
 
 FORMAT = 2
-"""Version of the folder's layout; raised when an older Sterna could no longer read it."""
+"""Version of the folder's layout; raised when an older Sterna could no longer read it.
+
+Since 2 a network that answers a number does so in the user's units, and says how it sees a batch; in 1 its numbers are
+standardised, and its body's recipe says whether it answers with mirror images.
+"""
 
 _JSON, _WEIGHTS, _ASSETS = "network.json", "model.safetensors", "preparation"
 
@@ -119,6 +123,8 @@ def load_network(folder: str | Path) -> Network:
             f"{str(folder / _JSON)!r} is damaged ({type(error).__name__}: {error}); run the transfer again."
         ) from error
     _fill(network, _read_weights(folder / _WEIGHTS), about.get("aliases", {}), folder / _WEIGHTS)
+    if about["format"] < 2 and network.task is not None:
+        network.head = in_users_units(network.head, network.task)
     return network.eval()
 
 

@@ -20,6 +20,9 @@ from sterna.networks.answers import Answers, Beside
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.gate import Gate, Scaled
 from sterna.networks.rule_vote import RuleVote
+from sterna.tasks import task_from_state
+from sterna.tasks.task import Task
+from sterna.tasks.units import NumberHead, Units
 
 Description = dict[str, Any]
 
@@ -130,12 +133,25 @@ _PARTS: dict[str, Part] = {
         lambda part: {"source": part.sizes[0], "target": part.sizes[1], "width": part.gate.out_features},
         lambda about: Gate(about["source"], about["target"], about["width"]),
     ),
+    "number": _sizes(
+        NumberHead,
+        lambda part: {"in": part.in_features, "mean": part.units.mean, "scale": part.units.scale},
+        lambda about: NumberHead(about["in"], Units(about["mean"], about["scale"])),
+    ),
+    "units": _sizes(
+        Units,
+        lambda part: {"mean": part.mean, "scale": part.scale},
+        lambda about: Units(about["mean"], about["scale"]),
+    ),
     "scaled": _sizes(Scaled, lambda part: {"width": len(part.mean)}, lambda about: Scaled(about["width"])),
     "sequential": Part(nn.Sequential, _describe_sequence, _build_sequence),
     "answers": Part(
         Answers,
-        lambda part, name, folder: {"kind": part.kind, "head": describe_part(part.head, f"{name}-head", folder)},
-        lambda about, folder: Answers(build_part(about["head"], folder), about["kind"]),
+        lambda part, name, folder: {
+            "task": part.task.state(),
+            "head": describe_part(part.head, f"{name}-head", folder),
+        },
+        lambda about, folder: Answers(build_part(about["head"], folder), _answered(about)),
     ),
     "beside": Part(
         Beside,
@@ -188,3 +204,21 @@ def build_part(about: Description, folder: Path) -> nn.Module:
     raise RequestError(
         f"{str(folder)!r} has a part of the type {about['type']!r}, which this Sterna does not know; upgrade it."
     )
+
+
+def _answered(about: Description) -> Task:
+    """What answers that are features answer; format 1 kept the id alone, and its numbers were standardised already."""
+    if "task" in about:
+        return task_from_state(about["task"])
+    names = {} if about["kind"] == "regression" else {"classes": ["0", "1"]}
+    return task_from_state({"id": about["kind"], **names})
+
+
+def in_users_units(head: nn.Module, task: Task) -> nn.Module:
+    """A head of format 1, whose numbers are standardised, with the last layer that heads have since format 2."""
+    last = task.last_layer()
+    if type(head) is nn.Linear and isinstance(last, Units):
+        found = NumberHead(head.in_features, last)
+        found.weight, found.bias = head.weight, head.bias
+        return found
+    return nn.Sequential(head, last) if isinstance(last, Units) else head

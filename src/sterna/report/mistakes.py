@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.report.record import Record
 from sterna.report.words import places, plain, said
+from sterna.tasks.infer import task_type
 
 if TYPE_CHECKING:
     import pyarrow
@@ -95,7 +96,7 @@ def most_confident(record: Record, limit: int = 12) -> list[Mistake]:
     numbers = [
         v for i in shown for v in (table.column("label")[i].as_py(), table.column("answer")[i].as_py(), weights[i])
     ]
-    decimals = places(numbers) if record.manifest.task.id == "regression" else 0
+    decimals = places(numbers) if task_type(record.manifest.task.id).one_number else 0
     return [
         _mistake(record, table, i, weights[i], (wrong[row], seen[row]), decimals)
         for i, row in zip(shown, order, strict=False)
@@ -116,7 +117,7 @@ def pairs(record: Record, most: int = 1000) -> list[tuple[float, float]]:
 def _weights(table: pyarrow.Table, record: Record) -> list[float | None]:
     """How wrong each prediction is; ``None`` where it is right or its label is not known."""
     labels, answers = table.column("label").to_pylist(), table.column("answer").to_pylist()
-    if record.manifest.task.id == "regression":
+    if task_type(record.manifest.task.id).one_number:
         return [
             abs(label - answer) if _is_number(label) and _is_number(answer) else None
             for label, answer in zip(labels, answers, strict=True)
@@ -150,15 +151,16 @@ def _mistake(
 ) -> Mistake:
     values = {name: table.column(name)[i].as_py() for name in table.column_names if not name.startswith("p_")}
     gain = record.manifest.gain
-    task = record.manifest.task.id
+    task = task_type(record.manifest.task.id)
 
     def words(value: Any) -> str:
-        if task == "regression" and _is_number(value):
+        if task.one_number and _is_number(value):
             return plain(value, decimals)
-        return ", ".join(sorted(_names(value) - {""})) or "none" if task == "multilabel" else said(value)
+        several = not (task.one_class or task.one_number)
+        return ", ".join(sorted(_names(value) - {""})) or "none" if several else said(value)
 
     control = values.get(f"control_{gain.control}") if gain is not None else None
-    if task == "regression":
+    if task.one_number:
         weighed = plain(weight, decimals)
     else:
         known = weight is not None and any(name.startswith("p_") for name in table.column_names)

@@ -15,6 +15,7 @@ from sterna.report.mistakes import Mistake, most_confident, pairs
 from sterna.report.record import Manifest, Record
 from sterna.report.tables import Confusion, Table, class_table, confusion_table, scores_table
 from sterna.report.verdict import Verdict, judge
+from sterna.tasks.infer import task_type
 
 Pairs = tuple[tuple[str, str], ...]
 """Names and what is said of them."""
@@ -56,7 +57,7 @@ def view(record: Record) -> View:
     """What the page shows of `record`."""
     manifest = record.manifest
     bars = control_bars(manifest)
-    numbers = pairs(record) if manifest.task.id == "regression" else []
+    numbers = pairs(record) if task_type(manifest.task.id).one_number else []
     return View(
         manifest=manifest,
         title=manifest.target.name,
@@ -155,7 +156,7 @@ def _parameters(manifest: Manifest) -> str:
 
 def _target(manifest: Manifest) -> Pairs:
     target, task = manifest.target, manifest.task
-    asked = {"multilabel": "several labels a row", "regression": "a number"}.get(task.id, task.id)
+    asked = task_type(task.id).asks
     found = [("Data", f"{words.count(target.rows)} {words.rows_name(target.kind)}" if target.rows is not None else "")]
     found.append(("Task", f"{asked}, scored by {words.metric_name(task.metric)}"))
     if task.classes:

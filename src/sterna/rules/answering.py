@@ -10,7 +10,7 @@ from sterna.rules.firing import fires
 from sterna.rules.ruleset import RuleSet
 from sterna.rules.voting import votes_of
 from sterna.tasks.classification import Classification
-from sterna.tasks.infer import natural_order
+from sterna.tasks.names import natural_order
 from sterna.tasks.task import Task
 
 _ANOTHER = ""

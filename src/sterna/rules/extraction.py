@@ -96,7 +96,7 @@ def extract_rules(
     RequestError
         If the rows are neither of a table nor texts, there are too few, or no column is one that a rule can speak of.
     """
-    if task.id not in ("classification", "regression"):
+    if not (task.one_class or task.one_number):
         raise RequestError(f"Rules answer one class or one number a row, but the task is {task.id}.")
     if inputs.kind not in ("table", "text"):
         raise RequestError(f"Rules speak of table columns and of texts, but came upon {inputs.kind}.")
@@ -105,7 +105,7 @@ def extract_rules(
     rows, held = _parts(targets, task, seed)
     asked = text_questions if inputs.kind == "text" else table_questions
     questions = asked(inputs.take(rows), targets[rows], columns)
-    kind = DecisionTreeClassifier if task.id == "classification" else DecisionTreeRegressor
+    kind = DecisionTreeClassifier if task.one_class else DecisionTreeRegressor
     smallest = min(max(FEWEST, round(0.01 * len(rows))), 50)
     whole = without_rare_gaps(questions, smallest)
     questions, learnt = questions.take(whole), targets[rows][whole]
@@ -113,7 +113,7 @@ def extract_rules(
     tree.fit(questions.features, learnt)
     rules = rules_of_tree(tree, questions, learnt, task, FEWEST)
     faithful = fidelity(rules, inputs.take(held), targets[held], task)
-    return Extraction(rules, faithful, len(whole), len(held), task.id == "regression")
+    return Extraction(rules, faithful, len(whole), len(held), task.one_number)
 
 
 def without_rare_gaps(questions: Questions, smallest: int) -> Array:
@@ -132,7 +132,7 @@ def _parts(targets: Array, task: Task, seed: int) -> tuple[Array, Array]:
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
     classes, counts = np.unique(targets[rows], return_counts=True)
-    enough = task.id == "classification" and counts.min() >= 2 and len(rows) * HELD_OUT >= len(classes)
+    enough = task.one_class and counts.min() >= 2 and len(rows) * HELD_OUT >= len(classes)
     strata = targets[rows] if enough else None
     first, second = train_test_split(rows, test_size=HELD_OUT, random_state=seed, stratify=strata)
     return np.sort(first), np.sort(second)
@@ -141,7 +141,7 @@ def _parts(targets: Array, task: Task, seed: int) -> tuple[Array, Array]:
 def fidelity(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> float:
     """Share of equal answers, or R² of numbers, on these rows."""
     outputs = votes_of(rules, task).outputs(fires(rules, inputs))
-    if task.id == "classification":
+    if task.one_class:
         return float((outputs.argmax(axis=1) == targets).mean())
     spread = float(((targets - targets.mean()) ** 2).sum())
     return 1 - float(((outputs[:, 0] - targets) ** 2).sum()) / spread if spread else float("nan")
@@ -174,7 +174,7 @@ def _answer(some: Array, every: Array, task: Task) -> tuple[str, float]:
     Of classes the most frequent, with its share after Laplace's correction, (n_y + 1) / (n + k). Of numbers the mean,
     with the share of the variance of all rows that is gone in the leaf.
     """
-    if task.id == "classification":
+    if task.one_class:
         counts = np.bincount(some, minlength=task.outputs)
         confidence = (counts.max() + 1) / (len(some) + task.outputs)
         outputs = np.eye(task.outputs)[[counts.argmax()]]

@@ -93,12 +93,12 @@ def judge(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> Judgeme
     fired, votes = fires(rules, inputs), votes_of(rules, task)
     outputs = votes.outputs(fired)
     some = fired.any(axis=1)
-    classes = task.id == "classification"
+    classes = task.one_class
     said = votes.values.argmax(axis=1) if classes else votes.values[:, 0]
     score = _of_class if classes else _of_number
     scores = tuple(score(fired[:, i], targets, said[i]) for i in range(len(rules)))
     right = outputs.argmax(axis=1) == targets
-    value = float(task.metrics(outputs, targets, names=[task.metric])[task.metric][0])
+    value = float(task.metrics(task.statistics(outputs, targets), names=[task.metric])[task.metric][0])
     accuracy = float(right[some].mean()) if classes and some.any() else None
     named = {str(i): rule for i, rule in enumerate(rules.rules, 1)}
     if rules.otherwise is not None:

@@ -19,8 +19,6 @@ import numpy as np
 
 from sterna.errors import RequestError, closest
 from sterna.rules.ruleset import Rule, RuleSet
-from sterna.tasks.classification import Classification
-from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +57,7 @@ class Votes:
     Attributes
     ----------
     values
-        What each rule says, ``(r, o)``: 1 at its class and 0 elsewhere, or its number in the task's units.
+        What each rule says, ``(r, o)``: 1 at its class and 0 elsewhere, or its number.
     weights
         Log-odds for classes, confidences for numbers, ``(r,)``.
     otherwise
@@ -84,7 +82,7 @@ class Votes:
         Returns
         -------
         ndarray, shape (n, o)
-            Logits, or numbers in the task's units.
+            Logits, or numbers.
         """
         sums = (fired * self.weights) @ self.values
         if self.mean:
@@ -109,7 +107,7 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None) -> Votes:
         If a rule answers a class that the task has not, or no number where one is asked for.
     """
     confidence = np.array([rule.confidence for rule in rules.rules])
-    if isinstance(task, Classification):
+    if task.one_class:
         codes = [_code(rule, task) for rule in rules.rules]
         values = np.eye(task.outputs)[np.array(codes, dtype=np.int64)]
         weights = log_odds(confidence, task.outputs)
@@ -119,11 +117,11 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None) -> Votes:
             code = _code(rules.otherwise, task)
             default[code] = log_odds(np.array([rules.otherwise.confidence]), task.outputs)[0]
         return Votes(values, weights, default, mean=False)
-    if isinstance(task, Regression):
-        values = np.array([_number(rule, task) for rule in rules.rules]).reshape(-1, 1)
-        default = np.zeros(1) if prior is None else np.asarray(prior, dtype=np.float64)
+    if task.one_number:
+        values = np.array([_number(rule) for rule in rules.rules]).reshape(-1, 1)
+        default = task.uninformed if prior is None else np.asarray(prior, dtype=np.float64)
         if rules.otherwise is not None:
-            default = np.array([_number(rules.otherwise, task)])
+            default = np.array([_number(rules.otherwise)])
         return Votes(values, confidence, default, mean=True)
     raise RequestError("Rules answer one class or one number a row; a task with several labels a row is none of these.")
 
@@ -132,7 +130,7 @@ def _named(rule: Rule) -> str:
     return f"The rule of line {rule.line}" if rule.line else "A rule"
 
 
-def _code(rule: Rule, task: Classification) -> int:
+def _code(rule: Rule, task: Task) -> int:
     if rule.answer not in task.classes:
         raise RequestError(
             f"{_named(rule)} answers {rule.answer!r}, which is none of the classes {', '.join(task.classes[:10])}."
@@ -141,11 +139,11 @@ def _code(rule: Rule, task: Classification) -> int:
     return task.classes.index(rule.answer)
 
 
-def _number(rule: Rule, task: Regression) -> float:
+def _number(rule: Rule) -> float:
     try:
         value = float(rule.answer)
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
         raise RequestError(f"{_named(rule)} answers {rule.answer!r}, but the task asks for a number.")
-    return (value - task.mean) / task.scale
+    return value

@@ -21,10 +21,7 @@ MISTAKES = 12
 
 def answer_columns(task: Task, outputs: Array) -> dict[str, Any]:
     """Columns ``answer`` and ``p_<class>`` for outputs ``(n, o)``; several labels are joined by ``|``."""
-    answers = task.answers(outputs)
-    if answers.ndim == 2:
-        answers = np.array(["|".join(c for c, yes in zip(task.classes, row, strict=True) if yes) for row in answers])
-    columns: dict[str, Any] = {"answer": answers}
+    columns: dict[str, Any] = {"answer": task.told(task.answers(outputs))}
     if task.classes:
         for i, name in enumerate(task.classes):
             columns[f"p_{name}"] = task.probabilities(outputs)[:, i]
@@ -72,11 +69,7 @@ def prediction_frame(task: Task, domain: Domain, outputs: Array) -> pd.DataFrame
 def labels_of(task: Task, domain: Domain) -> Array:
     """The labels as a person would read them, ``(n,)``."""
     assert domain.labels is not None
-    if domain.labels.ndim == 2:
-        return np.array(
-            ["|".join(c for c, yes in zip(task.classes, r, strict=True) if yes == 1) for r in domain.labels]
-        )
-    return domain.labels if task.id == "regression" else np.array(task.classes)[task.encode(domain.labels)]
+    return task.told(task.decode(task.encode(domain.labels)))
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -88,7 +81,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 def worst_mistakes(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
     """The mistakes it was surest of (or the largest errors of a regression), of the first seed."""
     first = frame[frame["seed"] == frame["seed"].iloc[0]]
-    if task.id == "regression":
+    if task.one_number:
         sure = (first["answer"].astype(float) - first["label"].astype(float)).abs()
         return pd.DataFrame(first.assign(sure=sure).nlargest(MISTAKES, "sure"))
     wrong = first[first["answer"].astype(str) != first["label"].astype(str)]

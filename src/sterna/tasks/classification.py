@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,12 +11,13 @@ import numpy as np
 from sterna.errors import RequestError, closest
 from sterna.tasks.metrics import (
     EPSILON,
+    RANKED,
     Codes,
     Floats,
     Groups,
     Mask,
     Ranking,
-    Scorer,
+    by_class,
     calibration_error,
     calibration_gaps,
     class_scores,
@@ -26,11 +27,15 @@ from sterna.tasks.metrics import (
     ratio,
     weighted_mean,
 )
-from sterna.tasks.task import Task
-from sterna.tasks.task import weighted_mean as weighted_mean_loss
+from sterna.tasks.names import class_name, natural_order
+from sterna.tasks.statistics import Statistics
+from sterna.tasks.task import LEAST, UNLIKELY, Task
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor
+
+    from sterna.domains.domain import Domain
 
 _OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "ece")
 
@@ -66,6 +71,9 @@ class Classification(Task):
     classes: tuple[str, ...]
     metric: str = "accuracy"
     id: ClassVar[str] = "classification"
+    asks: ClassVar[str] = "classification"
+    one_class: ClassVar[bool] = True
+    tie_metric: ClassVar[str] = "log_loss"
 
     def __post_init__(self) -> None:
         """Refuse fewer than two classes, repeated classes and unknown metrics."""
@@ -75,6 +83,35 @@ class Classification(Task):
         if len(set(self.classes)) < len(self.classes):
             raise RequestError(f"The classes {list(self.classes)} name one class twice.")
         self._known_metric(self.metric)
+
+    @classmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Classification:
+        """Of the classes named, or found, in their natural order; scored evenly where they are uneven."""
+        from sterna.domains.balance import is_imbalanced
+
+        assert domain.labels is not None
+        labels = domain.labels
+        if labels.ndim != 1:
+            raise RequestError(
+                f"The domain {domain.name!r} has {labels.shape[1]} columns of labels, but a classification takes one; "
+                "use task='multilabel'."
+            )
+        found = {class_name(value) for value in (np.unique(labels) if labels.dtype != object else set(labels.tolist()))}
+        names = natural_order(name for name in found if name is not None)
+        if not names:
+            raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
+        if len(names) == 1:
+            raise RequestError(
+                f"Every labelled row of the domain {domain.name!r} is of the class {names[0]!r}; "
+                "a classification needs two classes or more."
+            )
+        given = domain.classes or ()
+        answer = cls(given if set(names) <= set(given) else tuple(names))
+        if metric is None:
+            codes = answer.encode(labels)
+            seen = codes[fit & (codes >= 0)]
+            metric = "balanced_accuracy" if len(seen) and is_imbalanced(seen) else "accuracy"
+        return cls(answer.classes, metric)
 
     @property
     def outputs(self) -> int:
@@ -109,23 +146,52 @@ class Classification(Task):
             )
         return code[name]
 
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Names of the classes, object ``(n,)``."""
+        names: np.ndarray[Any, Any] = np.array(self.classes, dtype=object)[targets]
+        return names
+
+    def widened(self, classes: tuple[str, ...]) -> Classification:
+        """The task with these classes, where they hold its own and more."""
+        return replace(self, classes=classes) if set(self.classes) < set(classes) else self
+
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Rows whose code is not negative."""
         known: Mask = np.asarray(targets) >= 0
         return known
 
-    def loss(
-        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
-    ) -> Tensor:
-        r"""Cross-entropy of the labelled rows.
+    def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        r"""Cross-entropy of each row, ``(n,)``.
 
-        .. math:: \frac{\sum_i w_i \left(-\sum_c q_{ic} \log p_{ic}\right)}{\sum_i w_i}, \quad
-                  q_{ic} = (1 - \epsilon) [c = y_i] + \epsilon / k
+        .. math:: -\sum_c q_{ic} \log p_{ic}, \quad q_{ic} = (1 - \epsilon) [c = y_i] + \epsilon / k
         """
         from torch.nn import functional
 
-        losses = functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=label_smoothing)
-        return weighted_mean_loss(losses, weights)
+        return functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=label_smoothing)
+
+    def as_features(self, outputs: Tensor) -> Tensor:
+        """Logarithms of the probabilities, none below that of 0.001."""
+        return outputs.log_softmax(1).clamp_min(LEAST)
+
+    def from_estimator(self, estimator: Any, x: Any) -> Floats:
+        """Logarithms of the probabilities; a class that was not among the training rows gets the smallest."""
+        found = np.asarray(estimator.predict_proba(x), dtype=np.float64)
+        likely = np.full((len(found), self.outputs), UNLIKELY)
+        classes = np.asarray(estimator.classes_, dtype=np.int64)
+        likely[:, classes] = np.maximum(found[:, : len(classes)], UNLIKELY)  # boosting on one class says two columns
+        return np.asarray(np.log(likely / likely.sum(axis=1, keepdims=True)))
+
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """Logistic regression with C = `strength`."""
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(C=strength, max_iter=1000)
+
+    def boosting_estimator(self, leaf: int) -> BaseEstimator:
+        """Gradient boosting of the log loss."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(min_samples_leaf=leaf, early_stopping=False, random_state=0)
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Softmax of the outputs, ``(n, k)``."""
@@ -134,67 +200,54 @@ class Classification(Task):
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The most probable class of each row, object ``(n,)``."""
-        names = np.array(self.classes, dtype=object)
-        answers: np.ndarray[Any, Any] = names[self._checked_outputs(outputs).argmax(axis=1)]
-        return answers
+        return self.decode(self._checked_outputs(outputs).argmax(axis=1))
 
     def metric_names(self) -> tuple[str, ...]:
         """The overall metrics, then precision, recall and F1 of each class."""
         return (*_OVERALL, *(f"{kind}[{c}]" for c in self.classes for kind in ("precision", "recall", "f1")))
 
-    def scorer(
+    def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
-    ) -> Scorer:
-        """Prepare the metrics of outputs ``(n, k)`` against codes ``(n,)``."""
-        wanted = self._wanted(names)
+    ) -> Statistics:
+        """Of each row its code and the code answered, its log loss, the top probability, scores for the rankings."""
         logits = self._checked_outputs(outputs, targets)
         codes: Codes = np.asarray(targets, dtype=np.int64)
-        k, answers, log_p = self.outputs, logits.argmax(axis=1), log_softmax(logits)
-        right = Groups.of(codes, k, among=answers == codes)
-        answered, actual = Groups.of(answers, k), Groups.of(codes, k)
-        gaps = calibration_gaps(np.exp(log_p.max(axis=1)), answers == codes)
-        losses = -np.maximum(log_p[np.arange(len(codes)), codes], np.log(EPSILON))
-        rankings = self._rankings(logits, log_p, codes) if {"auroc", "average_precision"} & set(wanted) else []
-
-        def score(weights: np.ndarray[Any, Any]) -> dict[str, Floats]:
-            weights = np.asarray(weights, dtype=np.float64)
-            true, all_actual = right.sums(weights), actual.sums(weights)
-            all_answered = answered.sums(weights)
-            precision, recall, f1 = class_scores(true, all_answered, all_actual)
-            values = {
-                "accuracy": ratio(true.sum(axis=1), weights.sum(axis=1)),
-                "balanced_accuracy": macro(recall, all_actual > 0),
-                "macro_f1": macro(f1, all_actual + all_answered > 0),
-                "log_loss": weighted_mean(weights, losses),
-                "ece": calibration_error(weights, gaps),
-            }
-            if rankings:
-                values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
-            for i, name in enumerate(self.classes):
-                values[f"precision[{name}]"] = precision[:, i]
-                values[f"recall[{name}]"], values[f"f1[{name}]"] = recall[:, i], f1[:, i]
-            return {name: values[name] for name in wanted}
-
-        return score
-
-    def _rankings(self, logits: Floats, log_p: Floats, codes: Codes) -> list[Ranking]:
-        if self.outputs == 2:
+        log_p = log_softmax(logits)
+        columns = {
+            "code": codes,
+            "answer": logits.argmax(axis=1),
+            "loss": -np.maximum(log_p[np.arange(len(codes)), codes], np.log(EPSILON)),
+            "confidence": np.exp(log_p.max(axis=1)),
+        }
+        if RANKED & set(self._wanted(names)):
             # The log-odds rank as the probability does, and are not tied where it rounds to 1.
-            return [Ranking.of(logits[:, 1] - logits[:, 0], codes == 1)]
-        return [Ranking.of(log_p[:, c], codes == c) for c in range(self.outputs)]
+            columns["scores"] = (logits[:, 1] - logits[:, 0])[:, None] if self.outputs == 2 else log_p
+        return Statistics(columns)
+
+    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+        codes, answers, k = statistics["code"], statistics["answer"], self.outputs
+        right = statistics.once("right", lambda: Groups.of(codes, k, among=answers == codes)).sums(weights)
+        actual = statistics.once("actual", lambda: Groups.of(codes, k)).sums(weights)
+        answered = statistics.once("answered", lambda: Groups.of(answers, k)).sums(weights)
+        gaps = statistics.once("gaps", lambda: calibration_gaps(statistics["confidence"], answers == codes))
+        precision, recall, f1 = class_scores(right, answered, actual)
+        values = {
+            "accuracy": ratio(right.sum(axis=1), weights.sum(axis=1)),
+            "balanced_accuracy": macro(recall, actual > 0),
+            "macro_f1": macro(f1, actual + answered > 0),
+            "log_loss": weighted_mean(weights, statistics["loss"]),
+            "ece": calibration_error(weights, gaps),
+            **by_class(self.classes, precision, recall, f1),
+        }
+        if RANKED & set(names):
+            rankings = statistics.once("rankings", lambda: self._rankings(statistics["scores"], codes))
+            values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
+        return values
+
+    def _rankings(self, scores: Floats, codes: Codes) -> list[Ranking]:
+        positive = (1,) if self.outputs == 2 else range(self.outputs)
+        return [Ranking.of(scores[:, i], codes == c) for i, c in enumerate(positive)]
 
     def state(self) -> dict[str, Any]:
         """``{"id", "classes", "metric"}``."""
         return {"id": self.id, "classes": list(self.classes), "metric": self.metric}
-
-
-def class_name(label: Any) -> str | None:
-    """The class a label names: text as it is, ``2.0`` as ``"2"``; None where there is no label."""
-    if label is None or isinstance(label, str):
-        return label or None
-    if isinstance(label, (bool, np.bool_)):
-        return str(bool(label))
-    number = float(label)
-    if np.isnan(number):
-        return None
-    return str(int(number)) if number.is_integer() else repr(number)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from sterna.errors import RequestError, closest
-from sterna.tasks.classification import Classification, class_name
-from sterna.tasks.metrics import Floats, Mask
+from sterna.tasks.classification import Classification
+from sterna.tasks.metrics import Mask
 from sterna.tasks.multilabel import MultiLabel
-from sterna.tasks.regression import Regression, numbers
+from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
 
 if TYPE_CHECKING:
     from sterna.domains.domain import Domain
     from sterna.domains.inputs import Rows
 
-_TASKS: dict[str, type[Classification | MultiLabel | Regression]] = {
-    t.id: t for t in (Classification, MultiLabel, Regression)
-}
+GROUP = "sterna.tasks"
+"""Entry points of other packages' tasks: a name and a class, which is a `Task`."""
+
+_OURS: dict[str, type[Task]] = {t.id: t for t in (Classification, MultiLabel, Regression)}
 
 FEW_VALUES = 20
 """Whole numbers with at most so many distinct values are taken for classes."""
@@ -41,8 +41,8 @@ def infer_task(
     ----------
     domain : Domain
         Labelled, at least in part.
-    task : {"classification", "multilabel", "regression"}, optional
-        Instead of the rule above.
+    task : str, optional
+        "classification", "multilabel", "regression" or the name of another package's task, instead of the rule above.
     metric : str, optional
         The primary metric. Otherwise accuracy, balanced accuracy where the classes are imbalanced, macro F1 for
         several labels, and R² for a regression.
@@ -60,24 +60,34 @@ def infer_task(
     Classes keep the order of ``domain.classes`` where that is given. Else they are sorted as people do: by value if all
     are numbers, otherwise by letter with the numbers inside compared by value ("2" before "10").
     """
-    kind = _asked(task) if task is not None else None
+    asked = task_type(task) if task is not None else None
     if domain.labels is None:
         raise RequestError(f"The domain {domain.name!r} has no labels; name their column with label=...")
-    labels = domain.labels
-    kind = kind or _kind(labels, domain)
-    fit = _fit_mask(domain, fit_rows)
-    if kind == MultiLabel.id:
-        return _multilabel(domain, labels, metric)
-    if labels.ndim != 1:
-        raise RequestError(
-            f"The domain {domain.name!r} has {labels.shape[1]} columns of labels, but a {kind} takes one; "
-            "use task='multilabel'."
-        )
-    return (
-        _regression(domain, labels, metric, fit)
-        if kind == Regression.id
-        else _classification(domain, labels, metric, fit)
-    )
+    found = asked or _OURS[_kind(domain.labels, domain)]
+    return found.of_labels(domain, metric, _fit_mask(domain, fit_rows))
+
+
+def task_type(name: str) -> type[Task]:
+    """The class of a task, ours or another package's.
+
+    Raises
+    ------
+    RequestError
+        If there is none of this name.
+    """
+    wanted = _plain(name)
+    if wanted in _OURS:
+        return _OURS[wanted]
+    others = {_plain(entry.name): entry for entry in metadata.entry_points(group=GROUP)}
+    if wanted not in others:
+        known = (*_OURS, *sorted(others))
+        raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
+    found: type[Task] = others[wanted].load()
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def task_from_state(state: dict[str, Any]) -> Task:
@@ -90,38 +100,14 @@ def task_from_state(state: dict[str, Any]) -> Task:
     """
     rest = dict(state)
     identity = rest.pop("id", None)
-    if identity not in _TASKS:
-        raise RequestError(f"A saved task has the id {identity!r}, but one of {', '.join(_TASKS)} was expected.")
-    build = cast("Callable[..., Task]", _TASKS[identity])
-    return build(**rest)
-
-
-def natural_order(names: Iterable[str]) -> list[str]:
-    """Sort names by value if all are numbers, else by letter with inner numbers compared by value."""
-    names = list(names)
-    values = [_value(name) for name in names]
-    if all(math.isfinite(v) for v in values):
-        return [name for _, name in sorted(zip(values, names, strict=True))]
-    return sorted(names, key=lambda name: (_pieces(name), name))
-
-
-def _value(name: str) -> float:
     try:
-        return float(name)
-    except ValueError:
-        return math.nan
-
-
-def _pieces(name: str) -> list[str | int]:
-    # Text is at even places, digits at odd ones, so that two names always compare like with like.
-    return [int(p) if i % 2 else p.casefold() for i, p in enumerate(re.split(r"(\d+)", name))]
-
-
-def _asked(task: str) -> str:
-    name = task.lower().replace("-", "").replace("_", "")
-    if name not in _TASKS:
-        raise RequestError(f"The task {task!r} is unknown; there are {', '.join(_TASKS)}.{closest(task, _TASKS)}")
-    return name
+        build = cast("Callable[..., Task]", task_type(str(identity)))
+    except RequestError:
+        raise RequestError(
+            f"A saved task has the id {identity!r}, but one of {', '.join(_OURS)} was expected, or one that an "
+            "installed package adds."
+        ) from None
+    return build(**rest)
 
 
 def _kind(labels: np.ndarray[Any, Any], domain: Domain) -> str:
@@ -134,7 +120,7 @@ def _kind(labels: np.ndarray[Any, Any], domain: Domain) -> str:
     whole = bool(np.all(distinct == np.round(distinct))) and bool(np.isfinite(distinct).all())
     if not whole or 2 * len(distinct) > len(values):
         return Regression.id
-    codes = domain.kind != "table" and bool(np.array_equal(distinct, np.arange(len(distinct))))
+    codes = domain.inputs.codes_are_classes and bool(np.array_equal(distinct, np.arange(len(distinct))))
     return Classification.id if len(distinct) <= FEW_VALUES or codes else Regression.id
 
 
@@ -151,54 +137,3 @@ def _fit_mask(domain: Domain, fit_rows: Rows | None) -> Mask:
     if held_back is not None:
         mask[held_back] = False
     return mask
-
-
-def _classification(domain: Domain, labels: np.ndarray[Any, Any], metric: str | None, fit: Mask) -> Task:
-    from sterna.domains.balance import is_imbalanced
-
-    found = {class_name(value) for value in (np.unique(labels) if labels.dtype != object else set(labels.tolist()))}
-    names = natural_order(name for name in found if name is not None)
-    if not names:
-        raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
-    if len(names) == 1:
-        raise RequestError(
-            f"Every labelled row of the domain {domain.name!r} is of the class {names[0]!r}; "
-            "a classification needs two classes or more."
-        )
-    given = domain.classes or ()
-    answer = Classification(given if set(names) <= set(given) else tuple(names))
-    if metric is None:
-        codes = answer.encode(labels)
-        seen = codes[fit & (codes >= 0)]
-        metric = "balanced_accuracy" if len(seen) and is_imbalanced(seen) else "accuracy"
-    return Classification(answer.classes, metric)
-
-
-def _multilabel(domain: Domain, labels: np.ndarray[Any, Any], metric: str | None) -> Task:
-    if labels.ndim != 2:
-        raise RequestError(
-            f"The domain {domain.name!r} has one label a row, but a multi-label task takes "
-            "one column of 0 and 1 a label."
-        )
-    if np.isnan(labels.astype(np.float64)).all():
-        raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
-    classes = domain.classes or tuple(str(i) for i in range(labels.shape[1]))
-    task = MultiLabel(classes, metric or "macro_f1")
-    task.encode(labels)  # a cell that is neither 0 nor 1 is refused here, before anything is trained
-    return task
-
-
-def _regression(domain: Domain, labels: np.ndarray[Any, Any], metric: str | None, fit: Mask) -> Task:
-    values: Floats = numbers(labels)
-    known = ~np.isnan(values)
-    if not known.any():
-        raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
-    if values[known].min() == values[known].max():
-        raise RequestError(
-            f"Every labelled row of the domain {domain.name!r} has the target {values[known][0]:g}; "
-            "a regression needs a target that varies."
-        )
-    training = values[known & fit]
-    mean = float(training.mean()) if len(training) else 0.0
-    scale = float(training.std()) if len(training) else 0.0
-    return Regression(metric or "r2", mean, scale if scale > 0 else 1.0)

@@ -10,7 +10,7 @@ value is undefined (no row with that class, or no row without it for AUROC) is l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ import numpy as np
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-Scorer = Callable[[np.ndarray[Any, Any]], dict[str, Floats]]
-"""Weights ``(b, n)`` in, one array ``(b,)`` a metric out."""
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped to ``[EPSILON, 1]`` in a log loss, so that one sure mistake costs 36 and not infinity."""
@@ -90,6 +88,12 @@ def class_scores(right: Floats, answered: Floats, actual: Floats) -> tuple[Float
     An empty denominator gives 0.
     """
     return ratio(right, answered), ratio(right, actual), ratio(2 * right, answered + actual)
+
+
+def by_class(classes: tuple[str, ...], precision: Floats, recall: Floats, f1: Floats) -> dict[str, Floats]:
+    """``precision[c]``, ``recall[c]`` and ``f1[c]`` ``(b,)`` of each class, from what `class_scores` gives."""
+    kinds = {"precision": precision, "recall": recall, "f1": f1}
+    return {f"{kind}[{name}]": values[:, i] for i, name in enumerate(classes) for kind, values in kinds.items()}
 
 
 @dataclass(frozen=True)
@@ -207,3 +211,7 @@ def log_sigmoid(outputs: Floats) -> Floats:
     """Logarithm of the logistic function, stable at both ends."""
     result: Floats = -np.logaddexp(0.0, -outputs)
     return result
+
+
+RANKED = frozenset({"auroc", "average_precision"})
+"""Metrics that need the scores by which rows are ranked, and not the answers alone."""

@@ -11,10 +11,11 @@ import numpy as np
 from sterna.errors import RequestError
 from sterna.tasks.metrics import (
     EPSILON,
+    RANKED,
     Floats,
     Mask,
     Ranking,
-    Scorer,
+    by_class,
     class_scores,
     log_sigmoid,
     macro,
@@ -22,10 +23,14 @@ from sterna.tasks.metrics import (
     ratio,
     weighted_mean,
 )
-from sterna.tasks.task import Task
+from sterna.tasks.statistics import Statistics
+from sterna.tasks.task import LEAST, UNLIKELY, Task
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor
+
+    from sterna.domains.domain import Domain
 
 _OVERALL = ("macro_f1", "micro_f1", "auroc", "average_precision", "subset_accuracy", "log_loss")
 
@@ -61,6 +66,8 @@ class MultiLabel(Task):
     classes: tuple[str, ...]
     metric: str = "macro_f1"
     id: ClassVar[str] = "multilabel"
+    asks: ClassVar[str] = "several labels a row"
+    tie_metric: ClassVar[str] = "log_loss"
 
     def __post_init__(self) -> None:
         """Refuse no label at all, repeated labels and unknown metrics."""
@@ -68,6 +75,23 @@ class MultiLabel(Task):
         if not self.classes or len(set(self.classes)) < len(self.classes):
             raise RequestError(f"Labels must be named, each once, but the names are {list(self.classes)}.")
         self._known_metric(self.metric)
+
+    @classmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> MultiLabel:
+        """Of one label a column, each 0, 1 or unknown."""
+        assert domain.labels is not None
+        labels = domain.labels
+        if labels.ndim != 2:
+            raise RequestError(
+                f"The domain {domain.name!r} has one label a row, but a multi-label task takes "
+                "one column of 0 and 1 a label."
+            )
+        if np.isnan(labels.astype(np.float64)).all():
+            raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
+        classes = domain.classes or tuple(str(i) for i in range(labels.shape[1]))
+        task = cls(classes, metric or "macro_f1")
+        task.encode(labels)  # a cell that is neither 0 nor 1 is refused here, before anything is trained
+        return task
 
     @property
     def outputs(self) -> int:
@@ -96,30 +120,59 @@ class MultiLabel(Task):
             )
         return targets
 
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Which labels apply, ``(n, k)``; of cells that are not known it is not said."""
+        applies: np.ndarray[Any, Any] = np.asarray(targets) == 1
+        return applies
+
+    def told(self, answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The names of the labels that apply, joined by ``|``."""
+        return np.array(["|".join(c for c, yes in zip(self.classes, row, strict=True) if yes) for row in answers])
+
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Rows with at least one known cell."""
         known: Mask = ~np.isnan(targets).all(axis=1)
         return known
 
-    def loss(
-        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
-    ) -> Tensor:
-        r"""Binary cross-entropy, the weighted mean over all known cells.
+    def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        r"""Binary cross-entropy of each row, the mean over its known cells, ``(n,)``; 0 where none is known.
 
-        .. math:: \frac{\sum_{ic} w_i m_{ic} \left(-q_{ic} \log p_{ic} - (1 - q_{ic}) \log (1 - p_{ic})\right)}
-                  {\sum_{ic} w_i m_{ic}}, \quad q_{ic} = (1 - \epsilon) y_{ic} + \epsilon / 2
+        .. math:: \frac{\sum_c m_{ic} \left(-q_{ic} \log p_{ic} - (1 - q_{ic}) \log (1 - p_{ic})\right)}
+                  {\sum_c m_{ic}}, \quad q_{ic} = (1 - \epsilon) y_{ic} + \epsilon / 2
 
-        with :math:`m_{ic} = 0` where the cell is not known, else 1.
+        with :math:`m_{ic} = 0` where the cell is not known, else 1. In `loss` a row counts as often as it has known
+        cells, so that the loss is the mean over all known cells.
         """
         from torch.nn import functional
 
-        known = ~targets.isnan()
         smooth = targets.nan_to_num(0.0).to(outputs.dtype) * (1 - label_smoothing) + label_smoothing / 2
         losses = functional.binary_cross_entropy_with_logits(outputs, smooth, reduction="none")
-        cells = known.to(losses.dtype)
-        if weights is not None:
-            cells = cells * weights.to(losses.dtype)[:, None]
-        return (cells * losses).sum() / cells.sum().clamp_min(1e-12)
+        known = (~targets.isnan()).to(losses.dtype)
+        return (known * losses).sum(dim=1) / known.sum(dim=1).clamp_min(1)
+
+    def cells(self, targets: Tensor) -> Tensor:
+        """Known cells of each row."""
+        return (~targets.isnan()).sum(dim=1).to(targets.dtype)
+
+    def as_features(self, outputs: Tensor) -> Tensor:
+        """Log-odds of each label, at most ±6.9."""
+        return outputs.clamp(LEAST, -LEAST)
+
+    def from_estimator(self, estimator: Any, x: Any) -> Floats:
+        """Log-odds of each label."""
+        likely = np.clip(np.asarray(estimator.predict_proba(x), dtype=np.float64), UNLIKELY, 1 - UNLIKELY)
+        return np.asarray(np.log(likely) - np.log1p(-likely))
+
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """A logistic regression for each label, with C = `strength`."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.multiclass import OneVsRestClassifier
+
+        return OneVsRestClassifier(LogisticRegression(C=strength, max_iter=1000))
+
+    def boosting_estimator(self, leaf: int) -> None:
+        """None: boosting answers one label a row."""
+        return
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Logistic function of the outputs, ``(n, k)``; rows need not sum to one."""
@@ -134,39 +187,44 @@ class MultiLabel(Task):
         """The overall metrics, then precision, recall and F1 of each label."""
         return (*_OVERALL, *(f"{kind}[{c}]" for c in self.classes for kind in ("precision", "recall", "f1")))
 
-    def scorer(
+    def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
-    ) -> Scorer:
-        """Prepare the metrics of outputs ``(n, k)`` against targets ``(n, k)``."""
-        wanted = self._wanted(names)
+    ) -> Statistics:
+        """Of each row what is true and what is answered (known cells alone), its log loss, scores for the rankings."""
         logits = self._checked_outputs(outputs, targets)
         known = ~np.isnan(targets)
         true, answer = (targets == 1) & known, (logits > 0) & known
-        cells = [cell.astype(np.float64) for cell in (true & answer, answer, true)]
-        exact = (true == answer).all(axis=1).astype(np.float64)
         losses = -np.maximum(log_sigmoid(np.where(true, logits, -logits)), np.log(EPSILON))
-        row_losses = ratio((losses * known).sum(axis=1), known.sum(axis=1).astype(np.float64))
-        ranked = {"auroc", "average_precision"} & set(wanted)
-        rankings = [Ranking.of(logits[:, c], true[:, c], known[:, c]) for c in range(self.outputs) if ranked]
+        columns = {
+            "true": true,
+            "answer": answer,
+            "loss": ratio((losses * known).sum(axis=1), known.sum(axis=1).astype(np.float64)),
+        }
+        if RANKED & set(self._wanted(names)):
+            columns |= {"known": known, "scores": logits}
+        return Statistics(columns)
 
-        def score(weights: np.ndarray[Any, Any]) -> dict[str, Floats]:
-            weights = np.asarray(weights, dtype=np.float64)
-            right, answered, actual = (weights @ cell for cell in cells)
-            precision, recall, f1 = class_scores(right, answered, actual)
-            values = {
-                "macro_f1": macro(f1, answered + actual > 0),
-                "micro_f1": ratio(2 * right.sum(axis=1), (answered + actual).sum(axis=1)),
-                "subset_accuracy": weighted_mean(weights, exact),
-                "log_loss": weighted_mean(weights, row_losses),
-            }
-            if rankings:
-                values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
-            for i, name in enumerate(self.classes):
-                values[f"precision[{name}]"] = precision[:, i]
-                values[f"recall[{name}]"], values[f"f1[{name}]"] = recall[:, i], f1[:, i]
-            return {name: values[name] for name in wanted}
-
-        return score
+    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+        true, answer = statistics["true"], statistics["answer"]
+        cells = statistics.once("cells", lambda: [c.astype(np.float64) for c in (true & answer, answer, true)])
+        exact = statistics.once("exact", lambda: (true == answer).all(axis=1).astype(np.float64))
+        right, answered, actual = (weights @ cell for cell in cells)
+        precision, recall, f1 = class_scores(right, answered, actual)
+        values = {
+            "macro_f1": macro(f1, answered + actual > 0),
+            "micro_f1": ratio(2 * right.sum(axis=1), (answered + actual).sum(axis=1)),
+            "subset_accuracy": weighted_mean(weights, exact),
+            "log_loss": weighted_mean(weights, statistics["loss"]),
+            **by_class(self.classes, precision, recall, f1),
+        }
+        if RANKED & set(names):
+            scores, known = statistics["scores"], statistics["known"]
+            rankings = statistics.once(
+                "rankings",
+                lambda: [Ranking.of(scores[:, c], true[:, c], known[:, c]) for c in range(self.outputs)],
+            )
+            values["auroc"], values["average_precision"] = macro_ranking(rankings, weights)
+        return values
 
     def state(self) -> dict[str, Any]:
         """``{"id", "classes", "metric"}``."""

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sterna.errors import RequestError
-from sterna.tasks.metrics import Floats, Mask, Scorer, explained, weighted_mean
+from sterna.tasks.metrics import Floats, Mask, explained, weighted_mean
+from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import Task
-from sterna.tasks.task import weighted_mean as weighted_mean_loss
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor
+
+    from sterna.domains.domain import Domain
+    from sterna.tasks.units import NumberHead, Units
 
 
 @dataclass(frozen=True)
 class Regression(Task):
     r"""A number.
 
-    Targets and outputs are in standardised units, :math:`(y - mean) / scale`: float32 ``(n,)`` with NaN for an
-    unlabelled row, and ``(n, 1)``. Answers and metrics are in the user's units.
+    Targets and outputs are in the user's units: float64 ``(n,)`` with NaN for an unlabelled row, and ``(n, 1)``. A
+    network learns standardised numbers, :math:`(y - mean) / scale`; its last layer undoes that.
 
     Parameters
     ----------
@@ -43,6 +47,9 @@ class Regression(Task):
     scale: float = 1.0
     classes: tuple[str, ...] = field(default=(), init=False, repr=False)
     id: ClassVar[str] = "regression"
+    asks: ClassVar[str] = "a number"
+    one_number: ClassVar[bool] = True
+    tie_metric: ClassVar[str] = "mse"
 
     def __post_init__(self) -> None:
         """Refuse unknown metrics and a scale that cannot be divided by."""
@@ -52,36 +59,116 @@ class Regression(Task):
                 f"A regression needs a finite mean and a positive scale, but they are {self.mean} and {self.scale}."
             )
 
+    @classmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Regression:
+        """Of numbers that vary; with the mean and standard deviation of the rows `fit`."""
+        assert domain.labels is not None
+        labels = domain.labels
+        if labels.ndim != 1:
+            raise RequestError(
+                f"The domain {domain.name!r} has {labels.shape[1]} columns of labels, but a regression takes one; "
+                "use task='multilabel'."
+            )
+        values: Floats = numbers(labels)
+        known = ~np.isnan(values)
+        if not known.any():
+            raise RequestError(f"The domain {domain.name!r} has labels for none of its {len(domain)} rows.")
+        if values[known].min() == values[known].max():
+            raise RequestError(
+                f"Every labelled row of the domain {domain.name!r} has the target {values[known][0]:g}; "
+                "a regression needs a target that varies."
+            )
+        training = values[known & fit]
+        mean = float(training.mean()) if len(training) else 0.0
+        scale = float(training.std()) if len(training) else 0.0
+        return cls(metric or "r2", mean, scale if scale > 0 else 1.0)
+
     @property
     def outputs(self) -> int:
         """One number."""
         return 1
 
     def encode(self, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Standardised float32 ``(n,)``; NaN for an unlabelled row (NaN, None, an empty string).
+        """The numbers, float64 ``(n,)``; NaN for an unlabelled row (NaN, None, an empty string).
 
         Raises
         ------
         RequestError
             If a label is not a number, or is infinite.
         """
-        values = numbers(labels)
-        return ((values - self.mean) / self.scale).astype(np.float32)
+        return numbers(labels)
+
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The numbers as they are."""
+        return targets
+
+    def takes(self, labels: np.ndarray[Any, Any]) -> bool:
+        """Whether they are finite numbers."""
+        try:
+            numbers(labels)
+        except RequestError:
+            return False
+        return True
 
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Rows whose target is not NaN."""
         known: Mask = ~np.isnan(targets)
         return known
 
-    def loss(
-        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
-    ) -> Tensor:
-        r"""Squared error in standardised units; label smoothing has no meaning here and changes nothing.
+    def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        r"""Squared error of each row in standardised units, ``(n,)``; label smoothing has no meaning here.
 
-        .. math:: \frac{\sum_i w_i (o_i - t_i)^2}{\sum_i w_i}
+        .. math:: \left(\frac{o_i - t_i}{scale}\right)^2
         """
-        errors = outputs.reshape(-1) - targets.reshape(-1).to(outputs.dtype)
-        return weighted_mean_loss(errors**2, weights)
+        errors = outputs.reshape(-1) - targets.reshape(-1)
+        return (errors / self.scale) ** 2
+
+    def fitted(self, targets: np.ndarray[Any, Any]) -> Regression:
+        """With the mean and standard deviation of these targets ``(n,)``; of none, 0 and 1."""
+        if not len(targets):
+            return replace(self, mean=0.0, scale=1.0)
+        return replace(self, mean=float(targets.mean()), scale=float(targets.std()) or 1.0)
+
+    def answered_by(self, other: Task) -> tuple[int, ...] | None:
+        """The only output of any regression: numbers are in the user's units."""
+        return (0,) if other.id == self.id else None
+
+    @property
+    def uninformed(self) -> Floats:
+        """The mean of the training targets, ``(1,)``."""
+        return np.array([self.mean])
+
+    def last_layer(self) -> Units:
+        """From standardised numbers to the user's units."""
+        from sterna.tasks.units import Units
+
+        return Units(self.mean, self.scale)
+
+    def head(self, width: int) -> NumberHead:
+        """A fresh linear layer whose answers are in the user's units, from features ``(n, width)``."""
+        from sterna.tasks.units import NumberHead
+
+        return NumberHead(width, self.last_layer())
+
+    def as_features(self, outputs: Tensor) -> Tensor:
+        """Standardised numbers."""
+        return (outputs - self.mean) / self.scale
+
+    def from_estimator(self, estimator: Any, x: Any) -> Floats:
+        """The numbers predicted."""
+        return np.asarray(estimator.predict(x), dtype=np.float64).reshape(-1, 1)
+
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """Ridge regression with α = 1 / `strength`."""
+        from sklearn.linear_model import Ridge
+
+        return Ridge(alpha=1 / strength)
+
+    def boosting_estimator(self, leaf: int) -> BaseEstimator:
+        """Gradient boosting of the squared error."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return HistGradientBoostingRegressor(min_samples_leaf=leaf, early_stopping=False, random_state=0)
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Refuse: a regression has no classes.
@@ -94,35 +181,32 @@ class Regression(Task):
         raise RequestError("A regression has no probabilities; ask for its answers instead (predict).")
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> Floats:
-        """The number of each row in the user's units, float64 ``(n,)``."""
-        answers: Floats = self._checked_outputs(outputs)[:, 0] * self.scale + self.mean
+        """The number of each row, float64 ``(n,)``."""
+        answers: Floats = self._checked_outputs(outputs)[:, 0]
         return answers
 
     def metric_names(self) -> tuple[str, ...]:
         """R² and the errors."""
         return ("r2", "rmse", "mae", "mse")
 
-    def scorer(
+    def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
-    ) -> Scorer:
-        """Prepare the metrics of outputs ``(n, 1)`` against standardised targets ``(n,)``."""
-        wanted = self._wanted(names)
+    ) -> Statistics:
+        """Of each row the truth and the error."""
+        self._wanted(names)
         truth: Floats = np.asarray(targets, dtype=np.float64).reshape(-1)
-        errors = self._checked_outputs(outputs, truth)[:, 0] - truth
-        squares, distances = errors**2, np.abs(errors)
+        return Statistics({"truth": truth, "error": self._checked_outputs(outputs, truth)[:, 0] - truth})
 
-        def score(weights: np.ndarray[Any, Any]) -> dict[str, Floats]:
-            weights = np.asarray(weights, dtype=np.float64)
-            mse = weighted_mean(weights, squares) * self.scale**2
-            values = {
-                "r2": explained(weights, truth, squares),
-                "rmse": np.sqrt(mse),
-                "mae": weighted_mean(weights, distances) * self.scale,
-                "mse": mse,
-            }
-            return {name: values[name] for name in wanted}
-
-        return score
+    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+        squares = statistics.once("squares", lambda: statistics["error"] ** 2)
+        distances = statistics.once("distances", lambda: np.abs(statistics["error"]))
+        mse = weighted_mean(weights, squares)
+        return {
+            "r2": explained(weights, statistics["truth"], squares),
+            "rmse": np.sqrt(mse),
+            "mae": weighted_mean(weights, distances),
+            "mse": mse,
+        }
 
     def state(self) -> dict[str, Any]:
         """``{"id", "metric", "mean", "scale"}``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,10 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sterna.errors import RequestError, RunError, closest
-from sterna.tasks.metrics import Floats, Mask, Scorer, chunks
+from sterna.tasks.metrics import Floats, Mask, chunks
+from sterna.tasks.statistics import Statistics
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from torch import Tensor, nn
+
+    from sterna.domains.domain import Domain
+
+LEAST = math.log(1e-3)
+"""Logarithm below which a class's probability says no more than that it is not this class."""
+
+UNLIKELY = 1e-7
+"""Probability that a class gets which an estimator rules out, so that no logarithm is infinite."""
 
 _ERRORS = frozenset({"log_loss", "ece", "mse", "rmse", "mae"})
 
@@ -23,7 +34,13 @@ class Task(ABC):
     Attributes
     ----------
     id : str
-        ``"classification"``, ``"multilabel"`` or ``"regression"``.
+        Its name: ``"classification"``, ``"multilabel"``, ``"regression"``.
+    asks : str
+        What it asks of a row, in words.
+    one_class, one_number : bool
+        Whether the answer to a row is one of the classes, so that rows can be drawn and balanced by class; or a number.
+    tie_metric : str
+        The metric that decides between networks that are equal by the primary one.
     metric : str
         The primary metric, one of `metric_names`.
     classes : tuple of str
@@ -31,8 +48,32 @@ class Task(ABC):
     """
 
     id: ClassVar[str]
+    asks: ClassVar[str]
+    one_class: ClassVar[bool] = False
+    one_number: ClassVar[bool] = False
+    tie_metric: ClassVar[str]
     metric: str
     classes: tuple[str, ...]
+
+    @classmethod
+    @abstractmethod
+    def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Task:
+        """The task that a domain's labels ask for.
+
+        Parameters
+        ----------
+        domain : Domain
+            Labelled, at least in part.
+        metric : str, optional
+            The primary metric; the task's own choice by default.
+        fit : ndarray, shape (n,)
+            Rows whose labels may choose.
+
+        Raises
+        ------
+        RequestError
+            If the labels are none for this task.
+        """
 
     @property
     @abstractmethod
@@ -44,14 +85,44 @@ class Task(ABC):
         """Turn a Domain's labels into targets, one a row; see each task for their form."""
 
     @abstractmethod
+    def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Encoded labels as `answers` gives answers."""
+
+    def told(self, answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Answers, or decoded targets, as one word or number a row, ``(n,)``: what stands in a table."""
+        return answers
+
+    def takes(self, labels: np.ndarray[Any, Any]) -> bool:
+        """Whether labels that could be another task's as well are this one's where it is the one asked for."""
+        return False
+
+    def widened(self, classes: tuple[str, ...]) -> Task:
+        """The task with classes that rows may be of beside its own; of a row that is of no one class, the same task."""
+        return self
+
+    @abstractmethod
     def labelled(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Which encoded targets are labels, ``(n,)``."""
 
     @abstractmethod
-    def loss(
-        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
-    ) -> Tensor:
-        """The loss of labelled rows, a scalar: the weighted mean, or the plain mean without weights ``(n,)``."""
+    def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """The loss of each labelled row, ``(n,)``."""
+
+    @abstractmethod
+    def as_features(self, outputs: Tensor) -> Tensor:
+        """Outputs ``(n, o)`` on a scale that suits a linear model, which can repeat them as they are."""
+
+    @abstractmethod
+    def from_estimator(self, estimator: Any, x: Any) -> Floats:
+        """Outputs ``(n, o)`` of a scikit-learn estimator that was fitted on encoded targets, for rows `x`."""
+
+    @abstractmethod
+    def linear_estimator(self, strength: float) -> BaseEstimator:
+        """A linear model of scikit-learn for encoded targets; `strength` is the inverse of the penalty."""
+
+    @abstractmethod
+    def boosting_estimator(self, leaf: int) -> BaseEstimator | None:
+        """Gradient boosting of scikit-learn with at least `leaf` rows a leaf; None where there is none for the task."""
 
     @abstractmethod
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
@@ -66,28 +137,88 @@ class Task(ABC):
         """Every metric of this task, the usual primary ones first."""
 
     @abstractmethod
-    def scorer(
+    def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
-    ) -> Scorer:
-        """Prepare the metrics (all, or those named) of outputs ``(n, o)``; call it with weights ``(b, n)``.
+    ) -> Statistics:
+        """What the metrics need of each row.
 
-        For many resamples in several calls: what does not depend on the weights is done here, once.
+        Parameters
+        ----------
+        outputs : ndarray, shape (n, o)
+            The network's outputs: logits or log-probabilities; numbers in the user's units.
+        targets : ndarray, shape (n,) or (n, k)
+            Encoded labels of the same rows, all labelled.
+        names : sequence of str, optional
+            What only these metrics need; otherwise what all of them do.
+
+        Returns
+        -------
+        Statistics
+            Of these rows; those of several batches may be `joined`.
+
+        Raises
+        ------
+        RequestError
+            If the shapes do not fit, a row is unlabelled, or a metric is unknown.
+        RunError
+            If an output is NaN or infinite.
         """
+
+    @abstractmethod
+    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+        """At least the metrics named, ``(b,)`` each, for weights ``(b, n)``."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """All it takes to build it again, as JSON; see `task_from_state`."""
 
+    def loss(
+        self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
+    ) -> Tensor:
+        """The weighted mean of the `losses`, a scalar; the plain mean without weights ``(n,)``.
+
+        It is computed in float32 or wider, whatever type the outputs have.
+        """
+        outputs = at_least_float32(outputs)
+        cells = self.cells(targets)
+        if cells is not None:
+            weights = cells if weights is None else cells * weights
+        return weighted_mean(self.losses(outputs, targets, label_smoothing), weights)
+
+    def cells(self, targets: Tensor) -> Tensor | None:
+        """Answers each row asks for, ``(n,)``: what its loss counts in the mean; None where each asks for one."""
+        return None
+
+    def fitted(self, targets: np.ndarray[Any, Any]) -> Task:
+        """The task with what it takes from training targets ``(n,)``: a regression's mean and scale, else nothing."""
+        return self
+
+    def answered_by(self, other: Task) -> tuple[int, ...] | None:
+        """Where this task's outputs stand among those of another task; None where that one answers something else."""
+        if other.id != self.id or not set(self.classes) <= set(other.classes):
+            return None
+        return tuple(other.classes.index(name) for name in self.classes)
+
+    @property
+    def uninformed(self) -> Floats:
+        """The outputs for a row of which nothing is known, ``(o,)``: all classes alike, the mean of numbers."""
+        return np.zeros(self.outputs)
+
+    def last_layer(self) -> nn.Module:
+        """From the scale a network is learnt on to its outputs, ``(n, o)`` to ``(n, o)``."""
+        from torch import nn
+
+        return nn.Identity()
+
     def head(self, width: int) -> nn.Linear:
-        """A fresh linear layer from features ``(n, width)`` to outputs ``(n, o)``."""
+        """A fresh linear layer from features ``(n, width)`` to outputs ``(n, o)``; it includes the `last_layer`."""
         from torch import nn
 
         return nn.Linear(width, self.outputs)
 
     def metrics(
         self,
-        outputs: np.ndarray[Any, Any],
-        targets: np.ndarray[Any, Any],
+        statistics: Statistics,
         weights: np.ndarray[Any, Any] | None = None,
         names: Sequence[str] | None = None,
     ) -> dict[str, Floats]:
@@ -95,10 +226,8 @@ class Task(ABC):
 
         Parameters
         ----------
-        outputs : ndarray, shape (n, o)
-            The head's outputs: logits or log-probabilities; standardised values for a regression.
-        targets : ndarray, shape (n,) or (n, k)
-            Encoded labels of the same rows, all labelled.
+        statistics : Statistics
+            Of n rows.
         weights : ndarray, shape (B, n), optional
             How often each resample drew each row; without them, every row once (B = 1).
 
@@ -110,17 +239,20 @@ class Task(ABC):
         Raises
         ------
         RequestError
-            If the shapes do not fit, a row is unlabelled, or a metric is unknown.
-        RunError
-            If an output is NaN or infinite.
+            If the shapes do not fit, or a metric is unknown.
         """
-        score = self.scorer(outputs, targets, names)
+        wanted = self._wanted(names)
         if weights is None:
-            weights = np.ones((1, len(outputs)))
-        if weights.ndim != 2 or weights.shape[1] != len(outputs):
-            raise RequestError(f"weights have the shape {weights.shape}, but (resamples, {len(outputs)}) was expected.")
-        parts = [score(weights[part]) for part in chunks(len(weights), len(outputs))]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            weights = np.ones((1, len(statistics)))
+        if weights.ndim != 2 or weights.shape[1] != len(statistics):
+            raise RequestError(
+                f"weights have the shape {weights.shape}, but (resamples, {len(statistics)}) was expected."
+            )
+        parts = [
+            self._measured(statistics, np.asarray(weights[part], dtype=np.float64), wanted)
+            for part in chunks(len(weights), len(statistics))
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in wanted}
 
     def higher_is_better(self, name: str) -> bool:
         """Whether a larger value of the metric is better; false for errors and losses."""
@@ -165,6 +297,13 @@ class Task(ABC):
                 f"{int(missing.sum())} of {rows} rows to score have no label (first: row {int(missing.argmax())}); "
                 "score labelled rows only."
             )
+
+
+def at_least_float32(outputs: Tensor) -> Tensor:
+    """Outputs in float32 or wider: half precision is too coarse for a loss."""
+    import torch
+
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:

@@ -86,12 +86,12 @@ def fit_linear(
     Returns
     -------
     numpy.ndarray
-        Weights and bias, ``(o, width + 1)`` float64.
+        Weights and bias, ``(o, width + 1)`` float64, before the task's last layer.
     """
     width = next(chunks())[1].shape[1]
     shape = (task.outputs, width + 1)
     every, share = torch.as_tensor(targets), torch.as_tensor(weights, dtype=torch.float64)
-    total = share.sum()
+    total, last = share.sum(), task.last_layer()
 
     def value(flat: Array) -> tuple[float, Array]:
         both = torch.from_numpy(flat.reshape(shape)).requires_grad_()
@@ -100,7 +100,7 @@ def fit_linear(
         for first, part in chunks():
             here = slice(first, first + len(part))
             if float(share[here].sum()) > 0:
-                outputs = torch.as_tensor(part, dtype=torch.float64) @ both[:, :-1].T + both[:, -1]
+                outputs = last(torch.as_tensor(part, dtype=torch.float64) @ both[:, :-1].T + both[:, -1])
                 losses.append(task.loss(outputs, every[here], share[here]) * (share[here].sum() / total))
                 losses[-1].backward()  # type: ignore[no-untyped-call]  # at once: only one chunk's graph is held
         assert both.grad is not None
@@ -171,6 +171,7 @@ def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, 
     x, _ = rotated(features)
     parts = folds_of(targets, task, folds, seed)
     starts: list[Array | None] = [None] * len(parts)
+    last = task.last_layer()
     tried: list[Choice] = []
     for penalty in PENALTIES:
         losses = np.full(len(x), np.nan)
@@ -178,9 +179,8 @@ def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, 
             found = fit_linear(
                 in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
             )
-            outputs, wanted = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), torch.as_tensor(targets[held])
-            each = [task.loss(outputs[j : j + 1], wanted[j : j + 1]) for j in range(len(held))]
-            losses[held], starts[fold] = torch.stack(each).numpy(), found
+            outputs = last(torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]))
+            losses[held], starts[fold] = task.losses(outputs, torch.as_tensor(targets[held])).numpy(), found
         tried.append(Choice(penalty, losses, float(np.average(losses, weights=weights))))
         best = min(tried, key=lambda choice: choice.loss)
         if len(tried) > 2 and best not in tried[-2:]:
@@ -193,7 +193,7 @@ def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
     if len(rows) <= SAMPLE:
         return rows
     random = np.random.default_rng(seed)
-    if task.id != "classification":
+    if not task.one_class:
         return np.sort(random.choice(rows, SAMPLE, replace=False))
     shuffled = random.permutation(rows)
     within = np.empty(len(rows))  # place of each row in its class, from 0 to 1
@@ -207,7 +207,7 @@ def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tupl
     """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row."""
     if len(targets) < 2:
         return []
-    if task.id == "classification":
+    if task.one_class:
         fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
         if fewest >= 2:
             return list(StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed).split(targets, targets))
@@ -236,7 +236,7 @@ def fit_head(features: Features, targets: Array, task: Task, weights: Array, pen
             for start, part in features.chunks():
                 yield start, (part - mean) / scale
 
-        return as_layer(fit_linear(standardised, targets, task, weights, penalty), mean, scale)
+        return as_layer(fit_linear(standardised, targets, task, weights, penalty), mean, scale, task)
     return fit_head_on(features.array(rows), targets[rows], task, weights[rows], penalty=penalty)[0]
 
 
@@ -267,13 +267,16 @@ def fit_head_on(
     solution = fit_linear(in_memory(found), targets[rows], task, weights[rows], penalty)
     if basis is not None:
         solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale), penalty
+    return as_layer(solution, mean, scale, task), penalty
 
 
-def as_layer(solution: Array, mean: Array, scale: Array) -> nn.Linear:
-    """A solution on standardised features as one layer on the raw ones: W/σ and b − (W/σ)μ."""
+def as_layer(solution: Array, mean: Array, scale: Array, task: Task | None = None) -> nn.Linear:
+    """A solution on standardised features as one layer on the raw ones: W/σ and b − (W/σ)μ.
+
+    With a task it is a head for it, which ends in the task's last layer; without, a plain linear map.
+    """
     weight = solution[:, :-1] / scale
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer = nn.Linear(weight.shape[1], weight.shape[0]) if task is None else task.head(weight.shape[1])
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight))
         layer.bias.copy_(torch.from_numpy(solution[:, -1] - weight @ mean))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sterna.networks.network import Network
@@ -62,8 +61,4 @@ class Supervised(Objective):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         outputs = self.network(batch.inputs)
         assert isinstance(outputs, Tensor) and batch.targets is not None
-        return {
-            "task": self.task.loss(
-                outputs.to(torch.float32), batch.targets, batch.weights, label_smoothing=self.label_smoothing
-            )
-        }
+        return {"task": self.task.loss(outputs, batch.targets, batch.weights, label_smoothing=self.label_smoothing)}

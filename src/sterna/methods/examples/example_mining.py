@@ -122,7 +122,7 @@ def trial(met: Meeting, kept: Array, rows: Array, task: Task, seed: int, weight:
         head = fit_head_on(x, targets, task, weights, penalty=penalty)[0].double()
         outputs = head(torch.from_numpy(met.labelled[rows[held]])).detach()
         wanted = torch.as_tensor(met.targets[rows[held]])
-        losses[held] = [float(task.loss(outputs[j : j + 1], wanted[j : j + 1])) for j in range(len(held))]
+        losses[held] = task.losses(outputs, wanted).numpy()
     return Choice(penalty, losses, float(np.average(losses, weights=met.weights[rows])))
 
 

@@ -48,7 +48,7 @@ class Coral(Method):
         target, mean, scale = standardised(space.of(problem.target_inputs()))
         source, _, _ = standardised(space.of(problem.known.inputs))
         head = fit_on_both(recoloured(source, target, self.regularization), target, problem, trainer)
-        return space.network(behind(head, mean, scale), problem.task)
+        return space.network(behind(head, mean, scale, problem.task), problem.task)
 
 
 def recoloured(source: Array, target: Array, regularization: float) -> Array:

@@ -11,6 +11,7 @@ from sterna.methods.method import Method, Needs
 from sterna.methods.problem import Array, Problem
 from sterna.methods.space import space_of
 from sterna.networks.network import Network
+from sterna.tasks.task import Task
 from sterna.training.linear import as_layer, fit_head_on, in_memory, moments, sample_of
 from sterna.training.trainer import Trainer
 
@@ -50,7 +51,7 @@ class DomainScaling(Method):
         target, mean, scale = standardised(space.of(problem.target_inputs()))
         source, _, _ = standardised(space.of(problem.known.inputs))
         head = fit_on_both(source, target, problem, trainer)
-        return space.network(behind(head, mean, scale), problem.task)
+        return space.network(behind(head, mean, scale, problem.task), problem.task)
 
 
 def standardised(x: Array) -> tuple[Array, Array, Array]:
@@ -62,10 +63,10 @@ def standardised(x: Array) -> tuple[Array, Array, Array]:
     return (x - mean) / scale, mean, scale
 
 
-def behind(head: nn.Linear, mean: Array, scale: Array) -> nn.Linear:
+def behind(head: nn.Linear, mean: Array, scale: Array, task: Task) -> nn.Linear:
     """A head on standardised features as one on features as they are: W/σ and b − (W/σ)μ."""
     weight, bias = (part.detach().double().numpy() for part in (head.weight, head.bias))
-    return as_layer(np.column_stack([weight, bias]), mean, scale)
+    return as_layer(np.column_stack([weight, bias]), mean, scale, task)
 
 
 def fit_on_both(source: Array, target: Array, problem: Problem, trainer: Trainer) -> nn.Linear:

@@ -60,7 +60,7 @@ class FeatureMapping(Method):
     def run(self, problem: Problem, trainer: Trainer) -> Network:
         known, task = problem.known, problem.task
         assert known is not None
-        if task.id != "classification":
+        if not task.one_class:
             raise RequestError(
                 f"feature-mapping brings rows together by their class, but the task is {task.id}; for rows that are "
                 "known in pairs, sterna.methods.features.feature_mapping.map_between fits the map."

@@ -25,7 +25,6 @@ from sterna.methods.two_domains import (
     streams_of,
 )
 from sterna.networks.network import Network
-from sterna.tasks.regression import Regression
 from sterna.training.trainer import Trainer
 
 APART, WIDER = 1.5, 3.0
@@ -90,22 +89,19 @@ class JointTraining(Method):
 
 
 def in_own_units(problem: Problem, trainer: Trainer) -> Problem:
-    """The problem with the source's numbers standardised by themselves, where they seem to be in other units.
-
-    They come as the target's are standardised, and in these units its training labels have mean 0 and deviation 1.
-    """
+    """The problem with the source's numbers standardised by themselves, where they seem to be in other units."""
     known, task = problem.known, problem.task
-    if known is None or known.task is not task or not isinstance(task, Regression):
+    if known is None or known.task is not task or not task.one_number:
         return problem
-    mean, scale = float(known.targets.mean()), float(known.targets.std()) or 1.0
+    own = task.fitted(known.targets)
+    standard = task.as_features(torch.from_numpy(known.targets))
+    mean, scale = float(standard.mean()), float(standard.std(correction=0)) or 1.0
     if abs(mean) <= APART * math.sqrt((1 + scale**2) / 2) and 1 / WIDER <= scale <= WIDER:
         return problem
     trainer.say(
         "joint-training: the source's numbers seem to be in other units than the target's, so each side has a head."
     )
-    own = replace(task, mean=task.mean + task.scale * mean, scale=task.scale * scale)
-    assert known.domain.labels is not None
-    return replace(problem, known=replace(known, targets=own.encode(known.domain.labels), task=own))
+    return replace(problem, known=replace(known, task=own))
 
 
 def networks_of(problem: Problem, trainer: Trainer, sides: Sides) -> tuple[Network, Network]:

@@ -35,7 +35,7 @@ from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.networks.statistics import hold_statistics
 from sterna.rules.ruleset import RuleSet
-from sterna.tasks.task import Task, weighted_mean
+from sterna.tasks.task import Task, at_least_float32, weighted_mean
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
 from sterna.training.trainer import Trainer
@@ -144,11 +144,9 @@ def _voted(problem: Problem, trainer: Trainer, network: Network, rules: RuleSet,
         return None
     votes = target_votes(rules, problem)
     outputs = votes.outputs(fired)
-    said: Array = outputs if votes.mean else problem.task.probabilities(outputs)
+    said: Array = outputs if votes.mean else problem.task.probabilities(outputs).astype(np.float32)
     weights = (fired @ votes.weights) / fired.sum(axis=1) if votes.mean else np.ones(len(rows))
-    return trainer.stream(
-        network.preparation, seen.take(rows), said.astype(np.float32), weights=weights, batch_size=BATCH
-    )
+    return trainer.stream(network.preparation, seen.take(rows), said, weights=weights, batch_size=BATCH)
 
 
 class Penalised(Objective):
@@ -170,13 +168,13 @@ class Penalised(Objective):
 
     def forward(self, batch: Batches) -> dict[str, Tensor]:
         labelled = batch["target"]
-        outputs = self.network(labelled.inputs).float()
+        outputs = self.network(labelled.inputs)
         assert labelled.targets is not None
         terms = {"task": self.task.loss(outputs, labelled.targets, labelled.weights)}
         if "rules" in batch.of:
             voted = batch["rules"]
             assert voted.targets is not None
-            outputs = self.network(voted.inputs).float()
+            outputs = self.network(voted.inputs)
             terms["rules"] = self.strength * departure(outputs, voted.targets, voted.weights, self.task)
         return terms
 
@@ -198,7 +196,7 @@ def departure(outputs: Tensor, said: Tensor, weights: Tensor | None, task: Task)
     task
         Which of the two it is.
     """
-    if task.id == "regression":
-        return weighted_mean((outputs - said).square().sum(dim=1), weights)
-    apart = functional.kl_div(torch.log_softmax(outputs, dim=1), said, reduction="none").sum(dim=1)
+    if task.one_number:
+        return weighted_mean(task.losses(outputs, said), weights)
+    apart = functional.kl_div(torch.log_softmax(at_least_float32(outputs), dim=1), said, reduction="none").sum(dim=1)
     return weighted_mean(apart, weights)

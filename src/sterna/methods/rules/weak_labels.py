@@ -78,7 +78,7 @@ class WeakLabels(Method):
                 f"No rule says anything on the {count} unlabelled target rows, and there are no labels: nothing can be "
                 "learnt; see what the rules cover with: sterna rules check."
             )
-        if weak.task.id == "classification" and len(np.unique(weak.targets)) < 2:
+        if weak.task.one_class and len(np.unique(weak.targets)) < 2:
             raise RequestError(
                 f"All {len(weak.target)} rows that have a vote or a label are of the class "
                 f"{weak.task.classes[int(weak.targets[0])]!r}, so nothing is to be told apart (OTHERWISE has no vote): "
@@ -136,8 +136,8 @@ def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
     weights
         Of classes the margin p(first) − p(second), of numbers 1, ``(n,)``.
     """
-    if task.id == "regression":
-        return outputs[:, 0].astype(np.float32), np.ones(len(outputs))
+    if task.one_number:
+        return outputs[:, 0], np.ones(len(outputs))
     ordered = np.sort(task.probabilities(outputs), axis=1) if len(outputs) else np.zeros((0, task.outputs))
     margins = ordered[:, -1] - ordered[:, -2]
     return outputs.argmax(axis=1), np.where(margins < EVEN, 0.0, margins)

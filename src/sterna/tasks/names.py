@@ -1,0 +1,43 @@
+"""Names of classes: what a label names, and the order that people expect."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names by value if all are numbers, else by letter with inner numbers compared by value."""
+    names = list(names)
+    values = [_value(name) for name in names]
+    if all(math.isfinite(v) for v in values):
+        return [name for _, name in sorted(zip(values, names, strict=True))]
+    return sorted(names, key=lambda name: (_pieces(name), name))
+
+
+def _value(name: str) -> float:
+    try:
+        return float(name)
+    except ValueError:
+        return math.nan
+
+
+def _pieces(name: str) -> list[str | int]:
+    # Text is at even places, digits at odd ones, so that two names always compare like with like.
+    return [int(p) if i % 2 else p.casefold() for i, p in enumerate(re.split(r"(\d+)", name))]
+
+
+def class_name(label: Any) -> str | None:
+    """The class a label names: text as it is, ``2.0`` as ``"2"``; None where there is no label."""
+    if label is None or isinstance(label, str):
+        return label or None
+    if isinstance(label, (bool, np.bool_)):
+        return str(bool(label))
+    number = float(label)
+    if np.isnan(number):
+        return None
+    return str(int(number)) if number.is_integer() else repr(number)
