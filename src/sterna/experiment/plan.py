@@ -54,8 +54,13 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     asked = request.task, request.metric
     task = widened(infer_task(domain, *asked), source)
     targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
-    draws = {"labels_per_class": request.labels_per_class, "labels": request.labels}
-    splits = [make_splits(domain, targets, seed=seed, split_seed=request.seed, **draws) for seed in request.all_seeds]
+    splits = [
+        make_splits(
+            domain, targets, seed=seed, split_seed=request.seed, labels_per_class=request.labels_per_class,
+            labels=request.labels,
+        )
+        for seed in request.all_seeds
+    ]  # fmt: skip
     source, notes = unseen(source, domain, splits[0].test)
     # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
     task = widened(infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation])), source)

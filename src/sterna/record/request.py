@@ -41,10 +41,8 @@ class Option:
         The type of what is typed, where that is not the field's.
     choices
         The values there are, where they can be listed.
-    least
-        A number must be at least this.
-    above
-        A number must be above this.
+    bound
+        What a number must be.
     """
 
     help: str
@@ -54,8 +52,7 @@ class Option:
     flag: str | None = None
     typed: Any = None
     choices: tuple[str, ...] = ()
-    least: int | None = None
-    above: int | None = None
+    bound: Literal["above zero", "zero or more"] | None = None
 
 
 def _option(default: Any, help: str, panel: str, metavar: str | None = None, **more: Any) -> Any:
@@ -120,8 +117,10 @@ class Request:
     )
     target_domain: str | None = _read(None, "Rows of this domain are the target.", "VALUE")
     strict: bool = _read(False, "One unreadable image or recording is an error.")
-    labels_per_class: int | None = _option(None, "Use K labels a class, hide the others.", DATA, "K", above=0)
-    labels: int | None = _option(None, "Use N labels in all; 0 hides every one.", DATA, "N", least=0)
+    labels_per_class: int | None = _option(
+        None, "Use K labels a class, hide the others.", DATA, "K", bound="above zero"
+    )
+    labels: int | None = _option(None, "Use N labels in all; 0 hides every one.", DATA, "N", bound="zero or more")
     metric: str | None = _option(None, "Primary metric.", TRAINING, "NAME")
     balance: str = _option(
         "none", "Of uneven classes: none, weights, sampler or auto.", TRAINING, "NAME",
@@ -130,13 +129,13 @@ class Request:
     control: tuple[str, ...] = _option(
         ("auto",), "auto, none, or ids of controls; may be repeated.", TRAINING, "ID", typed=list[str]
     )
-    seeds: int = _option(1, "How many repetitions.", TRAINING, "N", above=0)
-    seed: int = _option(0, "The first seed.", TRAINING, "N", least=0)
+    seeds: int = _option(1, "How many repetitions.", TRAINING, "N", bound="above zero")
+    seed: int = _option(0, "The first seed.", TRAINING, "N", bound="zero or more")
     curve: tuple[int, ...] = _option((), "Learning curve over labels a class.", TRAINING, "5,10,20", typed=str | None)
-    epochs: int | None = _option(None, "Budget of a training stage, in epochs,", TRAINING, "N", above=0)
-    steps: int | None = _option(None, "in optimiser steps,", TRAINING, "N", above=0)
-    seconds: float | None = _option(None, "or in seconds: whichever ends first.", TRAINING, "T", above=0)
-    batch_size: int | None = _option(None, "Rows of an optimiser step.", TRAINING, "N", above=0)
+    epochs: int | None = _option(None, "Budget of a training stage, in epochs,", TRAINING, "N", bound="above zero")
+    steps: int | None = _option(None, "in optimiser steps,", TRAINING, "N", bound="above zero")
+    seconds: float | None = _option(None, "or in seconds: whichever ends first.", TRAINING, "T", bound="above zero")
+    batch_size: int | None = _option(None, "Rows of an optimiser step.", TRAINING, "N", bound="above zero")
     device: str = _option("auto", "auto, cpu or cuda.", TRAINING, "NAME", use="folder", choices=("auto", "cpu", "cuda"))
     out: Path | None = _option(None, "Run folder; runs/TARGET-METHOD if not given.", OUTPUT, "RUN", use="folder")
     resume: bool = _option(
@@ -152,15 +151,16 @@ class Request:
 
     def _check_numbers(self) -> None:
         for name, about in options().items():
-            value = getattr(self, name)
-            if value is None:
+            value: Any = getattr(self, name)
+            number = isinstance(value, Real)
+            if value is None or about.bound is None:
                 continue
-            if about.above is not None and not (isinstance(value, Real) and value > about.above):
+            if about.bound == "above zero" and not (number and value > 0):
                 raise RequestError(f"{name} is {value}; expected a number above zero.")
-            if about.least is not None and not (isinstance(value, Real) and value >= about.least):
+            if about.bound == "zero or more" and not (number and value >= 0):
                 if name == "labels":
                     raise RequestError(f"labels is {value}; expected 0 (hide all) or more.")
-                raise RequestError(f"--{name} is {value}; expected {about.least} or more.")
+                raise RequestError(f"--{name} is {value}; expected 0 or more.")
 
     def _check_labels(self) -> None:
         if self.labels is not None and self.labels_per_class is not None:
