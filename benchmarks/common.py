@@ -13,7 +13,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sterna.record.record import Gain, Record, Score
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("STERNA_DATA", ROOT.parent / "shared" / "data"))
@@ -57,25 +60,26 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def row(record: Mapping[str, Any], *metrics: str, **more: Any) -> dict[str, Any]:
+def row(record: Record, *metrics: str, **more: Any) -> dict[str, Any]:
     """One line of a table from the record of a run: scores, best control, gain, verdict, time."""
-    gain = record["gain"]
-    interval = ("value", "low", "high")
+    gain = record.gain
     return {
         **more,
-        "method": record["method"],
-        **{metric: {k: record["scores"][metric][k] for k in interval} for metric in metrics},
-        **{
-            f"{control} {metrics[0]}": {k: scores[metrics[0]][k] for k in interval}
-            for control, scores in record["controls"].items()
-        },
-        "gain": {k: gain[k] for k in interval} if gain else "no control",
-        "over": gain["control"] if gain else "",
-        "verdict": gain["verdict"] if gain else "",
-        "selected by": record["selected_by"],
-        "seeds": len(record["seeds"]),
-        "seconds": round(record["seconds"]["total"], 1),
+        "method": record.method,
+        **{metric: interval(record.scores[metric]) for metric in metrics},
+        **{f"{control} {metrics[0]}": interval(scores[metrics[0]]) for control, scores in record.controls.items()},
+        "gain": interval(gain) if gain else "no control",
+        "over": gain.control if gain else "",
+        "verdict": gain.verdict if gain else "",
+        "selected by": record.selected_by,
+        "seeds": len(record.seeds),
+        "seconds": round(record.seconds["total"], 1),
     }
+
+
+def interval(found: Score | Gain) -> dict[str, float]:
+    """A score or a gain as a table has it."""
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
@@ -97,7 +101,7 @@ def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
         record = _record(asked, fits)
         given = [asked["labels"], asked["labels_per_class"]]
         words = next((f"{n}{more}" for n, more in zip(given, ("", " a class"), strict=True) if n is not None), "all")
-        metric = asked["metric"] or record["task"]["metric"]
+        metric = asked["metric"] or record.task.metric
         settings = {k: v for k, v in (asked["settings"] or {}).items() if not str(v).startswith("/")}
         about = {
             "pair": asked["pair"],
@@ -117,7 +121,7 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[str, Any]:
+def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> Record:
     """What the record of a run holds of its scores; `fits` of the same problem are taken, and new ones put there."""
     import tempfile
 
@@ -126,6 +130,8 @@ def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[
     from sterna.experiment.problem import make_problem
     from sterna.experiment.units import Means, fit_unit
     from sterna.methods.method import make_method
+    from sterna.record.record import Record, TargetRecord, TaskRecord
+    from sterna.record.request import Request
     from sterna.store.run import RunFolder
     from sterna.training.cache import FeatureCache
     from sterna.training.progress import Progress
@@ -133,7 +139,9 @@ def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[
 
     control = asked["control"]
     method = make_method(asked["method"], asked["settings"])
-    request = {**asked, "control": [control] if isinstance(control, str) else list(control)}
+    names = ("task", "metric", "labels", "labels_per_class", "balance", "seeds", "seed")
+    controls = (control,) if isinstance(control, str) else tuple(control)
+    request = Request(method=method.id(), control=controls, **{name: asked[name] for name in names})
     plan = make_plan(asked["source"], asked["target"], method, request)
     budget = Budget(asked["epochs"], asked["steps"])
     means = Means(budget, asked["batch_size"], "auto", FeatureCache(), Progress(quiet=True), False)
@@ -150,10 +158,12 @@ def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> dict[
                     fits[key] = fit_unit(each, problem, plan.exam, run, means, keep=False, validated=validated)
             units.setdefault(each.id(), []).append(fits[key])
     seconds = {name: sum(unit.seconds for unit in some) for name, some in units.items()}
-    seeds = [asked["seed"] + i for i in range(asked["seeds"])]
     found = evidence(plan.task, plan.exam, method.id(), units, plan.splits[0])
     took = {**seconds, "total": seconds[method.id()]}
-    return {"method": method.id(), "task": plan.task.state(), "seeds": seeds, "seconds": took, **found}
+    return Record(
+        method=method.id(), task=TaskRecord(**plan.task.state()), target=TargetRecord(name=asked["target"].name),
+        seeds=tuple(request.all_seeds), seconds=took, **vars(found),
+    )  # fmt: skip
 
 
 def trained(target: Any, seeds_of: int = 0, **options: Any) -> Any:

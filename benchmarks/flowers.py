@@ -14,5 +14,5 @@ def main() -> None:
             result = transfer(
                 source, target, settings={"blocks": blocks}, labels_per_class=k, control="target-only", seeds=SEEDS
             )
-            rows.append(row(result.record, "accuracy", **{"labels a class": k, "blocks": blocks}))
+            rows.append(row(result.evidence, "accuracy", **{"labels a class": k, "blocks": blocks}))
     write("flowers", "ImageNet → five flowers, few labels", rows)

@@ -1,6 +1,6 @@
 """Heart disease, Cleveland's rows alone: the controls that later transfers must beat."""
 
-from benchmarks.common import SEEDS, data, row, write
+from benchmarks.common import SEEDS, data, interval, row, write
 from sterna import load_domain, transfer
 
 
@@ -16,9 +16,9 @@ def main() -> None:
             domain=hospital,
         )
         result = transfer(None, target, method="scratch", control="target-only", seeds=SEEDS)
-        rows.append(row(result.record, "balanced_accuracy", "auroc", hospital=hospital))
+        rows.append(row(result.evidence, "balanced_accuracy", "auroc", hospital=hospital))
         rows.append(
             {"hospital": hospital, "method": "target-only"}
-            | {m: result.record["controls"]["target-only"][m] for m in ("balanced_accuracy", "auroc")}
+            | {m: interval(result.controls["target-only"][m]) for m in ("balanced_accuracy", "auroc")}
         )
     write("heart", "Heart disease, one hospital's rows alone (no source)", rows)

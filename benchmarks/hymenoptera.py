@@ -17,5 +17,5 @@ def main() -> None:
     ):
         result = transfer(source, target, method=method, settings=settings, control="target-only", seeds=SEEDS)
         blocks = settings.get("blocks", "" if method == "scratch" else "auto")
-        rows.append(row(result.record, "accuracy", "auroc", "log_loss", blocks=blocks))
+        rows.append(row(result.evidence, "accuracy", "auroc", "log_loss", blocks=blocks))
     write("hymenoptera", "ImageNet → ants and bees (397 images)", rows)

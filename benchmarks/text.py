@@ -14,5 +14,5 @@ def main() -> None:
     rows = []
     for name, target, labels in (("books", books, {"labels": 100}), ("news", news, {"labels_per_class": 20})):
         result = transfer(source, target, seeds=SEEDS, **labels)
-        rows.append(row(result.record, "accuracy", "macro_f1", target=name))
+        rows.append(row(result.evidence, "accuracy", "macro_f1", target=name))
     write("text", "MiniLM → Amazon book reviews and AG News", rows)

@@ -23,7 +23,7 @@ def main() -> None:
             for seed in range(SEEDS):
                 model = trained(source, seed, steps=STEPS, settings={"augment": augment})
                 known = replace(model, data=None)
-                found = transfer(known, usps, method="source-only", labels=0, control="none").record
+                found = transfer(known, usps, method="source-only", labels=0, control="none").evidence
                 one = row(found, "accuracy")["accuracy"]["value"]
                 about = {"source → target": "MNIST → USPS", "cut to its ink": framed, "augmented": AUGMENTED[augment]}
                 rows.append({**about, "steps": STEPS, "seed": seed, "accuracy": one})

@@ -86,6 +86,7 @@ def test_a_fused_run_predicts_and_is_a_source(sterna, pair, tmp_path):
     assert "Chosen" not in sterna("report", out, "--out", tmp_path / "r.html").error
     record = json.loads((out / "manifest.json").read_text())
     assert record["scores"] == {} and record["settings"]["alpha"] == 0.3 and record["method"] == "fuse"
+    assert record["format"] == 2 and repr(library.load_transfer(out)) == "Transfer(fuse: no scores yet)"
 
 
 @pytest.mark.parametrize(("alpha", "end"), [("0", "b"), ("1", "a")])

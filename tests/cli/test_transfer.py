@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from sterna.cli.app import _as_option, settings_of
+from sterna.cli.app import pairs_of, settings_of
 
 QUICK = ("--method", "scratch", "--steps", "1", "--control", "none")
 
@@ -69,7 +69,7 @@ def test_rules_come_whole_from_a_config_file_and_from_an_option(sterna, tmp_path
     [1e-5, 3, True, None, "5", "a\nb: c # d '\"", "好😀" * 60, ["a", 2.5e-7], {f"A {i}": "c" for i in range(40)}],
 )
 def test_a_setting_of_a_config_file_is_the_value_it_holds(value):
-    assert settings_of(_as_option("set_", {"x": value})) == {"x": value}
+    assert settings_of(pairs_of({"x": value})) == {"x": value}
 
 
 def test_a_learning_curve_has_a_point_for_each_number_of_labels(sterna, tmp_path):

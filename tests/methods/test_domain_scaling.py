@@ -66,7 +66,7 @@ def test_labelled_target_rows_join_the_fit(drifted, problem_of, trainer):
     assert len(problem.unlabelled)  # which come first among the target's rows
     coach = trainer()
     network = DomainScaling().run(problem, coach)
-    assert coach.log.choices[0][2] == "source and target"
+    assert coach.log.choices[0].of == "source and target"
     rows = problem.train
     own, _, _ = standardised(np.asarray(TablePreparation().fit(source.data.inputs).items(problem.target_inputs())))
     theirs = StandardScaler().fit_transform(TablePreparation().fit(source.data.inputs).items(source.data.inputs))

@@ -17,6 +17,7 @@ from sterna.methods.examples.example_mining import (
 from sterna.methods.method import make_method
 from sterna.methods.odds import meeting
 from sterna.networks.saved import load_network, save_network
+from sterna.record.choice import Choice as Chosen
 from sterna.training.linear import Choice, fit_head_on
 
 
@@ -56,7 +57,7 @@ def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, trainer):
             assert coach.log.chosen == {"penalty": penalty}
             np.testing.assert_allclose(network.head.weight.detach(), head.weight.detach(), rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(network.head.bias.detach(), head.bias.detach(), rtol=1e-4, atol=1e-6)
-            assert coach.log.choices[0][2] == ("source and target" if share else "target")
+            assert coach.log.choices[0].of == ("source and target" if share else "target")
 
 
 @pytest.mark.parametrize("by", ["neighbours", "odds"])
@@ -79,7 +80,8 @@ def test_the_share_leaves_out_the_half_that_misleads(between, trainer):
     coach = trainer()
     ExampleMining().run(problem, coach)
     assert coach.log.chosen["share of the source's rows"] in (0.5, 0.25)
-    assert coach.log.choices[0] == ("cross-validation", len(problem.train), "target", "share of the source's rows")
+    share = coach.log.chosen["share of the source's rows"]
+    assert coach.log.choices[0] == Chosen("share of the source's rows", share, "cross-validation", len(problem.train))
     kept = kept_rows(coach.log.chosen["share of the source's rows"], 120)
     assert coach.log.messages == [f"Kept {kept} of 120 source rows."]
 
@@ -178,5 +180,5 @@ def test_with_one_label_there_is_nothing_to_compare_shares_by(between, trainer):
     problem = between(domain(40, [0.5, 1], 0), domain(60, [0, 0], 1), labels=1)
     coach = trainer()
     ExampleMining().run(problem, coach)
-    assert [entry[-1] for entry in coach.log.choices] == ["penalty"]
+    assert [choice.what for choice in coach.log.choices] == ["penalty"]
     assert "Kept 40 of 40 source rows" in coach.log.messages[-1]

@@ -160,7 +160,7 @@ def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, trainer, la
     )
     np.testing.assert_array_equal(network.head.weight.detach(), head.weight.detach())
     assert coach.log.chosen == {"penalty": penalty}
-    assert coach.log.choices[0][2] == ("source and target" if labels else "source")
+    assert coach.log.choices[0].of == ("source and target" if labels else "source")
     assert f"worth {effective_rows(weights):,.0f} rows" in coach.log.messages[0]
 
 

@@ -109,7 +109,7 @@ def test_the_network_is_target_columns_a_map_and_the_source_s_head(pair, problem
     with torch.inference_mode():
         mapped = torch.as_tensor(by_hand.predict(scale.transform(x)), dtype=torch.float32)
         np.testing.assert_allclose(trainer().outputs(network, problem.inputs), theirs.head(mapped), atol=1e-3)
-    assert [choice[2:] for choice in coach.log.choices] == [("source", "penalty")]
+    assert [(choice.of, choice.what) for choice in coach.log.choices] == [("source", "penalty")]
     save_network(network, tmp_path / "network")
     again, new = load_network(tmp_path / "network"), flowers(30, 3, "pqrstu")
     np.testing.assert_array_equal(trainer().outputs(again, new.inputs), trainer().outputs(network, new.inputs))

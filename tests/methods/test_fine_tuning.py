@@ -16,6 +16,7 @@ from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning, between
 from sterna.methods.tuning import layer_rates, thawed_at
+from sterna.record.choice import Choice
 from sterna.training.trainer import Trainer
 
 
@@ -242,7 +243,8 @@ def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, v
     share = fine_tuning.chosen_share(network, start, problem, made)
     assert scores[share] == pytest.approx(max(scores.values()), abs=1e-6)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert made.log.choices[-1] == ("validation", validation, "target", "share of the tuned weights")
+    best = made.log.chosen["share of the tuned weights"]
+    assert made.log.choices[-1] == Choice("share of the tuned weights", best, "validation", validation)
 
 
 def test_with_few_validation_rows_all_labels_train_in_the_end(source, digits, problem_of, trainer, monkeypatch):

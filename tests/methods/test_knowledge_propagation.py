@@ -14,6 +14,7 @@ from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.knowledge_propagation import BETAS, KnowledgePropagation, added
+from sterna.record.choice import Choice
 
 RATE = 0.01
 
@@ -125,7 +126,7 @@ def test_the_factor_is_searched_on_rows_that_were_not_tuned_on(problem, trainer,
     held = seeded(alone, replace(problem, validation=problem.validation[:0]), trainer(epochs=2)).state_dict()
     assert all(torch.equal(value, held[name]) for name, value in seen[2].items())
     beta = coach.log.chosen["beta"]
-    assert beta in BETAS and ("validation", validation, "target", "beta") in coach.log.choices
+    assert beta in BETAS and Choice("beta", beta, "validation", validation) in coach.log.choices
     expected = propagated(problem, trainer, beta).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 

@@ -17,6 +17,7 @@ from sterna.methods.examples.label_propagation import (
 from sterna.methods.labelled_rows import fitting_source
 from sterna.methods.method import make_method
 from sterna.networks.saved import load_network, save_network
+from sterna.record.choice import Choice
 
 
 def moons(rows, seed=0, shift=0.0, names=("up", "down")):
@@ -80,7 +81,8 @@ def test_unlabelled_rows_show_the_groups_that_a_few_labels_alone_do_not(problem_
         columns = network.preparation.items(problem.inputs)[rows]
         alone = LogisticRegression(C=1.0).fit(columns, problem.targets[rows])
         wins.append(right - alone.score(network.preparation.items(domain.inputs), codes))
-        assert coach.log.choices == [("cross-validation on spread labels", 8, "target", "penalty")]
+        penalty = coach.log.chosen["penalty"]
+        assert coach.log.choices == [Choice("penalty", penalty, "cross-validation on spread labels", 8)]
     assert np.mean(wins) > 0.03
     save_network(network, tmp_path / "kept")
     answers = trainer().outputs(network, domain.inputs)

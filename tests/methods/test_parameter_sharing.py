@@ -14,6 +14,7 @@ from sterna.methods.networks.parameter_sharing import APART, Linked, ParameterSh
 from sterna.methods.two_domains import sides_of, streams_of
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
+from sterna.record.choice import Choice
 from sterna.sources.source import Source
 from sterna.tasks import Classification
 from sterna.training.fit import Fit
@@ -107,7 +108,8 @@ def test_the_fixed_part_is_the_source_models_bit_for_bit(digits_arrays, source, 
     before, after = weights_of(source.body), network.body.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert network.body_is_frozen() and network.body is not source.body
-    assert coach.log.choices == [("cross-validation", len(problem.train), "target", "penalty")]
+    penalty = coach.log.chosen["penalty"]
+    assert coach.log.choices == [Choice("penalty", penalty, "cross-validation", len(problem.train))]
 
 
 def test_without_a_model_it_is_learnt_from_the_sources_rows_alone(problem_of, trainer, objectives):

@@ -17,6 +17,7 @@ from sterna.methods.examples.prototypes import (
     nearest_mean_head,
 )
 from sterna.networks.saved import load_network, save_network
+from sterna.record.choice import Choice
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_the_sources_means_stand_in_where_the_target_has_none(flat_digits, probl
     rest = problem.unlabelled.inputs
     outputs = trainer().outputs(network, rest)
     assert (outputs.argmax(1) == by_hand.predict(np.asarray(network.preparation.items(rest)))).all()
-    assert coach.log.choices == [("leave-one-out", 300, "source", "temperature")]
+    assert coach.log.choices == [Choice("temperature", coach.log.chosen["temperature"], "leave-one-out", 300, "source")]
 
     some, _ = problem_of(Source("known", data=known), flat_digits.take(range(300)), labels_per_class=2)
     codes = some.targets

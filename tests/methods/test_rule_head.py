@@ -69,7 +69,7 @@ def test_rules_drawn_from_another_hospital_answer_without_any_label(shared_data,
     assert right > 0.6
     said = " ".join(run.log.messages)
     assert "rules were drawn from the source's model; they answer" in said and "3 others have no counterpart" in said
-    assert all("source" in of for _, _, of, _ in run.log.choices)
+    assert all("source" in choice.of for choice in run.log.choices)
 
 
 def test_the_labels_of_the_target_change_no_rule(problem_of, trainer):

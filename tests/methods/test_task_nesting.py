@@ -21,6 +21,7 @@ from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, PairBody
 from sterna.networks.saved import load_network, save_network
 from sterna.preparations.table import TablePreparation
+from sterna.record.choice import Choice
 from sterna.sources.source import Source
 from sterna.tasks import Classification, Regression, infer_task
 from sterna.training.cache import FeatureCache
@@ -155,9 +156,11 @@ def test_a_source_that_is_wrong_everywhere_is_overruled(hearts, problem_of, trai
 
 def test_target_labels_choose_and_the_log_says_so(chain):
     coach, problem = chain[-1], chain[2]
-    own = [choice for choice in coach.log.choices if choice[2] == "target"]
-    assert own == [("cross-validation", len(problem.train), "target", what) for what in ("features", "penalty")]
-    assert all(of == "source" for by, _, of, what in coach.log.choices if what == "learner")
+    own = [choice for choice in coach.log.choices if choice.of == "target"]
+    assert own == [
+        Choice(what, coach.log.chosen[what], "cross-validation", len(problem.train)) for what in ("features", "penalty")
+    ]
+    assert all(choice.of == "source" for choice in coach.log.choices if choice.what == "learner")
 
 
 def test_validation_labels_are_not_looked_at(problem_of, trainer, monkeypatch):

@@ -9,6 +9,7 @@ from sterna import Domain, RequestError
 from sterna.methods.method import make_method
 from sterna.methods.rules.weak_labels import WeakLabels, labelled_by_rules, voted_labels
 from sterna.networks import load_network, save_network
+from sterna.record.choice import Choice
 from sterna.rules import parse_rules
 from sterna.tasks import Classification, Regression
 from sterna.training.linear import PENALTIES
@@ -67,7 +68,7 @@ def test_the_head_is_weighted_logistic_regression_on_votes_and_labels(problem_of
     # cost λ/2 · d²/2: half the penalty, twice the C.
     own = LogisticRegression(C=2 / (0.1 * weak.weights.sum()), tol=1e-8).fit(z, weak.targets, weak.weights)
     assert np.abs(outputs[:, 1] - outputs[:, 0] - own.decision_function(z)).max() < 2e-3
-    assert ("cross-validation", 20, "target", "penalty") in run.log.choices and 0.1 in PENALTIES
+    assert Choice("penalty", run.log.chosen["penalty"], "cross-validation", 20) in run.log.choices and 0.1 in PENALTIES
 
 
 def test_without_labels_it_answers_where_rules_are_silent_and_claims_no_label(problem_of, trainer, tmp_path):

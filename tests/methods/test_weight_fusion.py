@@ -15,6 +15,7 @@ from sterna.methods.parameters.weight_fusion import ALPHAS, WeightFusion
 from sterna.methods.tuning import few_validation_rows
 from sterna.networks import load_network, save_network
 from sterna.networks.statistics import recalibrate
+from sterna.record.choice import Choice
 
 RATE = 0.01
 
@@ -170,7 +171,7 @@ def test_the_share_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, 
     # What is told is told of the network that is kept.
     assert [row["stage"] for row in coach.log.history] == ["fine-tuning"] * 2
     alpha = coach.log.chosen["alpha"]
-    assert alpha in ALPHAS and ("validation", len(problem.validation), "target", "alpha") in coach.log.choices
+    assert alpha in ALPHAS and Choice("alpha", alpha, "validation", len(problem.validation)) in coach.log.choices
     expected = fused(problem.joined(), trainer, alpha).state_dict()  # the share is then used for a network tuned on all
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
@@ -194,7 +195,7 @@ def test_without_validation_rows_the_share_is_a_half_and_that_is_said(problem, t
     coach = trainer(epochs=1)
     seeded(WeightFusion(), problem.joined(), coach)
     assert coach.log.messages == ["There are no validation rows to search alpha with, so it is 0.5."]
-    assert "alpha" not in coach.log.chosen and not any(by == "validation" for by, *_ in coach.log.choices)
+    assert "alpha" not in coach.log.chosen and not any(choice.by == "validation" for choice in coach.log.choices)
 
 
 def test_training_may_go_on_from_the_fused_weights(problem, trainer):

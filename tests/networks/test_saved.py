@@ -127,6 +127,8 @@ def test_a_source_can_be_an_earlier_run(tmp_path):
     save_network(network, tmp_path / "network")
     record = {
         "method": "fine-tuning",
+        "task": {"id": "classification", "metric": "accuracy"},
+        "scores": {},
         "target": {"name": "photos"},
         "source": {"spec": "timm/x", "card": {"licence": "mit"}},
     }

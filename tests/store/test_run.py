@@ -81,6 +81,17 @@ def test_a_unit_comes_back_as_it_was(tmp_path):
     assert folder.load_unit(3, "scratch") is None
 
 
+def test_a_unit_that_version_0_1_0_kept_is_taken_up(tmp_path):
+    folder, log = RunFolder(tmp_path), Log()
+    log.choose("cross-validation", 40, "penalty", 0.1, "source and target")
+    folder.save_unit(0, "scratch", Unit(np.zeros((5, 2)), 0.5, log, 1.5, 3, 9))
+    path = folder.work(0, "scratch") / "unit.json"
+    about = json.loads(path.read_text())
+    about["log"]["choices"] = [["cross-validation", 40, "source and target", "penalty"]]
+    path.write_text(json.dumps(about))
+    assert folder.load_unit(0, "scratch").log == log
+
+
 def test_what_is_not_a_run_is_said(tmp_path):
     with pytest.raises(RequestError, match="There is no run folder"):
         load_transfer(tmp_path / "nowhere")

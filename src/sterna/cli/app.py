@@ -72,7 +72,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
             from sterna.errors import closest
 
             raise RequestError(f"--config: {str(path)!r} has the unknown name {key!r}.{closest(str(key), names)}")
-        values[name] = _as_option(name, value)
+        values[name] = _as_option(value, names[name])
     context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -83,14 +83,18 @@ def _parameter(key: str, names: dict[str, Any]) -> str | None:
     return next((n for n, p in names.items() if f"--{key.replace('_', '-')}" in getattr(p, "opts", ())), None)
 
 
-def _as_option(name: str, value: Any) -> Any:
-    if name == "set_" and isinstance(value, dict):
-        return [f"{k}={_on_one_line(v)}" for k, v in value.items()]
-    if name == "curve" and isinstance(value, list):
+def _as_option(value: Any, parameter: Any) -> Any:
+    """A value of a YAML file as the option takes it."""
+    if parameter.name == "settings" and isinstance(value, dict):
+        return pairs_of(value)
+    if parameter.name == "curve" and isinstance(value, list):
         return ",".join(str(v) for v in value)
-    if name in ("source", "drop", "control", "column") and not isinstance(value, list):
-        return [value]
-    return value
+    return [value] if parameter.multiple and not isinstance(value, list) else value
+
+
+def pairs_of(values: dict[str, Any]) -> list[str]:
+    """What :func:`settings_of` reads as these names and values."""
+    return [f"{name}={_on_one_line(value)}" for name, value in values.items()]
 
 
 def _on_one_line(value: Any) -> str:

@@ -13,6 +13,7 @@ from sterna.cli.app import Debug, Json, Quiet, app, print_json
 
 if TYPE_CHECKING:
     from sterna.domains import Domain
+    from sterna.record.record import Record, Score
 
 
 class Demo(StrEnum):
@@ -83,7 +84,7 @@ def demo(
     if json:
         print_json({"runs": [result.record for result in results], "report": str(page)})
     elif loud:
-        _show([result.record for result in results])
+        _show([result.evidence for result in results])
         print(f"\nreport: {page}   ({time.monotonic() - started:.0f} s)")
 
 
@@ -103,13 +104,14 @@ def demo_domain(name: Demo) -> Domain:
     return Domain.from_arrays((digits.images * 255 / 16).astype(np.uint8), digits.target, name="digits")
 
 
-def _show(records: list[Any]) -> None:
+def _show(records: list[Record]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    metric = records[0]["task"]["metric"]
+    metric = records[0].task.metric
     table = Table(box=None, padding=(0, 2, 0, 0), caption=f"{metric} on the test split, 95 % intervals")
-    over = {record["gain"]["control"] for record in records}
+    gains = [(record, record.gain) for record in records if record.gain is not None]
+    over = {gain.control for _, gain in gains}
     for column in (
         "method",
         "score",
@@ -117,24 +119,23 @@ def _show(records: list[Any]) -> None:
         "",
     ):
         table.add_column(column, no_wrap=True)
-    controls = {name: scores for record in records for name, scores in record["controls"].items()}
+    controls = {name: scores for record in records for name, scores in record.controls.items()}
     for control, found in controls.items():
         table.add_row(control, _score(found[metric]), "", "control")
-    for record in records:
-        gain = record["gain"]
-        colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain["verdict"]]
+    for record, gain in gains:
+        colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
         table.add_row(
-            f"[bold]{record['method']}[/]",
-            _score(record["scores"][metric]),
-            f"{gain['value']:+.3f} \\[{gain['low']:+.3f}, {gain['high']:+.3f}]",
-            f"[{colour}]{gain['verdict']}[/]",
+            f"[bold]{record.method}[/]",
+            _score(record.scores[metric]),
+            f"{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}]",
+            f"[{colour}]{gain.verdict}[/]",
         )
     Console().print(table)
-    splits = records[0]["target"]["splits"]
+    splits = records[0].target.splits
     print(
         f"labels used: {splits['train'] + splits['validation']}; test rows: {splits['test']} (looked at once, to score)"
     )
 
 
-def _score(found: dict[str, float]) -> str:
-    return f"{found['value']:.3f} \\[{found['low']:.3f}, {found['high']:.3f}]"
+def _score(found: Score) -> str:
+    return f"{found.value:.3f} \\[{found.low:.3f}, {found.high:.3f}]"

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from sterna.errors import RequestError
 from sterna.evaluation.bootstrap import Outputs, interval
 from sterna.evaluation.scores import resampled_metrics
+from sterna.record.record import Gain as Gain
+from sterna.record.record import Verdict
 from sterna.tasks.metrics import Floats
 from sterna.tasks.task import Task
 
-Verdict = Literal["helps", "unclear", "hurts"]
-
 FEWEST_ROWS = 6
 """With fewer test rows no two-sided 5 % test can tell two models apart (2 / 2⁵ > 0.05): the verdict stays unclear."""
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What transfer was worth against one control; positive means transfer is better, for errors too.
-
-    Attributes
-    ----------
-    metric : str
-        What was compared.
-    control : str
-        Against which control.
-    value, low, high : float
-        The gain in the metric's units, and its 95 % interval.
-    verdict : {"helps", "unclear", "hurts"}
-        Whether the interval lies above 0, spans it, or lies below it.
-    higher_is_better : bool
-        Whether the metric itself is better when larger.
-    """
-
-    metric: str
-    control: str
-    value: float
-    low: float
-    high: float
-    verdict: Verdict
-    higher_is_better: bool
 
 
 def gain(

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sterna.errors import RequestError
 from sterna.evaluation.bootstrap import Outputs, interval, seed_shares, weight_chunks
+from sterna.record.record import Score as Score
 from sterna.tasks.metrics import Codes, Floats
 from sterna.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric on the test rows, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def score(

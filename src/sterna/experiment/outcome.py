@@ -18,6 +18,7 @@ from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
 from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
+from sterna.record.record import Record
 from sterna.report import write_report
 from sterna.store.run import RunFolder
 from sterna.tasks.task import Task
@@ -33,51 +34,58 @@ class Transfer:
 
     Attributes
     ----------
-    record
-        All that is known of the run, as ``sterna transfer --json`` prints it.
+    evidence
+        All that is known of the run.
     folder
         The run folder.
     """
 
-    record: Mapping[str, Any]
+    evidence: Record
     folder: RunFolder
     _temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def __repr__(self) -> str:
-        metric = self.record["task"]["metric"]
-        found = self.scores[metric]
+        metric = self.evidence.task.metric
+        found = self.scores.get(metric)
+        if found is None:
+            return f"Transfer({self.method}: no scores yet)"
         gain = f", gain {self.gain.value:+.3f} ({self.gain.verdict})" if self.gain else ""
         return f"Transfer({self.method}: {metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]{gain})"
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """The evidence as plain names and values, as ``sterna transfer --json`` prints it."""
+        return self.evidence.plain()
 
     @property
     def method(self) -> str:
         """Id of the method."""
-        return str(self.record["method"])
+        return self.evidence.method
 
     @property
     def scores(self) -> dict[str, Score]:
         """Every metric on the test split, with its 95 % interval."""
-        return _scores(self.record["scores"])
+        return dict(self.evidence.scores)
 
     @property
     def controls(self) -> dict[str, dict[str, Score]]:
         """The same for each control."""
-        return {name: _scores(found) for name, found in self.record["controls"].items()}
+        return {name: dict(found) for name, found in self.evidence.controls.items()}
 
     @property
     def gain(self) -> Gain | None:
         """What the transfer was worth against the headline control; ``None`` without controls."""
-        return Gain(**self.record["gain"]) if self.record["gain"] else None
+        return self.evidence.gain
 
     @property
     def gains(self) -> dict[str, Gain]:
         """The gain against each control."""
-        return {name: Gain(**found) for name, found in self.record["gains"].items()}
+        return dict(self.evidence.gains)
 
     @property
     def selected_by(self) -> str:
         """Which labels chose the model."""
-        return str(self.record["selected_by"])
+        return self.evidence.selected_by
 
     @cached_property
     def network(self) -> Network:
@@ -150,7 +158,7 @@ class Transfer:
     def read(self, spec: str, **options: Any) -> Domain:
         """A labelled Domain, read as the run's own was but for these options of :func:`load_domain`."""
         path, kind = Path(spec), kind_of(self.network.preparation.kind)
-        reading = dict(self.record["target"]["reading"])
+        reading = dict(self.evidence.target.reading)
         if not kind.files and (path.is_dir() or path.suffix.lower() == ".zip"):
             raise RequestError(
                 f"{spec} is a set of images or recordings, but this run learnt from {kind.whole}; give a file."
@@ -159,7 +167,7 @@ class Transfer:
 
     def read_inputs(self, paths: Sequence[Path]) -> Domain:
         """Inputs without labels, read as the run's own were."""
-        return load_inputs(paths, self.network.preparation.kind, self.record["target"]["reading"])
+        return load_inputs(paths, self.network.preparation.kind, self.evidence.target.reading)
 
     def save(self, folder: str | Path) -> Path:
         """Copy the run folder; the copy is what :func:`sterna.load_transfer` reads.
@@ -192,7 +200,7 @@ def load_transfer(folder: str | Path) -> Transfer:
     if not path.is_dir():
         raise RequestError(f"There is no run folder {str(path)!r}.")
     run = RunFolder(path)
-    return Transfer(run.read_json("manifest.json"), run)
+    return Transfer(run.read_record(), run)
 
 
 @contextmanager
@@ -208,7 +216,3 @@ def named(domain: Domain) -> Iterator[None]:
 def as_domain(data: Any) -> Domain:
     """A Domain from whatever a user has in memory."""
     return data if isinstance(data, Domain) else Domain.from_arrays(data)
-
-
-def _scores(found: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:
-    return {name: Score(**value) for name, value in found.items()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from sterna.experiment.controls import control_methods
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, unseen, widened
 from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
+from sterna.record.request import Request
 from sterna.sources import Source
 from sterna.tasks import infer_task
 from sterna.tasks.task import Task
@@ -43,7 +43,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def make_plan(source: Source | None, domain: Domain, method: Method, request: Mapping[str, Any]) -> Plan:
+def make_plan(source: Source | None, domain: Domain, method: Method, request: Request) -> Plan:
     """Task, splits and controls of a request.
 
     Raises
@@ -51,21 +51,25 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Ma
     RequestError
         If the request cannot be met.
     """
-    asked = request["task"], request["metric"]
+    asked = request.task, request.metric
     task = widened(infer_task(domain, *asked), source)
     targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
-    draws = {"labels_per_class": request["labels_per_class"], "labels": request["labels"]}
-    seeds = range(request["seed"], request["seed"] + request["seeds"])
-    splits = [make_splits(domain, targets, seed=seed, split_seed=request["seed"], **draws) for seed in seeds]
+    splits = [
+        make_splits(
+            domain, targets, seed=seed, split_seed=request.seed, labels_per_class=request.labels_per_class,
+            labels=request.labels,
+        )
+        for seed in request.all_seeds
+    ]  # fmt: skip
     source, notes = unseen(source, domain, splits[0].test)
     # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
     task = widened(infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation])), source)
-    applied_balance(request["balance"], task, targets[splits[0].train])
+    applied_balance(request.balance, task, targets[splits[0].train])
     there, known = have(source, domain, task, splits[0], answers(source, task)), list(method_ids())
-    if request["labels"] == 0 and Needs.TARGET_LABELS in method.needs:
+    if request.labels == 0 and Needs.TARGET_LABELS in method.needs:
         raise RequestError(_without_labels(method, there, known))
     check_needs(method, there, known)
-    controls = control_methods(request["control"], method, domain.kind, there)
+    controls = control_methods(request.control, method, domain.kind, there)
     for control in controls:
         check_needs(control, there, known)
     return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, (*splits[0].notes, *notes))
@@ -80,20 +84,3 @@ def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:
         "say) with method source-only, or use labels"
     )
     return f"labels=0 hides every target label, but {method.id()} learns from them; {way}."
-
-
-def check_counts(request: Mapping[str, Any]) -> None:
-    """Refuse numbers that mean nothing, or that contradict each other."""
-    for name in ("seeds", "epochs", "steps", "seconds", "batch_size", "labels_per_class"):
-        if request[name] is not None and not request[name] > 0:
-            raise RequestError(f"{name} is {request[name]}; expected a number above zero.")
-    if request["labels"] is not None and request["labels"] < 0:
-        raise RequestError(f"labels is {request['labels']}; expected 0 (hide all) or more.")
-    if request["labels"] is not None and request["labels_per_class"] is not None:
-        raise RequestError("labels and labels_per_class both limit the labels; give one of them.")
-    if request["curve"] and (request["labels"], request["labels_per_class"]) != (None, None):
-        raise RequestError("curve sets the labels a class of each run; leave out labels and labels_per_class.")
-    if any(k < 1 for k in request["curve"]):
-        raise RequestError(f"curve is {request['curve']}; expected numbers of labels a class, 1 or more.")
-    if len(set(request["curve"])) < len(request["curve"]):
-        raise RequestError(f"curve is {request['curve']}; name each number of labels once.")

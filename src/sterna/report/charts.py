@@ -9,8 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sterna.record.record import Gain, Point, Record
 from sterna.report.draw import Line, Mark, Scale, interval_axis, interval_bar, line_chart, span, ticks
-from sterna.report.record import Gain, Manifest, Point
 from sterna.report.verdict import gain_places
 from sterna.report.words import control_meaning, count, interval, metric_name, plain
 
@@ -57,46 +57,44 @@ def gain_bars(gains: Sequence[tuple[str, str, Gain, int]], headline: str | None 
     tuple
         The bars, and the axis that goes under them.
     """
-    shown = [v for _, _, gain, _ in gains for v in (gain.value, gain.low, gain.high) if _finite(v)]
-    values = [float(v) for v in shown if v is not None]
+    values = [v for _, _, gain, _ in gains for v in (gain.value, gain.low, gain.high) if _finite(v)]
     scale = Scale(*span([0.0, *values]))
     bars = []
     for name, meaning, gain, decimals in gains:
-        value = gain.value if gain.value is not None and _finite(gain.value) else None
-        low, high = (v if v is not None and _finite(v) else value for v in (gain.low, gain.high))
-        words = plain(value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
+        low, high = (v if _finite(v) else gain.value for v in (gain.low, gain.high))
+        words = plain(gain.value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
         title = f"Gain against {name}: {words[0]}, 95\u00a0% interval {words[1]}, {gain.verdict}"
         svg = Markup("")
-        if value is not None and low is not None and high is not None:
-            svg = interval_bar(value, low, high, scale, verdict=gain.verdict, title=title)
+        if _finite(gain.value):
+            svg = interval_bar(gain.value, low, high, scale, verdict=gain.verdict, title=title)
         bars.append(Bar(name, meaning, gain, svg, *words, name == headline))
     return bars, interval_axis(scale)
 
 
-def control_bars(manifest: Manifest) -> tuple[list[Bar], Markup] | None:
+def control_bars(record: Record) -> tuple[list[Bar], Markup] | None:
     """The gain against each control, the headline first; ``None`` without any."""
-    gains = dict(manifest.gains)
-    if manifest.gain is not None:
-        gains = {manifest.gain.control: manifest.gain, **{k: g for k, g in gains.items() if k != manifest.gain.control}}
+    gains = dict(record.gains)
+    if record.gain is not None:
+        gains = {record.gain.control: record.gain, **{k: g for k, g in gains.items() if k != record.gain.control}}
     if not gains:
         return None
-    headline = manifest.gain.control if manifest.gain is not None else None
+    headline = record.gain.control if record.gain is not None else None
     return gain_bars(
-        [(name, control_meaning(name), gain, gain_places(manifest, gain.metric)) for name, gain in gains.items()],
+        [(name, control_meaning(name), gain, gain_places(record, gain.metric)) for name, gain in gains.items()],
         headline,
     )
 
 
-def learning_curve(manifest: Manifest) -> Figure | None:
+def learning_curve(record: Record) -> Figure | None:
     """Score against labels a class, with interval bands; ``None`` where the run has fewer than two such points."""
-    points = sorted((p for p in manifest.curve if p.labels_per_class > 0), key=lambda point: point.labels_per_class)
+    points = sorted((p for p in record.curve or () if p.labels_per_class > 0), key=lambda point: point.labels_per_class)
     if len(points) < 2:
         return None
-    metric = manifest.gain.metric if manifest.gain is not None else manifest.task.metric
+    metric = record.gain.metric if record.gain is not None else record.task.metric
     controls = list(dict.fromkeys(name for point in points for name in point.controls))
-    if manifest.gain is not None and manifest.gain.control in controls:
-        controls.sort(key=lambda name: name != manifest.gain.control if manifest.gain else False)
-    lines = [_curve_line(manifest.method, "a", points, None, metric)]
+    if record.gain is not None and record.gain.control in controls:
+        controls.sort(key=lambda name: name != record.gain.control if record.gain else False)
+    lines = [_curve_line(record.method, "a", points, None, metric)]
     lines += [
         _curve_line(name, style, points, name, metric) for name, style in zip(controls[:5], _STYLES[1:], strict=False)
     ]
@@ -132,7 +130,7 @@ def _curve_line(name: str, style: str, points: Sequence[Point], control: str | N
     for point in points:
         scores = point.scores if control is None else point.controls.get(control, {})
         score = scores.get(metric)
-        if score is not None and score.value is not None and _finite(score.value):
+        if score is not None and _finite(score.value):
             # Bands for the transfer and the control to beat only: more of them hide each other.
             banded = style in "ab" and _finite(score.low) and _finite(score.high)
             low, high = (score.low, score.high) if banded else (None, None)

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sterna.report.record import Record
+from sterna.report.run import Run
 from sterna.report.words import places, plain, said
 from sterna.tasks.infer import task_type
 
@@ -68,16 +68,16 @@ class Mistake:
     control: str | None = None
 
 
-def most_confident(record: Record, limit: int = 12) -> list[Mistake]:
+def most_confident(run: Run, limit: int = 12) -> list[Mistake]:
     """The most confident wrong answers, the surest first; for numbers the largest errors.
 
     With several seeds a row is shown once, with its surest wrong answer. Where thumbnails were kept, rows that have one
     come first.
     """
-    table = record.predictions
+    table = run.predictions
     if table is None or table.num_rows == 0:
         return []
-    weights = _weights(table, record)
+    weights = _weights(table, run)
     rows = table.column("row").to_pylist()
     best: dict[int, int] = {}
     wrong: dict[int, int] = {}
@@ -89,23 +89,23 @@ def most_confident(record: Record, limit: int = 12) -> list[Mistake]:
         wrong[row] = wrong.get(row, 0) + 1
         if row not in best or weight > (weights[best[row]] or 0.0):
             best[row] = i
-    pictures = {path.stem for path in (record.folder / "mistakes").glob("*.png")}
+    pictures = {path.stem for path in (run.folder / "mistakes").glob("*.png")}
     order = sorted(best, key=lambda row: (str(row) not in pictures, -(weights[best[row]] or 0.0), row))
     shown = [best[row] for row in order[:limit]]
     # One number of decimals for all, so that they stand in line.
     numbers = [
         v for i in shown for v in (table.column("label")[i].as_py(), table.column("answer")[i].as_py(), weights[i])
     ]
-    decimals = places(numbers) if task_type(record.manifest.task.id).one_number else 0
+    decimals = places(numbers) if task_type(run.record.task.id).one_number else 0
     return [
-        _mistake(record, table, i, weights[i], (wrong[row], seen[row]), decimals)
+        _mistake(run, table, i, weights[i], (wrong[row], seen[row]), decimals)
         for i, row in zip(shown, order, strict=False)
     ]
 
 
-def pairs(record: Record, most: int = 1000) -> list[tuple[float, float]]:
+def pairs(run: Run, most: int = 1000) -> list[tuple[float, float]]:
     """Truth and answer of numbers, evenly thinned to at most `most` pairs."""
-    table = record.predictions
+    table = run.predictions
     if table is None:
         return []
     both = zip(table.column("label").to_pylist(), table.column("answer").to_pylist(), strict=True)
@@ -114,15 +114,15 @@ def pairs(record: Record, most: int = 1000) -> list[tuple[float, float]]:
     return found[::step]
 
 
-def _weights(table: pyarrow.Table, record: Record) -> list[float | None]:
+def _weights(table: pyarrow.Table, run: Run) -> list[float | None]:
     """How wrong each prediction is; ``None`` where it is right or its label is not known."""
     labels, answers = table.column("label").to_pylist(), table.column("answer").to_pylist()
-    if task_type(record.manifest.task.id).one_number:
+    if task_type(run.record.task.id).one_number:
         return [
             abs(label - answer) if _is_number(label) and _is_number(answer) else None
             for label, answer in zip(labels, answers, strict=True)
         ]
-    classes = record.manifest.task.classes or ()
+    classes = run.record.task.classes or ()
     columns = {
         name: table.column(f"p_{name}").to_pylist() for name in classes if f"p_{name}" in set(table.column_names)
     }
@@ -147,11 +147,11 @@ def _names(value: Any) -> set[str]:
 
 
 def _mistake(
-    record: Record, table: pyarrow.Table, i: int, weight: float | None, seeds: tuple[int, int], decimals: int
+    run: Run, table: pyarrow.Table, i: int, weight: float | None, seeds: tuple[int, int], decimals: int
 ) -> Mistake:
     values = {name: table.column(name)[i].as_py() for name in table.column_names if not name.startswith("p_")}
-    gain = record.manifest.gain
-    task = task_type(record.manifest.task.id)
+    gain = run.record.gain
+    task = task_type(run.record.task.id)
 
     def words(value: Any) -> str:
         if task.one_number and _is_number(value):
@@ -174,7 +174,7 @@ def _mistake(
         wrong=seeds[0],
         seeds=seeds[1],
         text=values.get("text"),
-        picture=_picture(record, values["row"]),
+        picture=_picture(run, values["row"]),
         control=None if control is None else words(control),
     )
 
@@ -185,8 +185,8 @@ def _name(values: dict[str, Any]) -> str:
     return name if name and not name.isdecimal() else str(values["row"])
 
 
-def _picture(record: Record, row: int) -> Picture | None:
-    path = record.folder / "mistakes" / f"{row}.png"
+def _picture(run: Run, row: int) -> Picture | None:
+    path = run.folder / "mistakes" / f"{row}.png"
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return None
     content = path.read_bytes()

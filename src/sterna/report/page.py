@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError
 from sterna.files import atomic
+from sterna.record.record import Record
 from sterna.report import words
 from sterna.report.charts import gain_bars
-from sterna.report.record import Manifest, read_record
+from sterna.report.run import read_run
 from sterna.report.verdict import both_values, gain_places
 from sterna.report.view import View, view
 
@@ -50,7 +51,7 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         raise RequestError(
             f"{str(out)!r} is a folder: give the name of an HTML file, such as {str(out / 'report.html')!r}."
         )
-    views = [view(read_record(Path(run))) for run in runs]
+    views = [view(read_run(Path(run))) for run in runs]
     page = _environment().get_template("page.html.jinja").render(views=views, comparison=_comparison(views))
     with atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -76,26 +77,26 @@ def _comparison(views: Sequence[View]) -> dict[str, object] | None:
     """The table over several runs; gains share an axis only where they share a metric."""
     if len(views) < 2:
         return None
-    compared = [(v, v.manifest.gain) for v in views]
+    compared = [(v, v.record.gain) for v in views]
     metrics = {gain.metric for _, gain in compared if gain is not None}
-    targets = {v.manifest.target.name for v in views}
+    targets = {v.record.target.name for v in views}
     gains = [
-        (f"{gain.control} ({v.manifest.method})", "", gain, gain_places(v.manifest, gain.metric))
+        (f"{gain.control} ({v.record.method})", "", gain, gain_places(v.record, gain.metric))
         for v, gain in compared
         if gain is not None
     ]
     bars, axis = gain_bars(gains) if gains else ([], None)
     drawn = iter(bars)
-    rows = [(v, next(drawn) if gain is not None else None, _score(v.manifest)) for v, gain in compared]
+    rows = [(v, next(drawn) if gain is not None else None, _score(v.record)) for v, gain in compared]
     helped = sum(gain is not None and gain.verdict == "helps" for _, gain in compared)
     return {"rows": rows, "axis": axis, "drawn": len(metrics) == 1, "targets": len(targets), "helped": helped}
 
 
-def _score(manifest: Manifest) -> tuple[str, str]:
+def _score(record: Record) -> tuple[str, str]:
     """The metric that was compared, and its value."""
-    gain = manifest.gain
-    metric = gain.metric if gain is not None else manifest.task.metric
-    score = manifest.scores.get(metric)
+    gain = record.gain
+    metric = gain.metric if gain is not None else record.task.metric
+    score = record.scores.get(metric)
     value = score.value if score is not None else None
-    decimals = words.places(both_values(manifest, gain)) if gain is not None else words.places([value])
+    decimals = words.places(both_values(record, gain)) if gain is not None else words.places([value])
     return words.metric_name(metric), words.plain(value, decimals)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from sterna.report.record import Manifest, Score
+from sterna.record.record import Record, Score
 from sterna.report.words import count, exact, interval, is_error, metric_meaning, metric_name, places
 
 _KINDS = ("precision", "recall", "f1")
@@ -43,18 +43,18 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def scores_table(manifest: Manifest) -> Table:
+def scores_table(record: Record) -> Table:
     """Each metric of the transfer beside every control's, the primary metric first."""
-    sides = [manifest.scores, *_controls(manifest).values()]
-    apart = {f"{kind}[{name}]" for name in manifest.task.classes or () for kind in _KINDS}
+    sides = [record.scores, *_controls(record).values()]
+    apart = {f"{kind}[{name}]" for name in record.task.classes or () for kind in _KINDS}
     names = [metric for metric in dict.fromkeys(name for side in sides for name in side) if metric not in apart]
-    primary = manifest.gain.metric if manifest.gain is not None else manifest.task.metric
+    primary = record.gain.metric if record.gain is not None else record.task.metric
     names.sort(key=lambda metric: metric != primary)
     decimals = {metric: places(_value(side.get(metric)) for side in sides) for metric in names}
     rows = []
     for metric in names:
         smaller = is_error(metric) or (
-            manifest.gain is not None and metric == manifest.gain.metric and not manifest.gain.higher_is_better
+            record.gain is not None and metric == record.gain.metric and not record.gain.higher_is_better
         )
         values = [_value(side.get(metric)) for side in sides]
         known = [value for value in values if value is not None]
@@ -64,14 +64,14 @@ def scores_table(manifest: Manifest) -> Table:
             for side, value in zip(sides, values, strict=True)
         )
         rows.append(Row(metric_name(metric), metric_meaning(metric), cells, smaller, metric == primary))
-    return Table((manifest.method, *_controls(manifest)), tuple(rows))
+    return Table((record.method, *_controls(record)), tuple(rows))
 
 
-def class_table(manifest: Manifest) -> Table | None:
+def class_table(record: Record) -> Table | None:
     """Precision, recall and F1 of each class, where the run has them."""
     rows = []
-    for name in manifest.task.classes or ():
-        found = [manifest.scores.get(f"{kind}[{name}]") for kind in _KINDS]
+    for name in record.task.classes or ():
+        found = [record.scores.get(f"{kind}[{name}]") for kind in _KINDS]
         if any(found):
             rows.append(Row(name, "", tuple(_cell(score, 3) for score in found)))
     return Table(tuple(metric_name(kind) for kind in _KINDS), tuple(rows)) if rows else None
@@ -95,9 +95,9 @@ class Confusion:
     worst: tuple[tuple[str, str, str], ...] = ()
 
 
-def confusion_table(manifest: Manifest) -> Confusion | None:
+def confusion_table(record: Record) -> Confusion | None:
     """The confusion matrix, shaded by the share of each true class; ``None`` where there is none that fits."""
-    matrix, classes = manifest.confusion, manifest.task.classes or ()
+    matrix, classes = record.confusion, record.task.classes or ()
     if not matrix or len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
         return None
     if len(classes) > _MOST_CLASSES:
@@ -117,14 +117,14 @@ def confusion_table(manifest: Manifest) -> Confusion | None:
     return Confusion(classes, tuple(rows))
 
 
-def _controls(manifest: Manifest) -> Mapping[str, Mapping[str, Score]]:
+def _controls(record: Record) -> Mapping[str, Mapping[str, Score]]:
     """The controls, the one to beat first."""
-    headline = manifest.gain.control if manifest.gain is not None else None
-    return dict(sorted(manifest.controls.items(), key=lambda item: item[0] != headline))
+    headline = record.gain.control if record.gain is not None else None
+    return dict(sorted(record.controls.items(), key=lambda item: item[0] != headline))
 
 
 def _value(score: Score | None) -> float | None:
-    return score.value if score is not None and score.value is not None and math.isfinite(score.value) else None
+    return score.value if score is not None and math.isfinite(score.value) else None
 
 
 def _cell(score: Score | None, decimals: int, best: bool = False) -> Cell | None:

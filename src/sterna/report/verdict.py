@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sterna.report.record import Gain, Manifest
+from sterna.record.record import Gain, Record
 from sterna.report.words import (
     control_meaning,
     interval,
@@ -52,12 +52,12 @@ class Verdict:
     plainly: str = ""
 
 
-def judge(manifest: Manifest) -> Verdict:
+def judge(record: Record) -> Verdict:
     """The verdict of a run."""
-    gain = manifest.gain
+    gain = record.gain
     if gain is None:
-        metric = manifest.task.metric
-        score = manifest.scores.get(metric)
+        metric = record.task.metric
+        score = record.scores.get(metric)
         reached = score.value if score is not None else None
         return Verdict(
             "none", "Not compared", "",
@@ -65,37 +65,37 @@ def judge(manifest: Manifest) -> Verdict:
             "no control was run beside it.",
             "Without a control nothing can be said about what the transfer was worth.",
         )  # fmt: skip
-    decimals = gain_places(manifest, gain.metric)
+    decimals = gain_places(record, gain.metric)
     value = plain(gain.value, decimals, signed=True)
     return Verdict(
         gain.verdict,
         _WORDS[gain.verdict],
         value,
-        _sentence(manifest, gain, value, decimals),
+        _sentence(record, gain, value, decimals),
         _advice(gain),
-        _plainly(manifest, gain),
+        _plainly(record, gain),
     )
 
 
-def gain_places(manifest: Manifest, metric: str) -> int:
+def gain_places(record: Record, metric: str) -> int:
     """Decimals of the scores that a gain is made of; more where the gains are too small for those."""
-    sides = [manifest.scores, *manifest.controls.values()]
+    sides = [record.scores, *record.controls.values()]
     scores = [side[metric].value for side in sides if metric in side]
-    gains = [v for gain in (manifest.gain, *manifest.gains.values()) if gain for v in (gain.value, gain.low, gain.high)]
+    gains = [v for gain in (record.gain, *record.gains.values()) if gain for v in (gain.value, gain.low, gain.high)]
     decimals = places(scores)
-    largest = max((abs(v) for v in gains if v is not None and math.isfinite(v)), default=0.0)
+    largest = max((abs(v) for v in gains if math.isfinite(v)), default=0.0)
     return decimals if largest == 0.0 or largest >= 10.0 ** (1 - decimals) else places(gains)
 
 
-def both_values(manifest: Manifest, gain: Gain) -> tuple[float | None, float | None]:
+def both_values(record: Record, gain: Gain) -> tuple[float | None, float | None]:
     """The metric of the gain for the transfer and for the gain's control."""
-    mine = manifest.scores.get(gain.metric)
-    other = manifest.controls.get(gain.control, {}).get(gain.metric)
+    mine = record.scores.get(gain.metric)
+    other = record.controls.get(gain.control, {}).get(gain.metric)
     return (mine.value if mine else None), (other.value if other else None)
 
 
-def _sentence(manifest: Manifest, gain: Gain, value: str, decimals: int) -> str:
-    mine, other = both_values(manifest, gain)
+def _sentence(record: Record, gain: Gain, value: str, decimals: int) -> str:
+    mine, other = both_values(record, gain)
     score_places = places([mine, other])
     meaning = control_meaning(gain.control)
     control = f"{gain.control} ({meaning})" if meaning else gain.control
@@ -104,19 +104,18 @@ def _sentence(manifest: Manifest, gain: Gain, value: str, decimals: int) -> str:
     between = interval(gain.low, gain.high, decimals, signed=True).replace(" ", "\u00a0")
     note = " (smaller is better)" if smaller else ""
     return (
-        f"{name}{note} is {plain(mine, score_places)} with {manifest.method} and {plain(other, score_places)} with "
+        f"{name}{note} is {plain(mine, score_places)} with {record.method} and {plain(other, score_places)} with "
         f"the control to beat, {control}: a {'loss' if gain.verdict == 'hurts' else 'gain'} of {value} "
         f"(95\u00a0% interval {between})."
     )
 
 
 def _advice(gain: Gain) -> str:
-    crosses = gain.low is not None and gain.high is not None and gain.low <= 0 <= gain.high
-    return _TOO_FEW if gain.verdict == "unclear" and not crosses else _ADVICE[gain.verdict]
+    return _TOO_FEW if gain.verdict == "unclear" and not gain.low <= 0 <= gain.high else _ADVICE[gain.verdict]
 
 
-def _plainly(manifest: Manifest, gain: Gain) -> str:
-    mine, other = both_values(manifest, gain)
+def _plainly(record: Record, gain: Gain) -> str:
+    mine, other = both_values(record, gain)
     if gain.metric not in ("accuracy", "balanced_accuracy"):
         meaning = metric_meaning(gain.metric)
         return f"{_capital(metric_name(gain.metric))}: {meaning}." if meaning else ""
@@ -125,7 +124,7 @@ def _plainly(manifest: Manifest, gain: Gain) -> str:
     decimals = 0 if round(100 * mine) != round(100 * other) else 1
     equally = ", with every class counted equally," if gain.metric == "balanced_accuracy" else ""
     return (
-        f"Of 100 new {rows_name(manifest.target.kind)}{equally} about {plain(100 * mine, decimals)} are answered right "
+        f"Of 100 new {rows_name(record.target.kind)}{equally} about {plain(100 * mine, decimals)} are answered right "
         f"instead of {plain(100 * other, decimals)}."
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from sterna.errors import RequestError, closest
@@ -36,15 +35,17 @@ def load(folder: str, spec: str) -> Source:
 
 def _of_manifest(path: Path) -> dict[str, str]:
     """What the run's record says of where the knowledge came from; a bare network folder has none."""
+    from sterna.record.record import read_record
+
     try:
-        record = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        card = {"method": str(record["method"]), "target": str(record["target"]["name"])}
-        if record.get("source"):
-            card["source"] = str(record["source"]["spec"])
-            card |= {k: v for k, v in record["source"].get("card", {}).items() if k == "licence"}
-        return card
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record = read_record(path / "manifest.json")
+    except RequestError:
         return {}
+    card = {"method": record.method, "target": record.target.name}
+    if record.source:
+        card["source"] = record.source.spec
+        card |= {name: value for name, value in record.source.card.items() if name == "licence"}
+    return card
 
 
 FORM = Form("run:<folder>", "any", "the network of an earlier run", lambda asked: load(asked.name, asked.spec))

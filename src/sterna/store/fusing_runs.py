@@ -13,6 +13,7 @@ from typing import Any
 from sterna.errors import RequestError
 from sterna.files import explained
 from sterna.networks.fusing import check_share
+from sterna.record.record import FORMAT, Record, SourceRecord, read_record
 from sterna.store.fusing import Fused, check_layouts, write_fused
 from sterna.store.layout import read_layout
 
@@ -63,7 +64,7 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
             notes = (*notes, *found.notes)
             if (target / _MANIFEST).exists():
                 record = _record(source, target, alpha, out, notes)
-                (new / _MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+                (new / _MANIFEST).write_text(record.to_json(), encoding="utf-8")
             if out.exists():
                 out.rename(temporary / "old")
             new.rename(out)
@@ -139,23 +140,26 @@ def _check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
         raise RequestError(f"The run folder {str(out)!r} exists: replace it with --overwrite, or name another --out.")
 
 
-def _record(source: Path, target: Path, alpha: float, out: Path, notes: tuple[str, ...]) -> dict[str, Any]:
+def _record(source: Path, target: Path, alpha: float, out: Path, notes: tuple[str, ...]) -> Record:
     """What is known of the fused run: the target's record without what was measured of the target's own network."""
-    record = _read_json(target / _MANIFEST)
-    kept: dict[str, Any] = {k: record[k] for k in ("task", "target", "total_parameters", "environment") if k in record}
-    return {
-        "sterna": version("sterna"),
-        "name": out.name,
-        "method": "fuse",
-        "settings": {"alpha": alpha, "target": f"run:{target}"},
-        "source": {"spec": f"run:{source}", "card": {}, "data": None},
-        "scores": {},
-        "controls": {},
-        "gain": None,
-        "gains": {},
-        "selected_by": "nothing was selected: the share was given",
-        "messages": list(notes),
-        "run": str(out),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **kept,
-    }
+    theirs = read_record(target / _MANIFEST)
+    return Record(
+        format=FORMAT,
+        sterna=version("sterna"),
+        name=out.name,
+        method="fuse",
+        settings={"alpha": alpha, "target": f"run:{target}"},
+        source=SourceRecord(spec=f"run:{source}", card={}, data=None),
+        scores={},
+        controls={},
+        gain=None,
+        gains={},
+        selected_by="nothing was selected: the share was given",
+        messages=notes,
+        run=str(out),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=theirs.task,
+        target=theirs.target,
+        total_parameters=theirs.total_parameters,
+        environment=theirs.environment,
+    )

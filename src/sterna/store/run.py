@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,9 @@ from sterna.errors import RequestError
 from sterna.files import atomic, explained
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
+from sterna.record.choice import Choice
+from sterna.record.record import Record, read_json, read_record
+from sterna.record.request import Request, read_request
 from sterna.training.log import Log
 
 Array = np.ndarray[Any, Any]
@@ -60,7 +62,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, request: Mapping[str, Any], *, overwrite: bool, resume: bool) -> RunFolder:
+    def create(cls, path: Path, request: Request, *, overwrite: bool, resume: bool) -> RunFolder:
         """Make the folder, or take up the one that was left.
 
         Raises
@@ -84,7 +86,7 @@ class RunFolder:
                 )
             else:
                 folder._set_aside()
-        folder.write_json("request.json", dict(request))
+        folder.write_json("request.json", request.kept())
         return folder
 
     def _set_aside(self) -> None:
@@ -114,10 +116,8 @@ class RunFolder:
             (temporary / "replaced").rename(self.path)
         temporary.rmdir()
 
-    def _check(self, request: Mapping[str, Any]) -> None:
-        asked = self.read_json("request.json")
-        now = json.loads(json.dumps(request))
-        changed = [key for key in sorted({*asked, *now}) if asked.get(key) != now.get(key)]
+    def _check(self, request: Request) -> None:
+        changed = request.changed(read_request(self._file("request.json")))
         if changed:
             raise RequestError(
                 f"--resume: the run in {str(self.path)!r} was asked for with another {', '.join(changed)}: "
@@ -140,13 +140,26 @@ class RunFolder:
         RequestError
             If it is missing or damaged.
         """
-        path = self._file(name)
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RequestError(f"{str(self.path)!r} is not a finished Sterna run: it has no {name}.") from None
-        except ValueError as error:
-            raise RequestError(f"{str(path)!r} is damaged: {error}; run the transfer again.") from error
+        return read_json(self._file(name))
+
+    def write_record(self, record: Record) -> None:
+        """Write the record, whole or not at all: it says that the run is done."""
+        with atomic(self._file("manifest.json")) as temporary:
+            temporary.write_text(record.to_json(), encoding="utf-8")
+
+    def read_record(self) -> Record:
+        """Read the record of a finished run.
+
+        Raises
+        ------
+        RequestError
+            If it is missing or damaged.
+        """
+        return read_record(self._file("manifest.json"))
+
+    def finished(self) -> bool:
+        """Whether the run is done."""
+        return self._file("manifest.json").exists()
 
     # -- what a resumed run needs ---------------------------------------------------------------------
 
@@ -171,7 +184,7 @@ class RunFolder:
         if not (folder / "unit.json").exists():
             return None
         about = json.loads((folder / "unit.json").read_text())
-        about["log"] = Log(**{**about["log"], "choices": [tuple(c) for c in about["log"]["choices"]]})
+        about["log"] = _log(**about["log"])
         return Unit(outputs=np.load(folder / "outputs.npy", allow_pickle=False), **about)
 
     def clear_work(self) -> None:
@@ -208,3 +221,14 @@ class RunFolder:
     def load_network(self) -> Network:
         """The network of the run."""
         return load_network(self.path / "network")
+
+
+def _log(choices: list[Any], **about: Any) -> Log:
+    """A log as it was kept; a choice of version 0.1.0 is ``[by, labels, of, what]``."""
+    chosen = about["chosen"]
+    return Log(choices=[_choice(c, chosen) if isinstance(c, list) else Choice(**c) for c in choices], **about)
+
+
+def _choice(kept: list[Any], chosen: dict[str, Any]) -> Choice:
+    by, labels, of, what = kept
+    return Choice(what, chosen.get(what), by, labels, of)

@@ -1,0 +1,107 @@
+"""What a run leaves: its record, and the folder's files beside it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from sterna import __version__
+from sterna.domains import Domain
+from sterna.domains.splits import Splits
+from sterna.experiment.evidence import evidence
+from sterna.experiment.problem import Exam, split_counts
+from sterna.experiment.units import summed_history
+from sterna.kinds.kind import kind_of
+from sterna.record.record import FORMAT, DataRecord, Record, SourceRecord, TargetRecord, TaskRecord
+from sterna.record.request import Request
+from sterna.sources import Source
+from sterna.store.environment import environment, peak_memory_bytes
+from sterna.store.predictions import prediction_table, write_pictures, write_table
+from sterna.store.run import RunFolder, Unit
+from sterna.tasks.task import Task
+from sterna.training.trainer import pick_device
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All fits of a run, before anything is scored."""
+
+    task: Task
+    exam: Exam
+    units: dict[str, list[Unit]]
+    splits: list[Splits]
+    balance: str
+    notes: tuple[str, ...]
+
+
+def record_of(
+    request: Request, source: Source | None, domain: Domain, fitted: Fitted, path: Path, started: float
+) -> Record:
+    """The record of a run that started then (by ``time.monotonic``), without its learning curve."""
+    found = evidence(fitted.task, fitted.exam, request.method, fitted.units, fitted.splits[0])
+    seconds = {name: sum(unit.seconds for unit in some) for name, some in fitted.units.items()}
+    return Record(
+        format=FORMAT,
+        sterna=__version__,
+        name=path.name,
+        method=request.method,
+        settings=dict(request.settings),
+        task=TaskRecord(**fitted.task.state()),
+        source=source_record(source),
+        target=target_record(domain, fitted),
+        **vars(found),
+        balance=fitted.balance,
+        seeds=tuple(request.all_seeds),
+        seconds={"total": time.monotonic() - started, **seconds},
+        peak_memory_bytes=peak_memory_bytes(),
+        device=str(pick_device(request.device)),
+        budget={name: getattr(request, name) for name in ("epochs", "steps", "seconds", "batch_size")},
+        run=str(path),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=dict(environment()),
+    )
+
+
+def source_record(source: Source | None) -> SourceRecord | None:
+    """What a record says of the source."""
+    if source is None:
+        return None
+    data = DataRecord(name=source.data.name, rows=len(source.data)) if source.data else None
+    return SourceRecord(spec=source.spec, card=dict(source.card), data=data)
+
+
+def target_record(domain: Domain, fitted: Fitted) -> TargetRecord:
+    """What a record says of the target."""
+    splits = fitted.splits[0]
+    return TargetRecord(
+        name=domain.name,
+        kind=domain.kind,
+        rows=len(domain),
+        notes=tuple(dict.fromkeys([*domain.notes, *fitted.notes])),
+        classes=tuple(getattr(fitted.task, "classes", ())),
+        splits=split_counts(splits),
+        given=splits.given,
+        reading=dict(domain.reading),
+    )
+
+
+def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> None:
+    """Write the run folder; the manifest last, since it says that the run is done."""
+    task, exam = fitted.task, fitted.exam
+    outputs = {name: [unit.outputs for unit in some] for name, some in fitted.units.items()}
+    names = domain.inputs.names()
+    named = [names[row] for row in exam.rows]
+    own = outputs.pop(record.method)
+    table = prediction_table(task, exam.domain, exam.rows, named, record.seeds, own, outputs)
+    write_table(table, folder.path / "predictions.parquet")
+    frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, record.seeds, strict=True)]
+    write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")
+    if kind_of(domain.kind).pictured:
+        write_pictures(table, task, exam.domain, exam.rows, folder.path / "mistakes")
+    folder.write_json("history.json", {name: summed_history(some) for name, some in fitted.units.items()})
+    folder.write_record(record)
+    folder.clear_work()

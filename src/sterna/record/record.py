@@ -1,0 +1,248 @@
+"""What is known of a run: what ``manifest.json`` holds and ``sterna transfer --json`` prints."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+
+from sterna.errors import RequestError
+
+FORMAT = 2
+"""What new records have; a file that names none is of format 1, and holds the same names and values."""
+
+Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+"""A name; class names that are numbers are names too."""
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A number; one that is null was not finite."""
+
+Verdict = Literal["helps", "unclear", "hurts"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric on the test rows, with its 95 % interval."""
+
+    value: Number = math.nan
+    low: Number = math.nan
+    high: Number = math.nan
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What transfer was worth against one control; positive means transfer is better, for errors too.
+
+    Attributes
+    ----------
+    metric : str
+        What was compared.
+    control : str
+        Against which control.
+    value, low, high : float
+        The gain in the metric's units, and its 95 % interval.
+    verdict : {"helps", "unclear", "hurts"}
+        Whether the interval lies above 0, spans it, or lies below it.
+    higher_is_better : bool
+        Whether the metric itself is better when larger.
+    """
+
+    metric: str
+    control: str
+    value: Number
+    low: Number
+    high: Number
+    verdict: Verdict
+    higher_is_better: bool = True
+
+
+Scores = dict[str, Score]
+"""Metric → its score."""
+
+
+class _Part(BaseModel):
+    # What a later version adds does not stop this one from showing the rest.
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nothing(cls, values: Any) -> Any:
+        """An optional part that was not filled in is as good as missing."""
+        if not isinstance(values, dict):
+            return values
+        may = {name for name, about in cls.model_fields.items() if about.default is None}
+        return {name: value for name, value in values.items() if value is not None or name in may}
+
+
+class TaskRecord(_Part):
+    """What was asked: what the task's `state` gives."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    classes: tuple[Word, ...] | None = None
+    metric: str
+
+
+class DataRecord(_Part):
+    """The labelled data of a source."""
+
+    name: Word
+    rows: int
+
+
+class SourceRecord(_Part):
+    """What was moved."""
+
+    spec: str = ""
+    card: dict[str, Any] = {}
+    data: DataRecord | None = None
+
+
+class TargetRecord(_Part):
+    """Where it was moved to.
+
+    Attributes
+    ----------
+    splits
+        Rows of each.
+    given
+        The splits that came with the data.
+    reading
+        The options of ``load_domain`` that other rows are read with.
+    """
+
+    name: Word
+    kind: str = ""
+    rows: int | None = None
+    notes: tuple[str, ...] = ()
+    classes: tuple[Word, ...] = ()
+    splits: dict[str, int] = {}
+    given: tuple[str, ...] = ()
+    reading: dict[str, Any] = {}
+
+
+class Point(_Part):
+    """One number of labels on the learning curve."""
+
+    labels_per_class: int
+    scores: Scores = {}
+    controls: dict[str, Scores] = {}
+    gain: Gain | None = None
+    gains: dict[str, Gain] = {}
+
+
+class Record(_Part):
+    """The record of one run.
+
+    Attributes
+    ----------
+    format
+        Of the record itself.
+    scores, controls
+        On the test rows, of the run and of each control.
+    gain
+        Against the headline control.
+    chosen
+        What was chosen, by name, for each seed.
+    validation
+        The primary metric of the run and of each control on the validation rows, larger is better.
+    seconds
+        Of the whole run (``"total"``), of the method and of each control.
+    confusion
+        Test rows by class and by answer, ``(k, k)``.
+    """
+
+    format: int = 1
+    sterna: str = ""
+    name: Word = ""
+    method: str
+    settings: dict[str, Any] = {}
+    task: TaskRecord
+    source: SourceRecord | None = None
+    target: TargetRecord
+    scores: Scores
+    controls: dict[str, Scores] = {}
+    gain: Gain | None = None
+    gains: dict[str, Gain] = {}
+    selected_by: str = ""
+    control_selected_by: str = ""
+    chosen: tuple[dict[str, Any], ...] = ()
+    validation: dict[str, Number] = {}
+    trained_parameters: int | None = None
+    total_parameters: int | None = None
+    messages: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    balance: str | None = None
+    seeds: tuple[int, ...] = ()
+    seconds: dict[str, Number] = {}
+    peak_memory_bytes: int | None = None
+    device: str | None = None
+    budget: dict[str, Any] = {}
+    run: str = ""
+    created: str = ""
+    environment: dict[str, Any] = {}
+    curve: tuple[Point, ...] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The record as JSON has it: names, numbers, lists; what was not filled in is left out."""
+        found = self.model_dump(mode="json", exclude_unset=True)
+        return {name: value for name, value in found.items() if value is not None or name in ("source", "gain")}
+
+    def to_json(self) -> str:
+        """The text of ``manifest.json``; numbers that are not finite are ``NaN`` and ``Infinity``, as Python reads."""
+        return json.dumps(self.plain(), indent=1, ensure_ascii=False, allow_nan=True)
+
+    def at(self, labels_per_class: int) -> Point:
+        """What a learning curve keeps of this run."""
+        return Point(
+            labels_per_class=labels_per_class, scores=self.scores, controls=self.controls, gain=self.gain,
+            gains=self.gains,
+        )  # fmt: skip
+
+
+def read_record(path: Path) -> Record:
+    """Read a ``manifest.json``, of this format or an older one.
+
+    Raises
+    ------
+    RequestError
+        If it is missing, cannot be read, or is no record.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise RequestError(
+            f"{str(path)!r} is not the record of a run: expected a JSON object, found {type(content).__name__}; "
+            "give a folder that a transfer has written."
+        )
+    try:
+        return Record.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise RequestError(
+            f"{str(path)!r} is not the record of a run that this version can read: {where!r} is wrong "
+            f"({first['msg'].lower()}); run the transfer again, or make the report with the version that wrote it."
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises
+    ------
+    RequestError
+        If it is missing or cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RequestError(f"{str(path.parent)!r} is not a finished Sterna run: it has no {path.name}.") from None
+    except (OSError, ValueError) as error:  # a UnicodeDecodeError or JSONDecodeError is a ValueError
+        raise RequestError(
+            f"{str(path)!r} cannot be read as JSON, so it is damaged or cut short: run the transfer again."
+        ) from error

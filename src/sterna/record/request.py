@@ -1,0 +1,232 @@
+"""What a transfer can be asked: each option once, for Python, the command line, YAML and ``request.json``.
+
+No pydantic here: the command line builds its options from these fields at every start, and pydantic alone would double
+the time that ``sterna --help`` takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal
+
+from sterna.errors import RequestError
+
+DATA, TRAINING, OUTPUT = "Data", "Method and training", "Output"
+
+Use = Literal["reading", "result", "folder"]
+"""What an option decides: how data and source are read (the command line), the result, or where and how it is made."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What an option means, and how it is typed.
+
+    Attributes
+    ----------
+    help
+        The meaning, in a line.
+    panel
+        Under which heading ``--help`` shows it.
+    metavar
+        What stands for its value there; ``None`` for a flag.
+    use
+        What it decides.
+    flag
+        What is typed, where that is not the field's name.
+    typed
+        The type of what is typed, where that is not the field's.
+    choices
+        The values there are, where they can be listed.
+    bound
+        What a number must be.
+    """
+
+    help: str
+    panel: str
+    metavar: str | None = None
+    use: Use = "result"
+    flag: str | None = None
+    typed: Any = None
+    choices: tuple[str, ...] = ()
+    bound: Literal["above zero", "zero or more"] | None = None
+
+
+def _option(default: Any, help: str, panel: str, metavar: str | None = None, **more: Any) -> Any:
+    about = {"option": Option(help, panel, metavar, **more)}
+    return field(default_factory=dict, metadata=about) if default == {} else field(default=default, metadata=about)
+
+
+def _read(default: Any, help: str, metavar: str | None = None, **more: Any) -> Any:
+    return _option(default, help, DATA, metavar, use="reading", **more)
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Hashes of what was given: ``--resume`` goes on only with the same weights, rows and labels."""
+
+    source_weights: str | None = None
+    source_data: str | None = None
+    target_inputs: str | None = None
+    target_labels: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a transfer is asked; a field is an option, with its meaning, bounds and choices.
+
+    Raises
+    ------
+    RequestError
+        If a number means nothing, or options contradict each other.
+    """
+
+    target: str = ""
+    source: str | None = _read(
+        None,
+        "What is known: packaged/NAME, timm/NAME, hf/ID, sentence-transformers/ID, file:PATH, run:FOLDER.",
+        "SPEC",
+        typed=list[str],
+    )
+    source_data: str | None = _read(None, "Labelled data of the source; read as TARGET is.", "SPEC")
+    source_label: str | None = _read(None, "Target column of --source-data; that of --label if not given.", "NAME")
+    architecture: str | None = _read(None, "Of a file: source: timm:NAME or module:function.", "SPEC")
+    image_size: int | None = _read(None, "Pixels a side that the body sees; its own size if not given.", "PIXELS")
+    method: str = _option("feature-extraction", "Id of the method (sterna methods).", TRAINING, "ID")
+    settings: Mapping[str, Any] = _option(
+        {}, "A setting of the method; may be repeated.", TRAINING, "NAME=VALUE", flag="--set", typed=list[str]
+    )
+    task: str | None = _option(
+        None, "classification, multilabel or regression; told from the labels if not given.", DATA, "NAME",
+        choices=("classification", "multilabel", "regression"),
+    )  # fmt: skip
+    label: str | None = _read(None, "Target column of a table or manifest.", "NAME")
+    text: str | None = _read(None, "Column whose texts are the inputs.", "NAME")
+    drop: tuple[str, ...] = _read((), "Column to leave out; may be repeated.", "NAME", typed=list[str])
+    column: Mapping[str, str] = _read(
+        {}, "Kind of a column that should not be guessed; may be repeated.", "NAME=KIND", typed=list[str]
+    )
+    group: str | None = _read(None, "Column (a patient, say) never on two sides of a split.", "NAME")
+    test: str | None = _read(None, "A separate test set.", "SPEC")
+    domain_column: str | None = _read(None, "Column that names domains.", "NAME")
+    source_domain: str | None = _read(
+        None, "Rows of this domain are source data: of --source-data, or of TARGET.", "VALUE"
+    )
+    target_domain: str | None = _read(None, "Rows of this domain are the target.", "VALUE")
+    strict: bool = _read(False, "One unreadable image or recording is an error.")
+    labels_per_class: int | None = _option(
+        None, "Use K labels a class, hide the others.", DATA, "K", bound="above zero"
+    )
+    labels: int | None = _option(None, "Use N labels in all; 0 hides every one.", DATA, "N", bound="zero or more")
+    metric: str | None = _option(None, "Primary metric.", TRAINING, "NAME")
+    balance: str = _option(
+        "none", "Of uneven classes: none, weights, sampler or auto.", TRAINING, "NAME",
+        choices=("none", "weights", "sampler", "auto"),
+    )  # fmt: skip
+    control: tuple[str, ...] = _option(
+        ("auto",), "auto, none, or ids of controls; may be repeated.", TRAINING, "ID", typed=list[str]
+    )
+    seeds: int = _option(1, "How many repetitions.", TRAINING, "N", bound="above zero")
+    seed: int = _option(0, "The first seed.", TRAINING, "N", bound="zero or more")
+    curve: tuple[int, ...] = _option((), "Learning curve over labels a class.", TRAINING, "5,10,20", typed=str | None)
+    epochs: int | None = _option(None, "Budget of a training stage, in epochs,", TRAINING, "N", bound="above zero")
+    steps: int | None = _option(None, "in optimiser steps,", TRAINING, "N", bound="above zero")
+    seconds: float | None = _option(None, "or in seconds: whichever ends first.", TRAINING, "T", bound="above zero")
+    batch_size: int | None = _option(None, "Rows of an optimiser step.", TRAINING, "N", bound="above zero")
+    device: str = _option("auto", "auto, cpu or cuda.", TRAINING, "NAME", use="folder", choices=("auto", "cpu", "cuda"))
+    out: Path | None = _option(None, "Run folder; runs/TARGET-METHOD if not given.", OUTPUT, "RUN", use="folder")
+    resume: bool = _option(
+        False, "Go on with a run that was stopped: that in --out, or the latest of its name.", OUTPUT, use="folder"
+    )
+    overwrite: bool = _option(False, "Replace the run in --out.", OUTPUT, use="folder")
+    given: Fingerprints = Fingerprints()
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_labels()
+        self._check_sources()
+
+    def _check_numbers(self) -> None:
+        for name, about in options().items():
+            value: Any = getattr(self, name)
+            number = isinstance(value, Real)
+            if value is None or about.bound is None:
+                continue
+            if about.bound == "above zero" and not (number and value > 0):
+                raise RequestError(f"{name} is {value}; expected a number above zero.")
+            if about.bound == "zero or more" and not (number and value >= 0):
+                if name == "labels":
+                    raise RequestError(f"labels is {value}; expected 0 (hide all) or more.")
+                raise RequestError(f"--{name} is {value}; expected 0 or more.")
+
+    def _check_labels(self) -> None:
+        if self.labels is not None and self.labels_per_class is not None:
+            raise RequestError("labels and labels_per_class both limit the labels; give one of them.")
+        if self.curve and (self.labels, self.labels_per_class) != (None, None):
+            raise RequestError("curve sets the labels a class of each run; leave out labels and labels_per_class.")
+        if any(k < 1 for k in self.curve):
+            raise RequestError(f"curve is {list(self.curve)}; expected numbers of labels a class, 1 or more.")
+        if len(set(self.curve)) < len(self.curve):
+            raise RequestError(f"curve is {list(self.curve)}; name each number of labels once.")
+
+    def _check_sources(self) -> None:
+        for name, value in (("--architecture", self.architecture), ("--image-size", self.image_size)):
+            if value is not None and not self.source:
+                raise RequestError(f"{name} is {value!r}, which is for a source, but none is given; add --source.")
+        if self.source_domain is not None and self.source_data is None:
+            if self.source_domain == self.target_domain:
+                raise RequestError(
+                    f"--source-domain and --target-domain are both {self.source_domain!r}; name two different ones."
+                )
+            if self.target_domain is None:
+                raise RequestError(
+                    "--source-domain takes rows of TARGET, so --target-domain must say which rows are the target."
+                )
+        if self.source_label is not None and not self.source_data and not self.source_domain:
+            raise RequestError(
+                f"--source-label is {self.source_label!r}, which is for --source-data; give that as well."
+            )
+
+    @property
+    def all_seeds(self) -> range:
+        """The seed of each repetition."""
+        return range(self.seed, self.seed + self.seeds)
+
+    def kept(self) -> dict[str, Any]:
+        """What ``request.json`` holds: all that decides the result."""
+        names = [name for name, about in options().items() if about.use == "result"]
+        values = {name: getattr(self, name) for name in names}
+        return {
+            "source": self.source, "target": self.target, **asdict(self.given),
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
+        }  # fmt: skip
+
+    def changed(self, earlier: Request) -> list[str]:
+        """The names of what an earlier request asked for differently, in the order of letters."""
+        ours, theirs = self.kept(), earlier.kept()
+        return sorted(name for name in ours if ours[name] != theirs[name])
+
+
+def options() -> dict[str, Option]:
+    """The options of a transfer by their names, in the order that ``--help`` shows."""
+    return {each.name: each.metadata["option"] for each in fields(Request) if "option" in each.metadata}
+
+
+def read_request(path: Path) -> Request:
+    """Read a ``request.json``.
+
+    Raises
+    ------
+    RequestError
+        If it is damaged, or asks for what this version does not know.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        given = {each.name: found.pop(each.name, None) for each in fields(Fingerprints)}
+        lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+        return Request(**{**found, **lists}, given=Fingerprints(**given))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RequestError(f"{str(path)!r} is damaged: {error}; run the transfer again.") from error

@@ -1,0 +1,91 @@
+"""What a run folder holds, read carefully: the folder may be old, cut short, or no run at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sterna.errors import RequestError
+from sterna.record.record import Record, read_json, read_record
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run folder, read.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    record
+        What is known of it.
+    history
+        Rows of each method's training, ``{method id: [{"epoch": ..., "loss": ...}, ...]}``; empty where none was kept.
+    predictions
+        A row for each test row and seed; ``None`` where none were kept.
+    """
+
+    folder: Path
+    record: Record
+    history: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    predictions: pyarrow.Table | None = None
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises
+    ------
+    RequestError
+        If the folder is missing, is no run folder, or holds a file that cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise RequestError(f"There is no run folder at {str(folder)!r}: give a folder that a transfer has written.")
+    if not folder.is_dir():
+        raise RequestError(f"{str(folder)!r} is a file, not a run folder: give the folder that a transfer has written.")
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise RequestError(
+            f"{str(folder)!r} is not a run folder (it holds no manifest.json): "
+            "give a folder that a transfer has written."
+        )
+    return Run(folder, read_record(path), _history(folder / "history.json"), _predictions(folder))
+
+
+def _history(path: Path) -> dict[str, list[dict[str, Any]]]:
+    if not path.is_file():
+        return {}
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise RequestError(
+            f"{str(path)!r} is not a run's history: expected a JSON object of lists, found {type(content).__name__}; "
+            "remove the file to make the report without training curves."
+        )
+    return {
+        str(method): [row for row in rows if isinstance(row, dict)]
+        for method, rows in content.items()
+        if isinstance(rows, list)
+    }
+
+
+def _predictions(folder: Path) -> pyarrow.Table | None:
+    path = folder / "predictions.parquet"
+    if not path.is_file():
+        return None
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise RequestError(
+            f"{str(path)!r} cannot be read as Parquet; remove the file to make the report without its mistakes, "
+            "or run the transfer again."
+        ) from error
+    return table if {"row", "label", "answer"} <= set(table.column_names) else None
