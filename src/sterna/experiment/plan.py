@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from sterna.bench.source_answers import answers
 from sterna.domains import Domain
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
 from sterna.experiment.controls import control_methods
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, unseen, widened
-from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.sources import Source
 from sterna.tasks import infer_task

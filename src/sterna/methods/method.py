@@ -7,18 +7,30 @@ import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from enum import Flag, auto
+from enum import Enum, Flag, auto
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import sterna.methods
+from sterna.bench import Bench, Fitted, Problem
 from sterna.errors import RequestError, closest
-from sterna.methods.problem import Problem
-from sterna.networks.network import Network
+from sterna.selection.validator import FEW
+from sterna.training.recipe import Recipe
 from sterna.training.trainer import Trainer
 
 KINDS = ("controls", "parameters", "networks", "features", "examples", "rules")
+
+
+class ValidationUse(Enum):
+    """What a method does with the target's validation rows."""
+
+    NOTHING = auto()
+    """Nothing of it is chosen by them: once they have scored it, they join the training rows."""
+    EPOCH = auto()
+    """They choose the epoch where they are enough; else they join the training rows."""
+    KEPT = auto()
+    """They are never trained on, or the method itself sees to it."""
 
 
 class Needs(Flag):
@@ -34,6 +46,8 @@ class Needs(Flag):
     SAME_TASK = auto()
     SAME_INPUTS = auto()
     LABELS = auto()
+    LIKE_SOURCE = SOURCE_DATA | SAME_TASK | SAME_INPUTS | UNLABELLED_TARGET
+    """What methods need that make the source's features look like the target's."""
 
     def words(self) -> list[str]:
         """The needs in words."""
@@ -62,21 +76,30 @@ class Method(BaseModel, ABC):
     ----------
     needs
         What the user must have.
+    validation
+        What the validation rows are to the method.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     needs: ClassVar[Needs]
+    validation: ClassVar[ValidationUse] = ValidationUse.NOTHING
 
     @abstractmethod
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        """Move the knowledge: the network that does the target's task."""
+    def run(self, bench: Bench) -> Fitted:
+        """Move the knowledge: the network that does the target's task, and which labels chose what of it."""
 
-    def refits_on(self, problem: Problem) -> bool:
-        """Whether, once validation has scored it, it runs again with the validation rows among the training rows.
+    def fit(self, problem: Problem, trainer: Trainer) -> Fitted:
+        """Run on a bench with these rows and this trainer."""
+        return self.run(Bench(problem, trainer, make_method))
 
-        For methods that do not choose by the validation rows themselves.
-        """
-        return False
+    def recipe(self) -> Recipe | None:
+        """How it trains networks, which its controls do likewise; ``None`` where it trains none on target labels."""
+        return None
+
+    def refits(self, problem: Problem) -> bool:
+        """Whether, once validation has scored it, it runs again with the validation rows among the training rows."""
+        few = len(problem.validation) < FEW
+        return self.validation is ValidationUse.NOTHING or (self.validation is ValidationUse.EPOCH and few)
 
     @classmethod
     def id(cls) -> str:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from typing import ClassVar
 
-from torch import nn
-
+from sterna.bench import Bench, Fitted
+from sterna.bench.source_answers import answers, in_terms_of, network_of
 from sterna.errors import RequestError
-from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.methods.simple import learn
+from sterna.methods.method import Method, Needs, ValidationUse
 from sterna.networks.freezing import freeze
-from sterna.networks.network import Network
-from sterna.networks.saved_parts import Columns
-from sterna.sources.source import Source
 from sterna.tasks.task import Task
-from sterna.training.trainer import Trainer
 
 
 class SourceOnly(Method):
@@ -28,35 +21,24 @@ class SourceOnly(Method):
     """
 
     needs: ClassVar[Needs] = Needs.SOURCE_ANSWERS
+    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        source, task = problem.source, problem.task
-        if not answers(source, task) and problem.known is not None:
-            network = learn(problem.on_source(), trainer)
-            freeze(network)
-            return network
-        assert source is not None and source.body is not None and source.head is not None and source.task is not None
+    def run(self, bench: Bench) -> Fitted:
+        problem, task = bench.problem, bench.task
+        source, known = problem.source, problem.known
+        if not answers(source, task) and known is not None:
+            found = bench.on(problem.on_source()).learn()
+            freeze(found.network)
+            return found
+        assert source is not None and source.task is not None
         if not answers(source, task):
             raise RequestError(
                 f"source-only: the source answers {_classes(source.task)}, the target asks for {_classes(task)}; "
                 "choose a method that fits a new head, such as feature-extraction."
             )
-        body = source.body.copied()
-        head = copy.deepcopy(source.head)  # what is frozen here is not the user's
-        if task.id != "regression":
-            head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
-        network = Network(
-            source.prepared(problem.inputs), body, head, task=task if task.id != "regression" else source.task
-        )
+        network = in_terms_of(task, network_of(source, problem.inputs))
         freeze(network)
-        return network
-
-
-def answers(source: Source | None, task: Task) -> bool:
-    """Whether the source's head already answers this task."""
-    if source is None or source.head is None or source.task is None or source.task.id != task.id:
-        return False
-    return task.id == "regression" or set(task.classes) <= set(source.task.classes)
+        return Fitted(network)
 
 
 def _classes(task: Task) -> str:

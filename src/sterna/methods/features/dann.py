@@ -9,12 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sterna.methods.adaptation import DomainTerm, adapt, network_for
-from sterna.methods.features.domain_scaling import NEEDS
-from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
+from sterna.bench import Bench, Fitted
+from sterna.bench.adapting import DomainTerm, adapt, network_for
+from sterna.methods.method import Method, Needs, ValidationUse
 
 
 class Dann(Method):
@@ -37,7 +34,8 @@ class Dann(Method):
     neural networks", JMLR 2016.
     """
 
-    needs: ClassVar[Needs] = NEEDS
+    needs: ClassVar[Needs] = Needs.LIKE_SOURCE
+    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
 
     weight: float = Field(1.0, ge=0, description="factor on the domain classifier's loss")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -45,11 +43,11 @@ class Dann(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        network = network_for(problem)
+    def run(self, bench: Bench) -> Fitted:
+        network = network_for(bench)
         return adapt(
-            problem, trainer, network, DomainClassifier(network.body.width), stage="dann", weight=self.weight,
-            epochs=self.epochs, learning_rate=self.learning_rate,
+            bench, network, DomainClassifier(network.body.width), stage="dann", weight=self.weight, epochs=self.epochs,
+            learning_rate=self.learning_rate,
         )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,34 +9,25 @@ import numpy as np
 import torch
 from torch import nn
 
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.problem import Array
+from sterna.bench.source_answers import answers, network_of
+from sterna.bench.vectors import vectors_of
 from sterna.domains.inputs import Preparation
 from sterna.domains.schema import Schema
 from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
-from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs
-from sterna.methods.parameters.feature_extraction import is_near
-from sterna.methods.problem import Array, Problem
-from sterna.methods.simple import learn
-from sterna.methods.space import space_of
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.pair import Answers, Beside, PairBody, answer_body
 from sterna.networks.preparation_pair import PairPreparation
+from sterna.record.choice import Choice
+from sterna.selection.cross_validation import Trial, choose_penalty, losses_of, sample_of
 from sterna.tasks.regression import Regression
 from sterna.tasks.task import Task
-from sterna.training.linear import (
-    Choice,
-    as_layer,
-    choose_penalty,
-    fit_linear,
-    in_memory,
-    moments,
-    rotated,
-    sample_of,
-)
-from sterna.training.trainer import Trainer
+from sterna.training.linear import as_layer, fit_linear, in_memory, moments, rotated, unrotated
 
 
 class TaskNesting(Method):
@@ -65,41 +55,36 @@ class TaskNesting(Method):
 
     needs: ClassVar[Needs] = Needs.SOURCE_TASK | Needs.TARGET_LABELS
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        source = source_network(problem, trainer)
-        nested = nest(source, problem, trainer)
+    def run(self, bench: Bench) -> Fitted:
+        answering = source_network(bench)
+        source = answering.network
+        nested = nest(source, bench)
         bare = Network(nested.preparation, nested.body, nn.Identity(), map=nested.map)
         freeze(bare)
-        x = trainer.outputs(bare, problem.inputs)
-        head = self._head(x, nested.own, source.task, problem, trainer)
-        network = Network(nested.preparation, nested.body, head, map=nested.map, task=problem.task)
+        head, choices = self._head(bench, bench.outputs(bare), nested.own, source.task)
+        network = Network(nested.preparation, nested.body, head, map=nested.map, task=bench.task)
         freeze(network)
-        return network
+        return Fitted(network, (*answering.choices, *choices))
 
-    def _head(self, x: Array, own: int, source: Task | None, problem: Problem, trainer: Trainer) -> nn.Linear:
+    def _head(self, bench: Bench, x: Array, own: int, source: Task | None) -> tuple[nn.Linear, tuple[Choice, ...]]:
         """The head with the lowest held-out loss on ``[h(x); a(x)]``, of which the first `own` columns are h(x)."""
-        task, weights = problem.task, problem.train_weights()
-        rows = sample_of(problem.train, problem.targets, task, problem.seed)
-        mean, scale = moments(in_memory(x), weights)
-        scales = {name: scale / factor for name, factor in factors(own, x.shape[1] - own).items()}
+        problem, task, weights = bench.problem, bench.task, bench.problem.train_weights()
+        rows = sample_of(problem.train, problem.targets, task, bench.seed)
+        targets, mean_scale = problem.targets[rows], moments(in_memory(x), weights)
+        scales = {name: mean_scale[1] / factor for name, factor in factors(own, x.shape[1] - own).items()}
         found = {
-            name: choose_penalty((x[rows] - mean) / each, problem.targets[rows], task, weights[rows], problem.seed)
+            name: choose_penalty((x[rows] - mean_scale[0]) / each, targets, task, weights[rows], bench.seed)
             for name, each in scales.items()
         }
         name = min(found, key=lambda each: found[each].loss)
         alone = as_it_is(source, task, own)
-        if alone is not None and is_near(
-            _losses(alone, x[rows], problem.targets[rows], task, weights[rows]), found[name]
-        ):
-            name = "the source alone"
-        trainer.log.choose("cross-validation", len(rows), "features", name, problem.labels_of)
-        if alone is not None and name not in found:
-            return alone
-        trainer.log.choose("cross-validation", len(rows), "penalty", found[name].penalty, problem.labels_of)
-        return _fitted(x, mean, scales[name], problem, found[name].penalty)
+        if alone is not None and _trial(alone, x[rows], targets, task, weights[rows]).is_near(found[name]):
+            return alone, (bench.cross_validated("features", "the source alone", len(rows)),)
+        penalty = found[name].penalty
+        choices = (
+            bench.cross_validated("features", name, len(rows)), bench.cross_validated("penalty", penalty, len(rows))
+        )  # fmt: skip
+        return _fitted(x, mean_scale[0], scales[name], problem, penalty), choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +103,13 @@ class Nested:
     own: int
 
 
-def source_network(problem: Problem, trainer: Trainer) -> Network:
+def source_network(bench: Bench) -> Fitted:
     """The network that answers the source's task; none of its parts is the user's."""
-    source = problem.source
+    problem, source = bench.problem, bench.problem.source
     if problem.known is not None and not answers(source, problem.task):
-        return learn(with_shared_columns(problem).on_source(), trainer)
-    assert source is not None and source.body is not None and source.head is not None and source.task is not None
-    return Network(source.prepared(problem.inputs), source.body.copied(), copy.deepcopy(source.head), task=source.task)
+        return bench.on(with_shared_columns(problem).on_source()).learn()
+    assert source is not None
+    return Fitted(network_of(source, problem.inputs))
 
 
 def with_shared_columns(problem: Problem) -> Problem:
@@ -147,16 +132,17 @@ def with_shared_columns(problem: Problem) -> Problem:
             "cannot answer a target row; choose parameter-sharing, which takes tables with other columns."
         )
     narrow = TableInputs(theirs.frame[names], Schema(tuple(theirs.schema[name] for name in names), len(theirs)))
-    return replace(problem, known=replace(problem.known, domain=replace(problem.known.domain, inputs=narrow)))
+    return problem.with_rows(replace(problem.known, domain=replace(problem.known.domain, inputs=narrow)))
 
 
-def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
+def nest(source: Network, bench: Bench) -> Nested:
     """The source's answers beside a row's own features.
 
     A source model's body gives both in one pass. Where the source has only data, its features suit its own classes
     alone: the own features are then a table's columns, prepared by the target's rows, or an image's pixels; texts have
     none, and the answers stand alone.
     """
+    problem = bench.problem
     assert source.task is not None
     mapped = not isinstance(source.map, nn.Identity)
     head = nn.Sequential(source.map, source.head) if mapped else source.head
@@ -167,7 +153,7 @@ def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
     answering = answer_body(source.body, head, source.task)
     if problem.target.kind == "text":
         return Nested(source.preparation, answering, None, 0)
-    own = space_of(replace(problem, source=None, known=None), trainer)
+    own = vectors_of(bench.on(problem.without_source()))
     pair = PairPreparation(own.preparation, source.preparation)
     return Nested(pair, PairBody(own.body, answering), None, own.body.width)
 
@@ -207,14 +193,12 @@ def as_it_is(source: Task | None, task: Task, own: int) -> nn.Linear | None:
     return head
 
 
-def _losses(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array) -> Choice:
-    """Loss of each row under a head that no label has fitted."""
+def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array) -> Trial:
+    """How well a head does that no label has fitted."""
     with torch.inference_mode():
-        outputs = head.double()(torch.from_numpy(x))
+        losses = losses_of(head.double()(torch.from_numpy(x)), targets, task)
         head.float()
-        each = [task.loss(outputs[i : i + 1], torch.as_tensor(targets[i : i + 1])) for i in range(len(x))]
-    losses = torch.stack(each).numpy()
-    return Choice(0.0, losses, float(np.average(losses, weights=weights)))
+    return Trial(0.0, losses, float(np.average(losses, weights=weights)))
 
 
 def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: float) -> nn.Linear:
@@ -222,6 +206,4 @@ def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: floa
     found, basis = rotated((x[rows] - mean) / scale)
     weights = problem.row_weights()[rows]
     solution = fit_linear(in_memory(found), problem.targets[rows], problem.task, weights, penalty)
-    if basis is not None:
-        solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale)
+    return as_layer(unrotated(solution, basis), mean, scale)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.probe import probe
 from sterna.errors import RequestError, closest
-from sterna.methods.method import Method, Needs
-from sterna.methods.parameters.feature_extraction import FeatureExtraction
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import few_validation_rows, score_of, tune
+from sterna.methods.method import Method, Needs, ValidationUse
 from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
+from sterna.record.choice import Choice
+from sterna.training.recipe import Recipe
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Shares of the tuned weights that are tried; among equals the larger."""
@@ -47,6 +48,7 @@ class FineTuning(Method):
     """
 
     needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
 
     learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate of the head and the deepest block")
     layer_decay: float = Field(
@@ -65,58 +67,53 @@ class FineTuning(Method):
     )
     patience: int | None = Field(5, ge=1, description="epochs without a better validation score before it stops")
 
-    def refits_on(self, problem: Problem) -> bool:
+    def refits(self, problem: Problem) -> bool:
         chooses = self.linear_probe and self.share is None  # the share, and then it sees to all labels itself
-        return few_validation_rows(problem) and not chooses
+        return not chooses and super().refits(problem)
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        return self.run_with_held_out(problem, trainer)[0]
-
-    def run_with_held_out(self, problem: Problem, trainer: Trainer) -> tuple[Network, Network]:
-        """The network, and the one that has seen no label of the validation rows.
-
-        They are one, but where few validation rows choose γ and are then trained on as well.
-        """
+    def run(self, bench: Bench) -> Fitted:
         if not self.linear_probe:
             if self.share is not None:
                 raise RequestError("fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false.")
-            source = problem.source
-            assert source is not None and problem.source_body is not None
-            body = problem.source_body.copied()
-            network = Network(source.prepared(problem.inputs), body, problem.task.head(body.width), task=problem.task)
-            network = self._tuned(network, problem, trainer, "fine-tuning")
-            return network, network
-        start = self._probe(problem, trainer)
-        network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning")
-        share = chosen_share(network, start, problem, trainer) if self.share is None else self.share
-        network = held_out = between(network, start, share)
-        if self.share is None and few_validation_rows(problem) and len(problem.validation):
-            problem = problem.joined()
-            start = self._probe(problem, trainer)
-            network = between(self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning-on-all"), start, share)
-        return network, held_out
+            pretrained = bench.pretrained()
+            assert pretrained is not None
+            network = bench.network(*pretrained)
+            return Fitted(network, self._train(bench, network, "fine-tuning"))
+        start = probe(bench)
+        network, choices = self._tuned(bench, start.network, "fine-tuning")
+        choices, share = (*start.choices, *choices), self.share
+        if share is None and len(bench.problem.validation):
+            choice = chosen_share(bench, network, start.network)
+            share, choices = choice.value, (*choices, choice)
+        share = 0.5 if share is None else share  # without validation rows to choose by
+        network = between(network, start.network, share)
+        if self.share is not None or not bench.validator.few or not len(bench.problem.validation):
+            return Fitted(network, choices)
+        every = bench.on(bench.problem.joined())
+        start = probe(every)
+        final, more = self._tuned(every, start.network, "fine-tuning-on-all")
+        return Fitted(between(final, start.network, share), (*choices, *start.choices, *more), held_out=network)
 
-    def _probe(self, problem: Problem, trainer: Trainer) -> Network:
-        """A head fitted on the body as it is; the body is a copy that may be trained."""
-        network = FeatureExtraction().run(problem, trainer)
-        network.body = network.body.copied()
-        return network
+    def _tuned(self, bench: Bench, start: Network, stage: str) -> tuple[Network, tuple[Choice, ...]]:
+        """A network tuned from a probe, which stays as it is."""
+        network = copy.deepcopy(start)
+        network.body = network.body.copied()  # nothing of it frozen
+        return network, self._train(bench, network, stage)
 
-    def _tuned(self, network: Network, problem: Problem, trainer: Trainer, stage: str) -> Network:
-        return tune(
-            problem,
-            trainer,
-            network,
-            stage=stage,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            layer_decay=self.layer_decay,
-            weight_decay=self.weight_decay,
-            label_smoothing=self.label_smoothing,
-            augment=self.augment,
-            average=self.average,
-            patience=self.patience,
-            frozen_blocks=self._frozen_blocks([block.name for block in network.body.blocks]),
+    def _train(self, bench: Bench, network: Network, stage: str) -> tuple[Choice, ...]:
+        frozen = self._frozen_blocks([block.name for block in network.body.blocks])
+        return bench.train(network, replace(self.recipe(), frozen_blocks=frozen), stage=stage)
+
+    def recipe(self) -> Recipe:
+        return Recipe(
+            self.learning_rate,
+            self.epochs,
+            self.weight_decay,
+            self.label_smoothing,
+            self.augment,
+            self.average,
+            self.patience,
+            self.layer_decay,
             gradual=self.gradual,
             hold_statistics=True,
         )
@@ -132,21 +129,16 @@ class FineTuning(Method):
         return names.index(self.freeze_until) + 1
 
 
-def chosen_share(tuned: Network, start: Network, problem: Problem, trainer: Trainer) -> float:
-    """The share of the tuned weights that does best on the validation rows; 1/2 where there are none.
+def chosen_share(bench: Bench, tuned: Network, start: Network) -> Choice:
+    """The share of the tuned weights that does best on the validation rows.
 
     Few rows choose by their loss, which says more than how many of them are right; 100 or more by the metric first.
     """
-    rows, first = problem.validation, int(few_validation_rows(problem))
-    if not len(rows):
-        return 0.5
     tried, scores = copy.deepcopy(tuned), {}
     for share in SHARES:
-        outputs = trainer.outputs(between(tried, start, share, tuned), problem.inputs, rows)
-        scores[share] = score_of(problem, outputs, rows)[first:]
-    best = max(SHARES, key=lambda share: scores[share])
-    trainer.log.choose("validation", len(rows), "share of the tuned weights", best, problem.labels_of)
-    return best
+        outputs = bench.outputs(between(tried, start, share, tuned), rows=bench.problem.validation)
+        scores[share] = bench.validator.rank(outputs)
+    return bench.validator.chose("share of the tuned weights", max(SHARES, key=lambda share: scores[share]))
 
 
 def between(network: Network, start: Network, share: float, tuned: Network | None = None) -> Network:

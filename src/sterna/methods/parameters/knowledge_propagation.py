@@ -7,13 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from torch import nn
 
-from sterna.methods.method import Method, Needs
-from sterna.methods.mixing import Setting, State, number_or_search, tuned_and_mixed
-from sterna.methods.parameters.fine_tuning import FineTuning
-from sterna.methods.problem import Problem
+from sterna.bench import Bench, Fitted
+from sterna.bench.weight_search import Setting, State, mixed, number_or_search
+from sterna.methods.method import Method, Needs, ValidationUse
 from sterna.networks.fusing import add_states
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 BETAS = (0.0, 0.05, -0.05, 0.1, -0.1, 0.2, -0.2, 0.5)
 
@@ -47,6 +44,7 @@ class KnowledgePropagation(Method):
     """
 
     needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
 
     beta: Annotated[float, Field(gt=-1, le=1)] | Literal["search"] = Field(
         "search", description="factor of the source's weights; searched on the validation rows if search"
@@ -59,17 +57,11 @@ class KnowledgePropagation(Method):
     def _known(cls, value: Any) -> Any:
         return number_or_search(value, lambda number: -1 < number <= 1, "a number above -1 and up to 1")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return self.beta != "search" and self._tuner().refits_on(problem)
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
+    def run(self, bench: Bench) -> Fitted:
         # The statistics are to be as the tuned network's: the source has no share in them.
         setting = Setting("beta", added, (0.0,), lambda _: 0.0, BETAS, 0.0)
-        number = None if self.beta == "search" else self.beta
-        return tuned_and_mixed(problem, trainer, self._tuner(), setting, number)
-
-    def _tuner(self) -> FineTuning:
-        return FineTuning(learning_rate=self.learning_rate, epochs=self.epochs)
+        tuned = bench.component("fine-tuning", learning_rate=self.learning_rate, epochs=self.epochs)
+        return mixed(bench, tuned, setting, None if self.beta == "search" else self.beta)
 
 
 def added(tuned: State, source: nn.Module, beta: float) -> State:

@@ -1,29 +1,31 @@
-"""Source and target rows as points of one space: features of a body that stays as it is."""
+"""Source and target rows as vectors of one space: features of a body that stays as it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
 
+from sterna.bench.fitted import Fitted
+from sterna.bench.probe import by_block, deepest
+from sterna.bench.problem import Array, Problem
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.domains.joined import joined_inputs
 from sterna.domains.preparation_table import TablePreparation
 from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError
-from sterna.methods.parameters.feature_extraction import by_block, deepest
-from sterna.methods.problem import Array, Problem
-from sterna.methods.simple import learn
 from sterna.networks.body import LAST, Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.preparation_audio import LogMelStatistics
 from sterna.networks.preparation_image import ImagePreparation
 from sterna.networks.small import identity_body
-from sterna.tasks.task import Task
-from sterna.training.trainer import Trainer
+from sterna.training.linear import behind, standardised
+
+if TYPE_CHECKING:
+    from sterna.bench.bench import Bench
 
 SOME = 4
 """Rows that show which block of a body gives its last features under another name."""
@@ -33,18 +35,18 @@ PIXELS = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class Vectors:
     """A fixed way from raw inputs to vectors.
 
     Attributes
     ----------
     preparation, body
-        What a network in this space begins with.
+        What a network on these vectors begins with.
     """
 
     preparation: Preparation
     body: Body
-    _trainer: Trainer
+    bench: Bench
 
     def scales(self, x: Array) -> Array:
         """What to divide each feature of the rows ``(n, width)`` by so that all blocks weigh alike, ``(width,)``.
@@ -64,18 +66,18 @@ class Space:
         if not len(inputs):
             return np.zeros((0, self.body.width))
         if any(True for _ in self.body.parameters()):
-            found = self._trainer.features(self.body, self.preparation, inputs, self.body.outputs).array()
+            found = self.bench.features(self.body, self.preparation, inputs, self.body.outputs).array()
             return np.asarray(found, dtype=np.float64)
         items = self.preparation.items(inputs)
         return np.stack([np.asarray(items[i], dtype=np.float64).ravel() for i in range(len(items))])
 
-    def network(self, head: nn.Module, task: Task, map: nn.Module | None = None) -> Network:
-        """A network with this head on (mapped) vectors of the space."""
-        return Network(self.preparation, self.body, head, map=map, task=task)
+    def network(self, head: nn.Module, map: nn.Module | None = None) -> Network:
+        """A network for the task with this head on (mapped) vectors."""
+        return Network(self.preparation, self.body, head, map=map, task=self.bench.task)
 
 
-def space_of(problem: Problem, trainer: Trainer) -> Space:
-    """The space a problem's rows are compared in.
+def vectors_of(bench: Bench) -> Vectors:
+    """The vectors that a problem's rows are compared by.
 
     With a source model, the pooled outputs of its body's deepest quarter of blocks and its last features, the set that
     ``feature-extraction`` prefers. Without one, a table's columns (prepared by the source's rows where there are any,
@@ -87,29 +89,30 @@ def space_of(problem: Problem, trainer: Trainer) -> Space:
     RequestError
         For texts without a source model.
     """
-    own = problem.source_body
-    if problem.source is not None and own is not None:
-        inputs: Any = problem.inputs if len(problem.inputs) else problem.target_inputs()
-        body, preparation = own.copied(), problem.source.prepared(inputs)
+    problem = bench.problem
+    inputs = problem.inputs if len(problem.inputs) else problem.target_inputs()
+    pretrained = bench.pretrained(inputs)
+    if pretrained is not None:
+        preparation, body = pretrained
         names = (*(block.name for block in body.blocks), LAST)
-        some = trainer.features(body, preparation, inputs.take(np.arange(min(len(inputs), SOME))), names)
+        some = bench.features(body, preparation, inputs.take(np.arange(min(len(inputs), SOME))), names)
         body = body.selecting(deepest(by_block(some, names)))
         freeze(body)
-        return Space(preparation, body, trainer)
+        return Vectors(preparation, body, bench)
     if problem.target.kind == "table":
         table = TablePreparation().fit(_columns(problem))
-        return Space(table, identity_body(table.width), trainer)
+        return Vectors(table, identity_body(table.width), bench)
     if problem.target.kind == "images" and problem.known is not None:
-        network = learn(problem.on_source(), trainer)
+        network = bench.on(problem.on_source()).learn().network
         freeze(network)
-        return Space(network.preparation, network.body, trainer)
+        return Vectors(network.preparation, network.body, bench)
     if problem.target.kind == "images":
         image = ImagePreparation(size=PIXELS, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), crop=1.0)
-        return Space(image, identity_body(3 * PIXELS * PIXELS), trainer)
+        return Vectors(image, identity_body(3 * PIXELS * PIXELS), bench)
     if problem.target.kind == "audio":
-        rows = problem.inputs if len(problem.inputs) else problem.target_inputs()
-        statistics = LogMelStatistics().fit(joined_inputs(rows, problem.known.inputs) if problem.known else rows)
-        return Space(statistics, identity_body(statistics.width), trainer)
+        rows = joined_inputs(inputs, problem.known.inputs) if problem.known else inputs
+        statistics = LogMelStatistics().fit(rows)
+        return Vectors(statistics, identity_body(statistics.width), bench)
     raise RequestError(
         "Texts are compared by the features of a model, and no source model is given; add one, such as "
         "packaged/minilm-l6 (for --method target-only none is needed)."
@@ -125,3 +128,48 @@ def _columns(problem: Problem) -> Inputs:
         return problem.known.inputs
     both = joined_inputs(ours, problem.known.inputs, problem.target.name, problem.known.domain.name)
     return both.take(np.arange(len(ours), len(both)))
+
+
+@dataclass(frozen=True, eq=False)
+class EachScaled:
+    """The vectors of both domains, each domain standardised by itself.
+
+    Attributes
+    ----------
+    source
+        Of the source's labelled rows, ``(n_s, d)``.
+    target
+        Of the target's rows in the order of `Problem.target_inputs`, ``(n_t, d)``: the training rows are the last.
+    mean, scale
+        What the target's had, ``(d,)``.
+    """
+
+    vectors: Vectors
+    source: Array
+    target: Array
+    mean: Array
+    scale: Array
+
+    def fit(self, source: Array) -> Fitted:
+        """A network whose head is fitted on these rows of the source ``(n_s, d)`` and on the labelled target rows.
+
+        The target's own scale is folded into the head, so that the network answers for rows as they are.
+        """
+        bench, problem = self.vectors.bench, self.vectors.bench.problem
+        assert problem.known is not None
+        count = len(problem.train)
+        x = np.concatenate([self.target[len(self.target) - count :], source])
+        theirs = problem.known.targets
+        targets = np.concatenate([problem.targets[problem.train], theirs]) if count else theirs
+        weights = np.concatenate([problem.row_weights()[problem.train], np.ones(len(source))])
+        head, choice = bench.fit_head(x, targets, weights, of="source and target" if count else "source")
+        return Fitted(self.vectors.network(behind(head, self.mean, self.scale)), (choice,))
+
+
+def each_scaled(bench: Bench) -> EachScaled:
+    """Source and target rows as vectors, each domain with mean 0 and deviation 1 of every feature."""
+    assert bench.problem.known is not None
+    vectors = vectors_of(bench)
+    target, mean, scale = standardised(vectors.of(bench.problem.target_inputs()))
+    source, _, _ = standardised(vectors.of(bench.problem.known.inputs))
+    return EachScaled(vectors, source, target, mean, scale)

@@ -1,0 +1,1 @@
+"""What is asked of a run, and what is written of it."""
