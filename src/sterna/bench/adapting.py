@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,15 @@ class DomainTerm(nn.Module):
     """What is small where two domains look alike: a loss of a batch of features of each.
 
     It may hold parameters of its own (a domain classifier), which train along.
+
+    Parameters
+    ----------
+    width
+        Of the features, d.
     """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
 
     def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """A scalar for features ``(n, d)`` and ``(m, d)``, at this share of the training (0 to 1)."""
@@ -97,23 +106,23 @@ class Adaptation(Objective):
 
 
 def adapt(
-    bench: Bench, network: Network, term: DomainTerm, *, stage: str, weight: float, epochs: int | None,
+    bench: Bench, term: Callable[[int], DomainTerm], *, stage: str, weight: float, epochs: int | None,
     learning_rate: float | None,
 ) -> Fitted:  # fmt: skip
-    """Train a network on the source's labels while `term` brings the domains together, in place.
+    """Train a network on the source's labels while a term brings the domains together.
 
     Nothing is chosen by labels: the weights are those after the last epoch.
 
     Parameters
     ----------
-    network
-        As :func:`network_for` gives it.
+    term
+        Makes the term for features of a width.
     weight
-        Factor on `term`.
+        Factor on the term.
     epochs
         Passes over the source's rows; by their number if ``None``.
     learning_rate
-        Of the body; `NEW` or `OLD` if ``None``. Head and `term` start at random, so they take `NEW` at least.
+        Of the body; `NEW` or `OLD` if ``None``. Head and term start at random, so they take `NEW` at least.
 
     Raises
     ------
@@ -122,6 +131,8 @@ def adapt(
     """
     problem, known = bench.problem, bench.problem.known
     assert known is not None
+    network = network_for(bench)
+    apart = term(network.body.width)
     streams = _streams(bench, network)
     for name, each in streams.items():
         if name != "labelled" and len(each.rows) // max(1, each.steps) < 2:
@@ -132,10 +143,10 @@ def adapt(
     rate = learning_rate or (NEW if problem.source_body is None else OLD)
     groups = [
         *parameter_groups([network.body], rate, WEIGHT_DECAY),
-        *parameter_groups([network.map, network.head, term], max(rate, NEW), WEIGHT_DECAY),
+        *parameter_groups([network.map, network.head, apart], max(rate, NEW), WEIGHT_DECAY),
     ]
     bench.trainer.fit(
-        Adaptation(network, problem.task, term, weight),
+        Adaptation(network, problem.task, apart, weight),
         Streams(**streams),
         groups,
         stage=stage,
@@ -176,7 +187,7 @@ def network_for(bench: Bench) -> Network:
     """The network that is adapted: a copy of the source's body, or a small body that suits both domains, and a head."""
     problem = bench.problem
     ours = problem.target_inputs()
-    pretrained = bench.pretrained(ours)
+    pretrained = bench.source_body(ours)
     if pretrained is not None:
         return bench.network(*pretrained)
     assert problem.known is not None

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from torch import nn
 
 from sterna.bench import tuning
+from sterna.bench.adapting import DomainTerm, adapt
 from sterna.bench.fitted import Fitted
+from sterna.bench.probe import probe
 from sterna.bench.problem import Array, Problem
+from sterna.bench.source_answers import answers, in_terms_of, network_of
+from sterna.bench.vectors import Vectors, vectors_of
 from sterna.domains.inputs import Inputs, Preparation
+from sterna.errors import RunError
 from sterna.networks.body import Body
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.record.choice import Choice
-from sterna.selection.cross_validation import SAMPLE, fit_head
+from sterna.selection.cross_validation import SAMPLE, Trial, fit_head, simplest
 from sterna.selection.validator import Validator
 from sterna.tasks.task import Task
 from sterna.training.batches import Stream
@@ -25,6 +31,8 @@ from sterna.training.cache import Features
 from sterna.training.log import Log
 from sterna.training.recipe import Recipe
 from sterna.training.trainer import Trainer
+
+T = TypeVar("T")
 
 
 class Component(Protocol):
@@ -103,12 +111,25 @@ class Bench:
         body, preparation = small_body(inputs, seed=self.seed)
         return self.network(preparation, body)
 
-    def pretrained(self, inputs: Inputs | None = None) -> tuple[Preparation, Body] | None:
+    def source_body(self, inputs: Inputs | None = None) -> tuple[Preparation, Body] | None:
         """A copy of the source's body, if it gives features, and its preparation for these inputs (the target's)."""
         source, body = self.problem.source, self.problem.source_body
         if source is None or body is None:
             return None
         return source.prepared(self.problem.inputs if inputs is None else inputs), body.copied()
+
+    def pretrained(self) -> Network:
+        """A copy of the source's body under a head from a random start."""
+        found = self.source_body()
+        assert found is not None
+        return self.network(*found)
+
+    def answering(self) -> Network | None:
+        """A copy of the source's own network, which answers with the task's classes in their order, if it has one."""
+        source = self.problem.source
+        if source is None or not answers(source, self.task):
+            return None
+        return in_terms_of(self.task, network_of(source, self.problem.inputs))
 
     def network(self, preparation: Preparation, body: Body, head: nn.Module | None = None) -> Network:
         """A network for the task; its head starts at random if none is given."""
@@ -121,6 +142,14 @@ class Bench:
     def features(self, body: Body, preparation: Preparation, inputs: Inputs, names: Sequence[str]) -> Features:
         """Pooled features of some blocks of a body that stays as it is, each row computed once."""
         return self.trainer.features(body, preparation, inputs, names)
+
+    def probe(self, blocks: str | Sequence[str] = "auto", penalty: float | None = None) -> Fitted:
+        """A linear head on pooled features of the source's body, which stays as it is; see :func:`.probe.probe`."""
+        return probe(self, blocks, penalty)
+
+    def vectors(self) -> Vectors:
+        """What the rows of both domains are compared by; see :func:`.vectors.vectors_of`."""
+        return vectors_of(self)
 
     # -- fitting -------------------------------------------------------------------------------------
 
@@ -146,6 +175,26 @@ class Bench:
         rows = len(x) if weights is None else int(np.count_nonzero(weights))
         return head, self.cross_validated("penalty", found, min(rows, SAMPLE), of)
 
+    def among(self, what: str, trials: Mapping[T, Trial], labels: int) -> tuple[T, Choice]:
+        """The first candidate whose held-out loss is within one standard error of the lowest, and that choice of it."""
+        found = simplest(trials)
+        return found, self.cross_validated(what, list(found) if isinstance(found, tuple) else found, labels)
+
+    def validated(self, what: str, candidates: Sequence[T], answered: Callable[[T], Array]) -> Choice:
+        """The candidate whose answers for the validation rows are best; among equals the first.
+
+        Few rows choose by the loss, which says more than how many of them are right; 100 or more by the metric first.
+        """
+
+        def rank(candidate: T) -> tuple[float, ...]:
+            try:
+                return self.validator.rank(answered(candidate))
+            except RunError:  # outputs that are not finite: nothing to choose
+                return (-math.inf,)
+
+        ranks = [rank(candidate) for candidate in candidates]
+        return self.validator.chose(what, candidates[ranks.index(max(ranks))])
+
     def cross_validated(self, what: str, value: Any, labels: int, of: str | None = None) -> Choice:
         """The choice of a value by so many labels that were held out in turn."""
         return Choice(what, value, "cross-validation", labels, of or self.problem.labels_of)
@@ -167,3 +216,10 @@ class Bench:
     def train(self, network: Network, recipe: Recipe, *, stage: str) -> tuple[Choice, ...]:
         """Train a network on the training rows, in place; many validation rows choose the epoch."""
         return tuning.train(self, network, recipe, stage)
+
+    def adapt(
+        self, term: Callable[[int], DomainTerm], *, weight: float, epochs: int | None, learning_rate: float | None,
+        stage: str,
+    ) -> Fitted:  # fmt: skip
+        """Train on the source's labels while a term brings the domains together; see :func:`.adapting.adapt`."""
+        return adapt(self, term, stage=stage, weight=weight, epochs=epochs, learning_rate=learning_rate)

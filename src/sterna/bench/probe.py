@@ -12,7 +12,7 @@ from sterna.bench.problem import Array
 from sterna.networks.body import LAST
 from sterna.networks.freezing import freeze
 from sterna.record.choice import Choice
-from sterna.selection.cross_validation import Trial, choose_penalty, sample_of, simplest
+from sterna.selection.cross_validation import Trial, choose_penalty, sample_of
 from sterna.training.cache import Features
 from sterna.training.linear import fit_layer_on, standardised
 
@@ -30,7 +30,7 @@ def probe(bench: Bench, blocks: str | Sequence[str] = "auto", penalty: float | N
     penalty
         λ on standardised features; chosen by cross-validation if none.
     """
-    problem, found = bench.problem, bench.pretrained()  # what is frozen here is not the user's
+    problem, found = bench.problem, bench.source_body()  # what is frozen here is not the user's
     assert found is not None
     preparation, body = found
     every = tuple(block.name for block in body.blocks)
@@ -60,10 +60,8 @@ def _chosen(
     for each in block_sets(inner_blocks(table)) if search else [names]:
         x = standardised(np.concatenate([table[name] for name in each], axis=1))[0]
         found[each] = choose_penalty(x, targets, bench.task, weights, bench.seed)
-    blocks = simplest(found)
-    choices = []
-    if search:
-        choices.append(bench.cross_validated("blocks", list(blocks), len(rows)))
+    blocks, choice = bench.among("blocks", found, len(rows))
+    choices = [choice] if search else []
     if penalty is None:
         choices.append(bench.cross_validated("penalty", found[blocks].penalty, len(rows)))
     return blocks, penalty or found[blocks].penalty, tuple(choices)

@@ -72,7 +72,7 @@ def sides_of(bench: Bench, *, copies: bool = False) -> Sides:
     problem, known = bench.problem, bench.problem.known
     assert known is not None
     visible = problem.target_inputs()
-    pretrained = bench.pretrained(visible)
+    pretrained = bench.source_body(visible)
     if pretrained is not None:
         preparation, body = pretrained
         hold_statistics(body)

@@ -91,7 +91,7 @@ def vectors_of(bench: Bench) -> Vectors:
     """
     problem = bench.problem
     inputs = problem.inputs if len(problem.inputs) else problem.target_inputs()
-    pretrained = bench.pretrained(inputs)
+    pretrained = bench.source_body(inputs)
     if pretrained is not None:
         preparation, body = pretrained
         names = (*(block.name for block in body.blocks), LAST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from sterna.bench.fitted import Fitted
-from sterna.errors import RunError
+from sterna.bench.problem import Array
 from sterna.networks.mirror import unmirrored
 from sterna.networks.network import Network
 from sterna.networks.statistics import Standing, recalibrate, standings
@@ -56,6 +55,27 @@ class Setting:
     candidates: Sequence[float]
     default: float
 
+    def mixed(self, bench: Bench, tuned: Fitted, number: float | None) -> Fitted:
+        """Put a network that was tuned from the source's weights together with the source's, body by body.
+
+        Where the number is searched and the validation rows were trained on in the end, it is found with the network
+        that was tuned without them (`Fitted.held_out`).
+
+        Parameters
+        ----------
+        number
+            ``None`` to search; without validation rows to search with it is the default.
+        """
+        choices = tuned.choices
+        if number is None and len(bench.problem.validation):
+            choice = _searched(_Mixture(bench, tuned.held_out or tuned.network, self))
+            number, choices = choice.value, (*choices, choice)
+        elif number is None:
+            number = self.default
+            bench.say(f"There are no validation rows to search {self.name} with, so it is {number:g}.")
+        _Mixture(bench, tuned.network, self).put(number)
+        return Fitted(tuned.network, choices)
+
 
 def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -> Any:
     """Let a setting through that is the word search, or a number that fits."""
@@ -63,28 +83,6 @@ def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -
     if value == "search" or (number and fits(float(value))):
         return value
     raise PydanticCustomError("number_or_search", "Expected {what}, or search", {"what": expected})
-
-
-def mixed(bench: Bench, tuned: Fitted, setting: Setting, number: float | None) -> Fitted:
-    """Put a network that was tuned from the source's weights together with the source's, body by body.
-
-    Where the number is searched and the validation rows were trained on in the end, it is found with the network that
-    was tuned without them (`Fitted.held_out`).
-
-    Parameters
-    ----------
-    number
-        ``None`` to search; without validation rows to search with it is the setting's default.
-    """
-    choices = tuned.choices
-    if number is None and len(bench.problem.validation):
-        choice = searched(_Mixture(bench, tuned.held_out or tuned.network, setting))
-        number, choices = choice.value, (*choices, choice)
-    elif number is None:
-        number = setting.default
-        bench.say(f"There are no validation rows to search {setting.name} with, so it is {number:g}.")
-    _Mixture(bench, tuned.network, setting).put(number)
-    return Fitted(tuned.network, choices)
 
 
 def tuned_apart(bench: Bench, method: str, **settings: Any) -> Fitted:
@@ -153,16 +151,14 @@ class _Mixture:
                 yield batch.to(self.bench.trainer.torch_device).inputs
 
 
-def searched(mixture: _Mixture) -> Choice:
-    """The number whose network is best on the validation rows: few choose by their loss, 100 or more by the metric."""
+def _searched(mixture: _Mixture) -> Choice:
+    """The number whose network is best on the validation rows."""
     bench, setting = mixture.bench, mixture.setting
-    rows, validator = bench.problem.validation, bench.validator
-    scores: dict[float, tuple[float, ...]] = {}
-    for number in setting.candidates:
+
+    def answered(number: float) -> Array:
         mixture.put(number)
-        try:
-            scores[number] = validator.rank(bench.outputs(mixture.network, rows=rows))
-        except RunError:  # outputs that are not finite: no number to choose
-            scores[number] = (-math.inf,)
+        return bench.outputs(mixture.network, rows=bench.problem.validation)
+
+    choice = bench.validated(setting.name, setting.candidates, answered)
     mixture.put(setting.ends[0])
-    return validator.chose(setting.name, max(setting.candidates, key=lambda number: scores[number]))
+    return choice

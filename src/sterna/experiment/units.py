@@ -81,8 +81,6 @@ def fit_unit(
         fitted = seeded(method, problem.joined(), trainer)
     assert fitted is not None
     network = fitted.network
-    for c in fitted.choices:
-        trainer.log.choose(c.by, c.labels, c.what, c.value, c.of)
     unit = Unit(
         in_user_units(network.task, trainer.outputs(network, exam.domain.inputs)),
         score,

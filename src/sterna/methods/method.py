@@ -7,8 +7,8 @@ import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from enum import Enum, Flag, auto
-from typing import Any, ClassVar
+from enum import Flag, auto
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,15 +22,13 @@ from sterna.training.trainer import Trainer
 KINDS = ("controls", "parameters", "networks", "features", "examples", "rules")
 
 
-class ValidationUse(Enum):
-    """What a method does with the target's validation rows."""
+ValidationUse = Literal["joined", "epoch", "kept"]
+"""What a method does with the target's validation rows.
 
-    NOTHING = auto()
-    """Nothing of it is chosen by them: once they have scored it, they join the training rows."""
-    EPOCH = auto()
-    """They choose the epoch where they are enough; else they join the training rows."""
-    KEPT = auto()
-    """They are never trained on, or the method itself sees to it."""
+``joined``: nothing of it is chosen by them, so once they have scored it they join the training rows. ``epoch``: many
+of them choose the epoch, few join the training rows. ``kept``: they are never trained on, or the method itself sees
+to it.
+"""
 
 
 class Needs(Flag):
@@ -82,24 +80,30 @@ class Method(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     needs: ClassVar[Needs]
-    validation: ClassVar[ValidationUse] = ValidationUse.NOTHING
+    validation: ClassVar[ValidationUse] = "joined"
 
     @abstractmethod
     def run(self, bench: Bench) -> Fitted:
         """Move the knowledge: the network that does the target's task, and which labels chose what of it."""
 
     def fit(self, problem: Problem, trainer: Trainer) -> Fitted:
-        """Run on a bench with these rows and this trainer."""
-        return self.run(Bench(problem, trainer, make_method))
+        """Run on a bench with these rows and this trainer, whose log keeps what was chosen."""
+        fitted = self.run(Bench(problem, trainer, make_method))
+        trainer.log.choices += fitted.choices
+        return fitted
 
     def recipe(self) -> Recipe | None:
         """How it trains networks, which its controls do likewise; ``None`` where it trains none on target labels."""
         return None
 
+    def validated(self) -> ValidationUse:
+        """What it does with the validation rows under these settings."""
+        return self.validation
+
     def refits(self, problem: Problem) -> bool:
         """Whether, once validation has scored it, it runs again with the validation rows among the training rows."""
-        few = len(problem.validation) < FEW
-        return self.validation is ValidationUse.NOTHING or (self.validation is ValidationUse.EPOCH and few)
+        use = self.validated()
+        return use == "joined" or (use == "epoch" and len(problem.validation) < FEW)
 
     @classmethod
     def id(cls) -> str:

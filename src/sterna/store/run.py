@@ -16,6 +16,7 @@ from sterna.errors import RequestError
 from sterna.files import atomic, explained
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
+from sterna.record.choice import Choice
 from sterna.training.log import Log
 
 Array = np.ndarray[Any, Any]
@@ -171,7 +172,7 @@ class RunFolder:
         if not (folder / "unit.json").exists():
             return None
         about = json.loads((folder / "unit.json").read_text())
-        about["log"] = Log(**{**about["log"], "choices": [tuple(c) for c in about["log"]["choices"]]})
+        about["log"] = Log(**{**about["log"], "choices": [Choice(**c) for c in about["log"]["choices"]]})
         return Unit(outputs=np.load(folder / "outputs.npy", allow_pickle=False), **about)
 
     def clear_work(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sterna.bench import Bench, Fitted
 from sterna.methods.method import Method, Needs
 
@@ -17,7 +15,7 @@ class Pooled(Method):
     should gain something over it.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
 
     def run(self, bench: Bench) -> Fitted:
         return bench.on(bench.problem.pooled()).learn()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from sterna.bench import Bench, Fitted, Problem
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.methods.method import Method, Needs
 from sterna.training.recipe import Recipe
 
 
@@ -18,8 +16,8 @@ class Scratch(Method):
     small one that suits the data: convolutions for images and audio, a perceptron for tables, hashed n-grams for text.
     """
 
-    needs: ClassVar[Needs] = Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.TARGET_LABELS
+    validation = "epoch"
 
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled weight decay (AdamW)")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sterna.bench import Bench, Fitted
-from sterna.bench.source_answers import answers, in_terms_of, network_of
 from sterna.errors import RequestError
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.methods.method import Method, Needs
 from sterna.networks.freezing import freeze
 from sterna.tasks.task import Task
 
@@ -20,25 +17,24 @@ class SourceOnly(Method):
     body, if it has one; else a small network for images, and for tables, texts and audio the best cheap learner.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_ANSWERS
-    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
+    needs = Needs.SOURCE_ANSWERS
+    validation = "kept"
 
     def run(self, bench: Bench) -> Fitted:
-        problem, task = bench.problem, bench.task
-        source, known = problem.source, problem.known
-        if not answers(source, task) and known is not None:
+        problem, network = bench.problem, bench.answering()
+        if network is not None:
+            found = Fitted(network)
+        elif problem.known is not None:
             found = bench.on(problem.on_source()).learn()
-            freeze(found.network)
-            return found
-        assert source is not None and source.task is not None
-        if not answers(source, task):
+        else:
+            own = None if problem.source is None else problem.source.task
+            assert own is not None
             raise RequestError(
-                f"source-only: the source answers {_classes(source.task)}, the target asks for {_classes(task)}; "
+                f"source-only: the source answers {_classes(own)}, the target asks for {_classes(bench.task)}; "
                 "choose a method that fits a new head, such as feature-extraction."
             )
-        network = in_terms_of(task, network_of(source, problem.inputs))
-        freeze(network)
-        return Fitted(network)
+        freeze(found.network)
+        return found
 
 
 def _classes(task: Task) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sterna.bench import Bench, Fitted
 from sterna.bench.plain import plain_learner
 from sterna.methods.method import Method, Needs
@@ -24,7 +22,7 @@ class TargetOnly(Method):
     Manning, "Baselines and bigrams: simple, good sentiment and topic classification", ACL 2012.
     """
 
-    needs: ClassVar[Needs] = Needs.TARGET_LABELS
+    needs = Needs.TARGET_LABELS
 
     def run(self, bench: Bench) -> Fitted:
         return plain_learner(bench)

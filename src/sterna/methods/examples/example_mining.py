@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sterna.bench.density_ratio import BothDomains, both_domains, drawn, likenes
 from sterna.bench.problem import Array
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
-from sterna.selection.cross_validation import Trial, fit_head, folds_of, losses_of, sample_of, simplest
+from sterna.selection.cross_validation import Trial, fit_head, folds_of, losses_of, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer
 
@@ -50,7 +50,7 @@ class ExampleMining(Method):
     test distributions", ICML 2007 (a domain classifier's odds).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
 
     by: Literal["neighbours", "odds"] = Field(
         "neighbours", description="what scores a source row: its nearest target rows, or a domain classifier's odds"
@@ -129,8 +129,8 @@ def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, floa
     for share in SHARES:
         kept = ranked[tried[tried < kept_rows(share, len(ranked))]]
         found[share] = trial(both, kept, rows, task, seed, len(ranked) / len(tried))
-    share = simplest(found)
-    return share, found[share].penalty, (bench.cross_validated("share of the source's rows", share, len(rows)),)
+    share, choice = bench.among("share of the source's rows", found, len(rows))
+    return share, found[share].penalty, (choice,)
 
 
 def _told(kept: Array, known: Labelled) -> str:

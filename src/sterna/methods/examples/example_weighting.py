@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 from scipy.optimize import brentq
@@ -47,7 +45,7 @@ class ExampleWeighting(Method):
     Kish, "Survey sampling", 1965 (the effective number of rows).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.UNLABELLED_TARGET
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.UNLABELLED_TARGET
 
     power: float | None = Field(
         None, ge=0, le=1, description="power of the odds; the largest that leaves half of the rows' worth if none"

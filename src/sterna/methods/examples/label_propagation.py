@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,7 @@ from sterna.bench import Bench, Fitted
 from sterna.bench.density_ratio import drawn
 from sterna.bench.labelled import check_classification, check_labels, fitting_source
 from sterna.bench.problem import Array
-from sterna.bench.vectors import Vectors, vectors_of
+from sterna.bench.vectors import Vectors
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
@@ -53,7 +53,7 @@ class LabelPropagation(Method):
     Zhou, Bousquet, Lal, Weston and Schölkopf, "Learning with local and global consistency", NIPS 2003.
     """
 
-    needs: ClassVar[Needs] = Needs.LABELS | Needs.UNLABELLED_TARGET
+    needs = Needs.LABELS | Needs.UNLABELLED_TARGET
 
     neighbours: int = Field(10, ge=1, le=100, description="each row is joined to so many, its nearest")
     alpha: float = Field(0.2, gt=0, le=0.99, description="share that a row takes from its neighbours in each round")
@@ -123,7 +123,7 @@ class _Rows:
 
 def _gathered(bench: Bench) -> _Rows:
     problem, known, seed = bench.problem, bench.problem.known, bench.seed
-    vectors = vectors_of(bench)
+    vectors = bench.vectors()
     labelled = vectors.of(problem.inputs)[problem.train]
     unlabelled = problem.unlabelled.inputs.take(drawn(len(problem.unlabelled), seed, MOST))
     source, source_codes = labelled[:0], np.zeros(0, dtype=np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from sterna.bench import Bench, Fitted, Problem
 from sterna.bench.labelled import check_classification, check_labels, fitting_source
 from sterna.bench.problem import Array
-from sterna.bench.vectors import Vectors, vectors_of
+from sterna.bench.vectors import Vectors
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
 from sterna.networks.gate import Scaled
@@ -52,7 +51,7 @@ class Prototypes(Method):
     Platt, "Probabilistic outputs for support vector machines", 1999.
     """
 
-    needs: ClassVar[Needs] = Needs.LABELS
+    needs = Needs.LABELS
 
     normalize: bool = Field(False, description="bring features to length 1 first, so that their direction alone counts")
 
@@ -61,7 +60,7 @@ class Prototypes(Method):
         check_classification(self.id(), task)
         bench = bench.on(fitting_source(bench.problem))
         check_labels(self.id(), bench.problem)
-        vectors = vectors_of(bench)
+        vectors = bench.vectors()
         x, codes, of = _rows(bench, vectors)
         before = nn.Sequential()
         if len(vectors.body.outputs) > 1:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
@@ -31,7 +29,7 @@ class Coral(Method):
     Sun, Feng and Saenko, "Return of frustratingly easy domain adaptation", AAAI 2016.
     """
 
-    needs: ClassVar[Needs] = Needs.LIKE_SOURCE
+    needs = Needs.LIKE_SOURCE
 
     regularization: float = Field(
         1.0, gt=0, description="λ added to the variances, in units of the standardised features; 1 as published"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.adapting import DomainTerm, adapt, network_for
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.bench.adapting import DomainTerm
+from sterna.methods.method import Method, Needs
 
 BANDWIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Multiples of the mean squared distance."""
@@ -38,8 +37,8 @@ class Dan(Method):
     Borgwardt, Rasch, Schölkopf and Smola, "A kernel two-sample test", JMLR 2012.
     """
 
-    needs: ClassVar[Needs] = Needs.LIKE_SOURCE
-    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
+    needs = Needs.LIKE_SOURCE
+    validation = "kept"
 
     weight: float = Field(1.0, ge=0, description="factor on the squared maximum mean discrepancy")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -48,10 +47,9 @@ class Dan(Method):
     )
 
     def run(self, bench: Bench) -> Fitted:
-        return adapt(
-            bench, network_for(bench), KernelDistance(), stage="dan", weight=self.weight, epochs=self.epochs,
-            learning_rate=self.learning_rate,
-        )  # fmt: skip
+        return bench.adapt(
+            KernelDistance, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dan"
+        )
 
 
 class KernelDistance(DomainTerm):

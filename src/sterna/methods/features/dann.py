@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.adapting import DomainTerm, adapt, network_for
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.bench.adapting import DomainTerm
+from sterna.methods.method import Method, Needs
 
 
 class Dann(Method):
@@ -34,8 +34,8 @@ class Dann(Method):
     neural networks", JMLR 2016.
     """
 
-    needs: ClassVar[Needs] = Needs.LIKE_SOURCE
-    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
+    needs = Needs.LIKE_SOURCE
+    validation = "kept"
 
     weight: float = Field(1.0, ge=0, description="factor on the domain classifier's loss")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -44,18 +44,16 @@ class Dann(Method):
     )
 
     def run(self, bench: Bench) -> Fitted:
-        network = network_for(bench)
-        return adapt(
-            bench, network, DomainClassifier(network.body.width), stage="dann", weight=self.weight, epochs=self.epochs,
-            learning_rate=self.learning_rate,
-        )  # fmt: skip
+        return bench.adapt(
+            DomainClassifier, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dann"
+        )
 
 
 class DomainClassifier(DomainTerm):
     """Learns to tell the domains apart, while the features below learn to prevent it."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
+        super().__init__(width)
         self.layers = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
 
     def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 from torch import Tensor
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.adapting import DomainTerm, adapt, network_for
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.bench.adapting import DomainTerm
+from sterna.methods.method import Method, Needs
 
 
 class DeepCoral(Method):
@@ -30,8 +28,8 @@ class DeepCoral(Method):
     Sun and Saenko, "Deep CORAL: correlation alignment for deep domain adaptation", ECCV workshops 2016.
     """
 
-    needs: ClassVar[Needs] = Needs.LIKE_SOURCE
-    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
+    needs = Needs.LIKE_SOURCE
+    validation = "kept"
 
     weight: float = Field(1.0, ge=0, description="factor on the distance of the covariances")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -40,10 +38,13 @@ class DeepCoral(Method):
     )
 
     def run(self, bench: Bench) -> Fitted:
-        return adapt(
-            bench, network_for(bench), CovarianceDistance(), stage="deep-coral", weight=self.weight, epochs=self.epochs,
+        return bench.adapt(
+            CovarianceDistance,
+            weight=self.weight,
+            epochs=self.epochs,
             learning_rate=self.learning_rate,
-        )  # fmt: skip
+            stage="deep-coral",
+        )
 
 
 class CovarianceDistance(DomainTerm):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sterna.bench import Bench, Fitted
 from sterna.bench.vectors import each_scaled
 from sterna.methods.method import Method, Needs
@@ -30,7 +28,7 @@ class DomainScaling(Method):
     using empirical Bayes methods", Biostatistics 2007 (location and scale of each laboratory batch).
     """
 
-    needs: ClassVar[Needs] = Needs.LIKE_SOURCE
+    needs = Needs.LIKE_SOURCE
 
     def run(self, bench: Bench) -> Fitted:
         rows = each_scaled(bench)

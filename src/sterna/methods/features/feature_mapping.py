@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import torch
 from pydantic import Field
@@ -12,7 +10,7 @@ from torch import nn
 from sterna.bench import Bench, Fitted
 from sterna.bench.problem import Array
 from sterna.bench.source_answers import answers, in_terms_of, network_of
-from sterna.bench.vectors import Vectors, vectors_of
+from sterna.bench.vectors import Vectors
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
 from sterna.networks.freezing import freeze
@@ -44,7 +42,7 @@ class FeatureMapping(Method):
     learning", Journal of Big Data 2017.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.TARGET_LABELS
 
     penalty: float | None = Field(None, gt=0, description="λ of the map; chosen by cross-validation if none")
 
@@ -88,7 +86,7 @@ def source_network(bench: Bench) -> Fitted:
     theirs = bench.on(problem.on_source())
     if problem.source_body is None and known.domain.kind == "images":
         return theirs.learn()
-    vectors = vectors_of(theirs)
+    vectors = theirs.vectors()
     head, choice = theirs.fit_head(vectors.of(known.inputs), known.targets)
     return Fitted(vectors.network(head), (choice,))
 
@@ -97,7 +95,7 @@ def target_vectors(bench: Bench) -> Vectors:
     """Where the target's rows come from: the source's body where it takes them, else their own columns or pixels."""
     problem, source = bench.problem, bench.problem.source
     fits = source is not None and source.kind == problem.target.kind
-    return vectors_of(bench.on(problem.with_rows(None) if fits else problem.without_source()))
+    return bench.on(problem.with_rows(None) if fits else problem.without_source()).vectors()
 
 
 def class_means(features: Array, targets: Array, classes: int) -> Array:

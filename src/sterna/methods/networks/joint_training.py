@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from sterna.bench import Bench, Fitted, Problem
 from sterna.bench.side_by_side import LAYER_DECAY, Sides, TwoDomains, groups_of, probed, sides_of, streams_of
 from sterna.bench.tuning import minimise
 from sterna.errors import require
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.record.choice import Choice
 from sterna.tasks.regression import Regression
@@ -46,8 +46,8 @@ class JointTraining(Method):
     optimization", arXiv 2406.16232, 2024 (UPGrad).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.SOURCE_DATA | Needs.TARGET_LABELS
+    validation = "epoch"
 
     weight: float = Field(1.0, gt=0, le=100, description="λ: weight of the target's loss beside the source's")
     aggregator: Literal["sum", "upgrad"] = Field(

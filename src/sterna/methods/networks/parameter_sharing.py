@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -23,7 +23,7 @@ from sterna.bench.side_by_side import (
 )
 from sterna.bench.tuning import BATCH, minimise
 from sterna.domains.inputs import Preparation
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.methods.method import Method, Needs
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.mirror import set_mirror
@@ -61,8 +61,8 @@ class ParameterSharing(Method):
     deep neural networks", arXiv 1706.05098, 2017.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.SOURCE_DATA | Needs.TARGET_LABELS
+    validation = "epoch"
 
     mode: Literal["fixed", "weights", "gradients"] = Field(
         "weights", description="the common part: as the source left it, one for both, or two copies that move alike"

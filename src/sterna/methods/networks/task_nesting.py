@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from torch import nn
 from sterna.bench import Bench, Fitted, Problem
 from sterna.bench.problem import Array
 from sterna.bench.source_answers import answers, network_of
-from sterna.bench.vectors import vectors_of
 from sterna.domains.inputs import Preparation
 from sterna.domains.schema import Schema
 from sterna.domains.tables import TableInputs
@@ -53,7 +51,7 @@ class TaskNesting(Method):
     multi-label classification", Machine Learning 2011.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_TASK | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_TASK | Needs.TARGET_LABELS
 
     def run(self, bench: Bench) -> Fitted:
         answering = source_network(bench)
@@ -153,7 +151,7 @@ def nest(source: Network, bench: Bench) -> Nested:
     answering = answer_body(source.body, head, source.task)
     if problem.target.kind == "text":
         return Nested(source.preparation, answering, None, 0)
-    own = vectors_of(bench.on(problem.without_source()))
+    own = bench.on(problem.without_source()).vectors()
     pair = PairPreparation(own.preparation, source.preparation)
     return Nested(pair, PairBody(own.body, answering), None, own.body.width)
 

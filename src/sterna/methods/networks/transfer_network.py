@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from sterna.bench.problem import Array
 from sterna.bench.side_by_side import LAYER_DECAY, groups_of
 from sterna.bench.tuning import BATCH, minimise
 from sterna.domains.inputs import Inputs, Preparation
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.methods.method import Method, Needs
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.gate import Gate, GateWeight, Scaled
@@ -51,8 +51,8 @@ class TransferNetwork(Method):
     al., "Gated multimodal units for information fusion", ICLR workshop 2017 (the gate).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    validation = "epoch"
 
     join: Literal["concatenate", "gate"] = Field(
         "concatenate", description="how the two bodies' features come together"
@@ -63,7 +63,7 @@ class TransferNetwork(Method):
     augment: bool = Field(True, description="change images at random while training")
 
     def run(self, bench: Bench) -> Fitted:
-        problem, pretrained = bench.problem, bench.pretrained()
+        problem, pretrained = bench.problem, bench.source_body()
         assert pretrained is not None
         prepared, source = pretrained
         hold_statistics(source) if self.train_source else freeze(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class FeatureExtraction(Method):
     features). Evci et al., "Head2Toe: utilizing intermediate representations", ICML 2022 (several blocks).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
 
     blocks: Literal["last", "auto"] | tuple[str, ...] = Field(
         "auto", description="whose pooled features the head sees: the last, some by name, or chosen by cross-validation"

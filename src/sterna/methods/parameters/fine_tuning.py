@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import ClassVar
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from sterna.bench import Bench, Fitted, Problem
-from sterna.bench.probe import probe
-from sterna.errors import RequestError, closest
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.bench import Bench, Fitted
+from sterna.errors import RequestError
+from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.record.choice import Choice
 from sterna.training.recipe import Recipe
@@ -47,8 +46,7 @@ class FineTuning(Method):
     the probe and the tuned weights).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
 
     learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate of the head and the deepest block")
     layer_decay: float = Field(
@@ -67,42 +65,43 @@ class FineTuning(Method):
     )
     patience: int | None = Field(5, ge=1, description="epochs without a better validation score before it stops")
 
-    def refits(self, problem: Problem) -> bool:
+    def validated(self) -> Literal["epoch", "kept"]:
         chooses = self.linear_probe and self.share is None  # the share, and then it sees to all labels itself
-        return not chooses and super().refits(problem)
+        return "kept" if chooses else "epoch"
 
     def run(self, bench: Bench) -> Fitted:
         if not self.linear_probe:
             if self.share is not None:
                 raise RequestError("fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false.")
-            pretrained = bench.pretrained()
-            assert pretrained is not None
-            network = bench.network(*pretrained)
-            return Fitted(network, self._train(bench, network, "fine-tuning"))
-        start = probe(bench)
-        network, choices = self._tuned(bench, start.network, "fine-tuning")
-        choices, share = (*start.choices, *choices), self.share
+            return self._trained(bench, bench.pretrained(), "fine-tuning")
+        start = bench.probe()
+        tuned = self._tuned(bench, start.network, "fine-tuning")
+        share, choices = self.share, (*start.choices, *tuned.choices)
         if share is None and len(bench.problem.validation):
-            choice = chosen_share(bench, network, start.network)
+            choice = chosen_share(bench, tuned.network, start.network)
             share, choices = choice.value, (*choices, choice)
         share = 0.5 if share is None else share  # without validation rows to choose by
-        network = between(network, start.network, share)
+        network = between(tuned.network, start.network, share)
         if self.share is not None or not bench.validator.few or not len(bench.problem.validation):
             return Fitted(network, choices)
         every = bench.on(bench.problem.joined())
-        start = probe(every)
-        final, more = self._tuned(every, start.network, "fine-tuning-on-all")
-        return Fitted(between(final, start.network, share), (*choices, *start.choices, *more), held_out=network)
+        start = every.probe()
+        final = self._tuned(every, start.network, "fine-tuning-on-all")
+        choices = (*choices, *start.choices, *final.choices)
+        return Fitted(between(final.network, start.network, share), choices, held_out=network)
 
-    def _tuned(self, bench: Bench, start: Network, stage: str) -> tuple[Network, tuple[Choice, ...]]:
+    def _tuned(self, bench: Bench, start: Network, stage: str) -> Fitted:
         """A network tuned from a probe, which stays as it is."""
         network = copy.deepcopy(start)
         network.body = network.body.copied()  # nothing of it frozen
-        return network, self._train(bench, network, stage)
+        return self._trained(bench, network, stage)
 
-    def _train(self, bench: Bench, network: Network, stage: str) -> tuple[Choice, ...]:
-        frozen = self._frozen_blocks([block.name for block in network.body.blocks])
-        return bench.train(network, replace(self.recipe(), frozen_blocks=frozen), stage=stage)
+    def _trained(self, bench: Bench, network: Network, stage: str) -> Fitted:
+        recipe = self.recipe()
+        if self.freeze_until is not None:
+            names = [block.name for block in network.body.blocks]
+            recipe = replace(recipe, frozen_blocks=names.index(network.body.block(self.freeze_until).name) + 1)
+        return Fitted(network, bench.train(network, recipe, stage=stage))
 
     def recipe(self) -> Recipe:
         return Recipe(
@@ -118,27 +117,15 @@ class FineTuning(Method):
             hold_statistics=True,
         )
 
-    def _frozen_blocks(self, names: list[str]) -> int:
-        if self.freeze_until is None:
-            return 0
-        if self.freeze_until not in names:
-            raise RequestError(
-                f"fine-tuning: the body has no block {self.freeze_until!r}.{closest(self.freeze_until, names)} "
-                f"Its blocks, in depth order: {', '.join(names)}."
-            )
-        return names.index(self.freeze_until) + 1
-
 
 def chosen_share(bench: Bench, tuned: Network, start: Network) -> Choice:
-    """The share of the tuned weights that does best on the validation rows.
-
-    Few rows choose by their loss, which says more than how many of them are right; 100 or more by the metric first.
-    """
-    tried, scores = copy.deepcopy(tuned), {}
-    for share in SHARES:
-        outputs = bench.outputs(between(tried, start, share, tuned), rows=bench.problem.validation)
-        scores[share] = bench.validator.rank(outputs)
-    return bench.validator.chose("share of the tuned weights", max(SHARES, key=lambda share: scores[share]))
+    """The share of the tuned weights that does best on the validation rows."""
+    tried, rows = copy.deepcopy(tuned), bench.problem.validation
+    return bench.validated(
+        "share of the tuned weights",
+        SHARES,
+        lambda share: bench.outputs(between(tried, start, share, tuned), rows=rows),
+    )
 
 
 def between(network: Network, start: Network, share: float, tuned: Network | None = None) -> Network:

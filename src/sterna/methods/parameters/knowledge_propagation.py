@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.weight_search import Setting, State, mixed, number_or_search
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.bench.weight_search import Setting, number_or_search
+from sterna.methods.method import Method, Needs
 from sterna.networks.fusing import add_states
 
 BETAS = (0.0, 0.05, -0.05, 0.1, -0.1, 0.2, -0.2, 0.5)
@@ -43,8 +43,8 @@ class KnowledgePropagation(Method):
     Ilharco et al., "Editing models with task arithmetic", ICLR 2023 (weights added and taken away, as differences).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.KEPT
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    validation = "kept"
 
     beta: Annotated[float, Field(gt=-1, le=1)] | Literal["search"] = Field(
         "search", description="factor of the source's weights; searched on the validation rows if search"
@@ -61,10 +61,10 @@ class KnowledgePropagation(Method):
         # The statistics are to be as the tuned network's: the source has no share in them.
         setting = Setting("beta", added, (0.0,), lambda _: 0.0, BETAS, 0.0)
         tuned = bench.component("fine-tuning", learning_rate=self.learning_rate, epochs=self.epochs)
-        return mixed(bench, tuned, setting, None if self.beta == "search" else self.beta)
+        return setting.mixed(bench, tuned, None if self.beta == "search" else self.beta)
 
 
-def added(tuned: State, source: nn.Module, beta: float) -> State:
+def added(tuned: dict[str, Tensor], source: nn.Module, beta: float) -> dict[str, Tensor]:
     """These weights with β times the source's parameters added; buffers are as they are here."""
     theirs = dict(source.named_parameters(remove_duplicate=False))
     return {**tuned, **add_states(theirs, {name: tuned[name] for name in theirs}, beta)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
-from sterna.bench import Bench, Fitted, Problem
-from sterna.bench.weight_search import Setting, State, mixed, number_or_search, tuned_apart
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.bench import Bench, Fitted
+from sterna.bench.weight_search import Setting, number_or_search, tuned_apart
+from sterna.methods.method import Method, Needs
 from sterna.networks.fusing import fuse_states
 from sterna.training.recipe import Recipe
 
@@ -50,8 +50,7 @@ class WeightFusion(Method):
     renormalizing permuted activations for interpolation repair", ICLR 2023 (statistics of averaged weights).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
 
     alpha: Annotated[float, Field(ge=0, le=1)] | Literal["search"] = Field(
         "search", description="share of the source's weights; searched on the validation rows if search"
@@ -65,15 +64,15 @@ class WeightFusion(Method):
     def _known(cls, value: Any) -> Any:
         return number_or_search(value, lambda number: 0 <= number <= 1, "a number from 0 to 1")
 
-    def refits(self, problem: Problem) -> bool:
-        return self.alpha != "search" and super().refits(problem)
+    def validated(self) -> Literal["epoch", "kept"]:
+        return "kept" if self.alpha == "search" else "epoch"
 
     def run(self, bench: Bench) -> Fitted:
         setting = Setting("alpha", fused, (0.0, 1.0), lambda alpha: alpha, ALPHAS, 0.5)
         asked: dict[str, Any] = {"learning_rate": self.learning_rate, "epochs": self.epochs, "share": 1.0}
         search = self.alpha == "search"
         tuned = tuned_apart(bench, "fine-tuning", **asked) if search else bench.component("fine-tuning", **asked)
-        fitted = mixed(bench, tuned, setting, None if self.alpha == "search" else self.alpha)
+        fitted = setting.mixed(bench, tuned, None if self.alpha == "search" else self.alpha)
         if not self.epochs_after:
             return fitted
         rows = bench.on(bench.problem.joined()) if search and bench.validator.few else bench
@@ -84,6 +83,6 @@ class WeightFusion(Method):
         return Recipe(self.learning_rate, self.epochs, layer_decay=0.8, hold_statistics=True)
 
 
-def fused(tuned: State, source: nn.Module, alpha: float) -> State:
+def fused(tuned: dict[str, Tensor], source: nn.Module, alpha: float) -> dict[str, Tensor]:
     """The weighted mean of a source's weights and these."""
     return fuse_states(source.state_dict(), tuned, alpha)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from sterna.bench import Bench, Fitted
 from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesSetting, rules_for
 from sterna.methods.method import Method, Needs
@@ -31,7 +29,7 @@ class RuleHead(Method):
     surrogate). Genest and Zidek, "Combining probability distributions", Statistical Science 1986 (the vote).
     """
 
-    needs: ClassVar[Needs] = Needs.UNLABELLED_TARGET
+    needs = Needs.UNLABELLED_TARGET
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import torch
 from pydantic import Field
@@ -16,7 +14,7 @@ from sterna.bench.problem import Array
 from sterna.bench.side_by_side import LAYER_DECAY, groups_of
 from sterna.bench.tuning import BATCH, default_epochs, minimise
 from sterna.domains.inputs import Inputs
-from sterna.methods.method import Method, Needs, ValidationUse
+from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.networks.statistics import hold_statistics
 from sterna.tasks.task import Task, weighted_mean
@@ -44,8 +42,8 @@ class RulePenalty(Method):
     deep learning with symbolic knowledge", ICML 2018.
     """
 
-    needs: ClassVar[Needs] = Needs.TARGET_LABELS
-    validation: ClassVar[ValidationUse] = ValidationUse.EPOCH
+    needs = Needs.TARGET_LABELS
+    validation = "epoch"
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None

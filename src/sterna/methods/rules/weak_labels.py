@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from sterna.bench import Bench, Fitted, Problem
 from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesFound, RulesSetting, rules_for
 from sterna.bench.plain import fit, text_learners, texts_of
 from sterna.bench.problem import Array
-from sterna.bench.vectors import vectors_of
 from sterna.domains.domain import Domain
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
@@ -47,7 +45,7 @@ class WeakLabels(Method):
     may abstain). Zhang et al., "WRENCH: a comprehensive benchmark for weak supervision", NeurIPS 2021.
     """
 
-    needs: ClassVar[Needs] = Needs.UNLABELLED_TARGET
+    needs = Needs.UNLABELLED_TARGET
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None
@@ -72,7 +70,7 @@ class WeakLabels(Method):
         bench.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
         if problem.target.kind == "text" and problem.source_body is None:
             return Fitted(_on_texts(bench.on(weak)), found.choices)
-        vectors = vectors_of(bench.on(weak))
+        vectors = bench.on(weak).vectors()
         head, choice = bench.fit_head(vectors.of(weak.inputs), weak.targets, weak.weights)
         labels = len(problem.train)
         return Fitted(vectors.network(head), (*found.choices, *([replace(choice, labels=labels)] if labels else [])))
