@@ -8,6 +8,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Flag, auto
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -76,11 +77,14 @@ class Method(BaseModel, ABC):
         What the user must have.
     validation
         What the validation rows are to the method.
+    knowledge
+        One of `KINDS`, for a method that lies in no folder of that name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     needs: ClassVar[Needs]
     validation: ClassVar[ValidationUse] = "joined"
+    knowledge: ClassVar[str] = ""
 
     @abstractmethod
     def run(self, bench: Bench) -> Fitted:
@@ -94,6 +98,10 @@ class Method(BaseModel, ABC):
 
     def recipe(self) -> Recipe | None:
         """How it trains networks, which its controls do likewise; ``None`` where it trains none on target labels."""
+        return None
+
+    def ablated(self) -> Method | None:
+        """The same without the knowledge that it moves, where a setting takes it away: a control beside it."""
         return None
 
     def validated(self) -> ValidationUse:
@@ -112,8 +120,8 @@ class Method(BaseModel, ABC):
 
     @classmethod
     def kind(cls) -> str:
-        """Which kind of knowledge moves: the folder it lives in."""
-        return cls.__module__.split(".")[-2]
+        """Which kind of knowledge moves: the folder it lives in, or what a method of another package says."""
+        return cls.knowledge or cls.__module__.split(".")[-2]
 
     @classmethod
     def about(cls) -> dict[str, Any]:
@@ -156,9 +164,13 @@ def _values(part: Mapping[str, Any]) -> str:
     return words
 
 
+GROUP = "sterna.methods"
+"""The entry points by which another package adds methods: the id, and the class in a file of that name."""
+
+
 def method_ids() -> dict[str, str]:
     """Every method's id and the module it lives in, without importing any."""
-    found = {}
+    found = {point.name: point.module for point in entry_points(group=GROUP)}
     for kind in KINDS:
         for path in sterna.methods.__path__:
             for module in pkgutil.iter_modules([f"{path}/{kind}"]):

@@ -59,6 +59,9 @@ class ExampleMining(Method):
         None, ge=0, le=1, description="share of the source's rows to keep; chosen by cross-validation if none"
     )
 
+    def ablated(self) -> ExampleMining:
+        return self.model_copy(update={"share": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         known = bench.problem.known
         assert known is not None

@@ -51,6 +51,9 @@ class ExampleWeighting(Method):
         None, ge=0, le=1, description="power of the odds; the largest that leaves half of the rows' worth if none"
     )
 
+    def ablated(self) -> ExampleWeighting:
+        return self.model_copy(update={"power": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         both = both_domains(bench)
         odds = likeness(both, bench.seed)

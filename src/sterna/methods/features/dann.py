@@ -43,6 +43,9 @@ class Dann(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
+    def ablated(self) -> Dann:
+        return self.model_copy(update={"weight": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         return bench.adapt(
             DomainClassifier, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dann"

@@ -37,6 +37,9 @@ class DeepCoral(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
+    def ablated(self) -> DeepCoral:
+        return self.model_copy(update={"weight": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         return bench.adapt(
             CovarianceDistance,

@@ -17,6 +17,7 @@ from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.record.choice import Choice
 from sterna.tasks.regression import Regression
+from sterna.training.recipe import Recipe
 
 APART, WIDER = 1.5, 3.0
 """Numbers seem to be in other units where their means lie farther apart than this many standard deviations (the root
@@ -58,6 +59,9 @@ class JointTraining(Method):
     )
     epochs: int | None = Field(None, ge=1, description="passes over the larger domain; 8 to 30 by its rows if none")
     augment: bool = Field(True, description="change images at random while training")
+
+    def recipe(self) -> Recipe:
+        return Recipe(1e-3, augment=self.augment)
 
     def run(self, bench: Bench) -> Fitted:
         if self.aggregator == "upgrad":

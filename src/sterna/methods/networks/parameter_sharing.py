@@ -77,6 +77,9 @@ class ParameterSharing(Method):
         only_a_head = self.mode == "fixed" and problem.known is not None and problem.known.same_inputs
         return only_a_head or super().refits(problem)
 
+    def recipe(self) -> Recipe:
+        return Recipe(1e-3, augment=self.augment)
+
     def run(self, bench: Bench) -> Fitted:
         sides = sides_of(bench, copies=self.mode == "gradients")
         if self.mode == "fixed":

@@ -27,6 +27,7 @@ from sterna.record.choice import Choice
 from sterna.training.activations import ActivationInputs, ActivationPreparation
 from sterna.training.linear import standardised
 from sterna.training.objective import Supervised
+from sterna.training.recipe import Recipe
 
 
 class TransferNetwork(Method):
@@ -61,6 +62,9 @@ class TransferNetwork(Method):
     learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate of the new body and the head")
     epochs: int | None = Field(None, ge=1, description="passes over the training rows; 8 to 30 by their number if none")
     augment: bool = Field(True, description="change images at random while training")
+
+    def recipe(self) -> Recipe:
+        return Recipe(self.learning_rate, self.epochs, augment=self.augment)
 
     def run(self, bench: Bench) -> Fitted:
         problem, pretrained = bench.problem, bench.source_body()

@@ -57,6 +57,9 @@ class KnowledgePropagation(Method):
     def _known(cls, value: Any) -> Any:
         return number_or_search(value, lambda number: -1 < number <= 1, "a number above -1 and up to 1")
 
+    def ablated(self) -> KnowledgePropagation:
+        return self.model_copy(update={"beta": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         # The statistics are to be as the tuned network's: the source has no share in them.
         setting = Setting("beta", added, (0.0,), lambda _: 0.0, BETAS, 0.0)

@@ -67,6 +67,9 @@ class WeightFusion(Method):
     def validated(self) -> Literal["epoch", "kept"]:
         return "kept" if self.alpha == "search" else "epoch"
 
+    def ablated(self) -> WeightFusion:
+        return self.model_copy(update={"alpha": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         setting = Setting("alpha", fused, (0.0, 1.0), lambda alpha: alpha, ALPHAS, 0.5)
         asked: dict[str, Any] = {"learning_rate": self.learning_rate, "epochs": self.epochs, "share": 1.0}

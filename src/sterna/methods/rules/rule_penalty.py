@@ -55,6 +55,9 @@ class RulePenalty(Method):
     depth: DepthSetting = 4
     leaves: LeavesSetting = 16
 
+    def ablated(self) -> RulePenalty:
+        return self.model_copy(update={"strength": 0.0})
+
     def run(self, bench: Bench) -> Fitted:
         found = rules_for(bench, self)
         start, pretrained = starting_network(bench)
