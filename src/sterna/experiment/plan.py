@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sterna.bench.source_answers import answers
 from sterna.domains import Domain
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
 from sterna.experiment.controls import control_methods
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, unseen, widened
-from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.record.request import Request
 from sterna.sources import Source

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from sterna.bench.problem import Array, Known, Labelled, Problem
 from sterna.domains.balance import class_weights, is_imbalanced
 from sterna.domains.domain import Domain
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
 from sterna.methods.method import Needs
-from sterna.methods.problem import Array, Labelled, Problem
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
 from sterna.tasks.task import Task
@@ -64,7 +64,7 @@ def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source |
     return source.with_data(source.data.take(np.flatnonzero(~same))), (note,)
 
 
-def source_rows(source: Source | None, task: Task) -> Labelled | None:
+def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled | None:
     """The labelled rows of the source's data, those of its test split left out."""
     if source is None or source.data is None:
         return None
@@ -76,7 +76,8 @@ def source_rows(source: Source | None, task: Task) -> Labelled | None:
     known = replace(data.take(np.flatnonzero(keep)), splits={}, notes=(), reading={})
     own = source_task(source, task)
     assert own is not None and known.labels is not None
-    return Labelled(known, own.encode(known.labels), own)
+    same = known.inputs.covers(target.inputs)
+    return Labelled(known, own.encode(known.labels), own, own is task, same)
 
 
 def source_task(source: Source | None, task: Task) -> Task | None:
@@ -119,8 +120,8 @@ def make_problem(
     # What the reader noted, and where it read, may lead to the test rows.
     target = replace(target, splits={}, notes=(), reading={})
     hidden = replace(domain.take(splits.unlabelled), labels=None, splits={}, notes=(), reading={})
-    known = source_rows(source, task)
-    return Problem(source, target, targets, train, validation, hidden, task, weights, draw, seed, known), balance
+    sources = () if source is None else (Known(source, source_rows(source, task, domain)),)
+    return Problem(target, targets, train, validation, hidden, task, weights, draw, seed, sources), balance
 
 
 def source_labels(source: Source | None) -> Array:

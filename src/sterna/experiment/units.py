@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from sterna.bench import Fitted, Problem
 from sterna.experiment.problem import Exam
 from sterna.methods.method import Method
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import score_of
-from sterna.networks.network import Network
+from sterna.selection.validator import Validator
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
 from sterna.training.distributed import rank_and_world
@@ -66,17 +65,18 @@ def fit_unit(
         return found
     started = time.monotonic()
     trainer = means.trainer(folder, problem, name)
-    again, score = method.refits_on(problem) and len(problem.validation) > 0, math.nan
-    network: Network | None = None
+    again, score = method.refits(problem) and len(problem.validation) > 0, math.nan
+    fitted: Fitted | None = None
     if validated or not again:
-        network = seeded(method, problem, trainer)
+        fitted = seeded(method, problem, trainer)
         if validated and len(problem.validation):
-            outputs = trainer.outputs(network, problem.inputs, problem.validation)
-            score = score_of(problem, outputs, problem.validation)[0]
+            outputs = trainer.outputs(fitted.network, problem.inputs, problem.validation)
+            score = Validator(problem.task, problem.targets[problem.validation]).score(outputs)[0]
     if again:
         trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
-        network = seeded(method, problem.joined(), trainer)
-    assert network is not None
+        fitted = seeded(method, problem.joined(), trainer)
+    assert fitted is not None
+    network = fitted.network
     unit = Unit(
         trainer.outputs(network, exam.domain.inputs),
         score,
@@ -92,11 +92,11 @@ def fit_unit(
     return unit
 
 
-def seeded(method: Method, problem: Problem, trainer: Trainer) -> Network:
+def seeded(method: Method, problem: Problem, trainer: Trainer) -> Fitted:
     """Run a method with torch's own random numbers (of fresh layers) from the seed; the caller's stay."""
     with torch.random.fork_rng():
         torch.manual_seed(problem.seed)
-        return method.run(problem, trainer)
+        return method.fit(problem, trainer)
 
 
 def summed_history(units: list[Unit]) -> list[dict[str, Any]]:

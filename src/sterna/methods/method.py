@@ -8,17 +8,28 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Flag, auto
-from typing import Any, ClassVar
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import sterna.methods
+from sterna.bench import Bench, Fitted, Problem
 from sterna.errors import RequestError, closest
-from sterna.methods.problem import Problem
-from sterna.networks.network import Network
+from sterna.selection.validator import FEW
+from sterna.training.recipe import Recipe
 from sterna.training.trainer import Trainer
 
 KINDS = ("controls", "parameters", "networks", "features", "examples", "rules")
+
+
+ValidationUse = Literal["joined", "epoch", "kept"]
+"""What a method does with the target's validation rows.
+
+``joined``: nothing of it is chosen by them, so once they have scored it they join the training rows. ``epoch``: many
+of them choose the epoch, few join the training rows. ``kept``: they are never trained on, or the method itself sees
+to it.
+"""
 
 
 class Needs(Flag):
@@ -34,6 +45,8 @@ class Needs(Flag):
     SAME_TASK = auto()
     SAME_INPUTS = auto()
     LABELS = auto()
+    LIKE_SOURCE = SOURCE_DATA | SAME_TASK | SAME_INPUTS | UNLABELLED_TARGET
+    """What methods need that make the source's features look like the target's."""
 
     def words(self) -> list[str]:
         """The needs in words."""
@@ -62,21 +75,43 @@ class Method(BaseModel, ABC):
     ----------
     needs
         What the user must have.
+    validation
+        What the validation rows are to the method.
+    knowledge
+        One of `KINDS`, for a method that lies in no folder of that name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     needs: ClassVar[Needs]
+    validation: ClassVar[ValidationUse] = "joined"
+    knowledge: ClassVar[str] = ""
 
     @abstractmethod
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        """Move the knowledge: the network that does the target's task."""
+    def run(self, bench: Bench) -> Fitted:
+        """Move the knowledge: the network that does the target's task, and which labels chose what of it."""
 
-    def refits_on(self, problem: Problem) -> bool:
-        """Whether, once validation has scored it, it runs again with the validation rows among the training rows.
+    def fit(self, problem: Problem, trainer: Trainer) -> Fitted:
+        """Run on a bench with these rows and this trainer, whose log keeps what was chosen."""
+        fitted = self.run(Bench(problem, trainer, make_method))
+        trainer.log.choices += fitted.choices
+        return fitted
 
-        For methods that do not choose by the validation rows themselves.
-        """
-        return False
+    def recipe(self) -> Recipe | None:
+        """How it trains networks, which its controls do likewise; ``None`` where it trains none on target labels."""
+        return None
+
+    def ablated(self) -> Method | None:
+        """The same without the knowledge that it moves, where a setting takes it away: a control beside it."""
+        return None
+
+    def validated(self) -> ValidationUse:
+        """What it does with the validation rows under these settings."""
+        return self.validation
+
+    def refits(self, problem: Problem) -> bool:
+        """Whether, once validation has scored it, it runs again with the validation rows among the training rows."""
+        use = self.validated()
+        return use == "joined" or (use == "epoch" and len(problem.validation) < FEW)
 
     @classmethod
     def id(cls) -> str:
@@ -85,8 +120,8 @@ class Method(BaseModel, ABC):
 
     @classmethod
     def kind(cls) -> str:
-        """Which kind of knowledge moves: the folder it lives in."""
-        return cls.__module__.split(".")[-2]
+        """Which kind of knowledge moves: the folder it lives in, or what a method of another package says."""
+        return cls.knowledge or cls.__module__.split(".")[-2]
 
     @classmethod
     def about(cls) -> dict[str, Any]:
@@ -129,9 +164,13 @@ def _values(part: Mapping[str, Any]) -> str:
     return words
 
 
+GROUP = "sterna.methods"
+"""The entry points by which another package adds methods: the id, and the class in a file of that name."""
+
+
 def method_ids() -> dict[str, str]:
     """Every method's id and the module it lives in, without importing any."""
-    found = {}
+    found = {point.name: point.module for point in entry_points(group=GROUP)}
     for kind in KINDS:
         for path in sterna.methods.__path__:
             for module in pkgutil.iter_modules([f"{path}/{kind}"]):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from sklearn.model_selection import KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 from torch import nn
 
@@ -21,17 +19,11 @@ Array = np.ndarray[Any, Any]
 Chunks = Callable[[], Iterator[tuple[int, Array]]]
 """Gives ``(first row, features (b, width))`` in order, as often as it is called."""
 
-PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-"""Candidates for the L2 penalty λ of a standardised linear head, strongest first."""
-
 IN_MEMORY = 16_000_000
 """Numbers of a feature table that are held at once (128 MB as float64)."""
 
 SMALL = 2_000_000
 """Numbers of a feature table below which one thread is faster than several."""
-
-SAMPLE = 1500
-"""Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
 
 
 def in_memory(features: Array) -> Chunks:
@@ -54,6 +46,15 @@ def moments(chunks: Chunks, weights: Array) -> tuple[Array, Array]:
     mean = total / max(count, 1)
     scale = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
     return np.asarray(mean + shift), np.where(scale > 1e-7, scale, 1.0)
+
+
+def standardised(x: Array) -> tuple[Array, Array, Array]:
+    """Features ``(n, d)`` with mean 0 and deviation 1 each; the means and the deviations they had, ``(d,)``.
+
+    A feature that does not vary keeps its unit.
+    """
+    mean, scale = moments(in_memory(x), np.ones(len(x)))
+    return np.asarray((x - mean) / scale), mean, scale
 
 
 def fit_linear(
@@ -140,81 +141,12 @@ def rotated(features: Array) -> tuple[Array, Array | None]:
     return features @ basis.T, basis
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A penalty chosen by cross-validation.
-
-    Attributes
-    ----------
-    penalty
-        λ with the lowest loss.
-    losses
-        Held-out loss of each row at that λ, ``(n,)``.
-    loss
-        Their weighted mean.
-    """
-
-    penalty: float
-    losses: Array
-    loss: float
+def unrotated(solution: Array, basis: Array | None) -> Array:
+    """A solution ``(o, r + 1)`` on rotated features as one on the features themselves, ``(o, width + 1)``."""
+    return solution if basis is None else np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
 
 
-def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Choice:
-    """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised).
-
-    The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
-    longest, are not tried: with less penalty than is best the held-out loss only grows. Of one row none can be held
-    out: it gets the strongest.
-    """
-    if len(targets) == 1:
-        return Choice(PENALTIES[0], np.zeros(1), 0.0)
-    x, _ = rotated(features)
-    parts = folds_of(targets, task, folds, seed)
-    starts: list[Array | None] = [None] * len(parts)
-    last = task.last_layer()
-    tried: list[Choice] = []
-    for penalty in PENALTIES:
-        losses = np.full(len(x), np.nan)
-        for fold, (train, held) in enumerate(parts):
-            found = fit_linear(
-                in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
-            )
-            outputs = last(torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]))
-            losses[held], starts[fold] = task.losses(outputs, torch.as_tensor(targets[held])).numpy(), found
-        tried.append(Choice(penalty, losses, float(np.average(losses, weights=weights))))
-        best = min(tried, key=lambda choice: choice.loss)
-        if len(tried) > 2 and best not in tried[-2:]:
-            break
-    return best
-
-
-def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
-    """At most `SAMPLE` of these rows, sorted, every class with its share."""
-    if len(rows) <= SAMPLE:
-        return rows
-    random = np.random.default_rng(seed)
-    if not task.one_class:
-        return np.sort(random.choice(rows, SAMPLE, replace=False))
-    shuffled = random.permutation(rows)
-    within = np.empty(len(rows))  # place of each row in its class, from 0 to 1
-    for code in np.unique(targets[rows]):
-        here = targets[shuffled] == code
-        within[here] = (np.arange(here.sum()) + random.random()) / here.sum()
-    return np.sort(shuffled[np.argsort(within, kind="stable")[:SAMPLE]])
-
-
-def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
-    """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row."""
-    if len(targets) < 2:
-        return []
-    if task.one_class:
-        fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
-        if fewest >= 2:
-            return list(StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed).split(targets, targets))
-    return list(KFold(min(folds, len(targets)), shuffle=True, random_state=seed).split(targets))
-
-
-def fit_head(features: Features, targets: Array, task: Task, weights: Array, penalty: float) -> nn.Linear:
+def fit_layer_on(features: Features, targets: Array, task: Task, weights: Array, penalty: float) -> nn.Linear:
     """A linear head on these features, whatever their number: in memory where they are few, else from disk.
 
     Parameters
@@ -237,37 +169,20 @@ def fit_head(features: Features, targets: Array, task: Task, weights: Array, pen
                 yield start, (part - mean) / scale
 
         return as_layer(fit_linear(standardised, targets, task, weights, penalty), mean, scale, task)
-    return fit_head_on(features.array(rows), targets[rows], task, weights[rows], penalty=penalty)[0]
+    return fit_layer(features.array(rows), targets[rows], task, weights[rows], penalty)
 
 
-def fit_head_on(
-    x: Array, targets: Array, task: Task, weights: Array | None = None, *, penalty: float | None = None, seed: int = 0
-) -> tuple[nn.Linear, float]:
-    """A linear head on features in memory, and its penalty, chosen by cross-validation where none is given.
+def fit_layer(x: Array, targets: Array, task: Task, weights: Array, penalty: float) -> nn.Linear:
+    """A linear head on features ``(n, width)`` in memory.
 
-    Parameters
-    ----------
-    x
-        Features ``(n, width)``; they are standardised by these rows for the fit, and the layer takes them as they are.
-    targets
-        Encoded labels, ``(n,)`` or ``(n, k)``.
-    weights
-        A weight for each row, ``(n,)``; 1 by default. Rows of weight zero are not looked at.
-    penalty
-        λ of :func:`fit_linear`.
+    They are standardised by these rows for the fit; the layer takes them as they are. Rows of weight zero are not
+    looked at.
     """
-    weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
     mean, scale = moments(in_memory(x), weights)
     rows = np.flatnonzero(weights)
-    standard = (x[rows] - mean) / scale
-    if penalty is None:
-        some = np.searchsorted(rows, sample_of(rows, targets, task, seed))
-        penalty = choose_penalty(standard[some], targets[rows][some], task, weights[rows][some], seed).penalty
-    found, basis = rotated(standard)
+    found, basis = rotated((x[rows] - mean) / scale)
     solution = fit_linear(in_memory(found), targets[rows], task, weights[rows], penalty)
-    if basis is not None:
-        solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale, task), penalty
+    return as_layer(unrotated(solution, basis), mean, scale, task)
 
 
 def as_layer(solution: Array, mean: Array, scale: Array, task: Task | None = None) -> nn.Linear:
@@ -281,3 +196,9 @@ def as_layer(solution: Array, mean: Array, scale: Array, task: Task | None = Non
         layer.weight.copy_(torch.from_numpy(weight))
         layer.bias.copy_(torch.from_numpy(solution[:, -1] - weight @ mean))
     return layer
+
+
+def behind(head: nn.Linear, mean: Array, scale: Array, task: Task) -> nn.Linear:
+    """A head on standardised features as one on features as they are: W/σ and b − (W/σ)μ."""
+    weight, bias = (part.detach().double().numpy() for part in (head.weight, head.bias))
+    return as_layer(np.column_stack([weight, bias]), mean, scale, task)

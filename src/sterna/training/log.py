@@ -20,19 +20,16 @@ class Log:
         Sentences the user should know (a halved batch, truncated texts).
     choices
         What was chosen, and by which labels.
-    chosen
-        What was chosen, by name: ``{"blocks": [...], "penalty": 0.1}``.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
-    chosen: dict[str, Any] = field(default_factory=dict)
 
-    def choose(self, by: str, labels: int, what: str, value: Any, of: str = "target") -> None:
-        """Note that so many labelled examples of the target (or the source, or both) chose the value of `what`."""
-        self.choices.append(Choice(what, value, by, labels, of))
-        self.chosen[what] = value
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What was chosen, by name: ``{"blocks": [...], "penalty": 0.1}``."""
+        return {choice.what: choice.value for choice in self.choices}
 
     def selected_by(self, target_labels: int = 1) -> str:
         """One line that says which labels chose the model; so many labels of the target could be seen."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
+from sterna.bench import Bench, Fitted
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.methods.simple import learn
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 
 class Pooled(Method):
@@ -20,10 +15,7 @@ class Pooled(Method):
     should gain something over it.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        return learn(problem.pooled(), trainer)
+    def run(self, bench: Bench) -> Fitted:
+        return bench.on(bench.problem.pooled()).learn()

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-from typing import ClassVar
-
-from torch import nn
-
+from sterna.bench import Bench, Fitted
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.methods.simple import learn
 from sterna.networks.freezing import freeze
-from sterna.networks.network import Network
-from sterna.networks.saved_parts import Columns
-from sterna.sources.source import Source
 from sterna.tasks.task import Task
-from sterna.training.trainer import Trainer
 
 
 class SourceOnly(Method):
@@ -27,37 +17,24 @@ class SourceOnly(Method):
     body, if it has one; else a small network for images, and for tables, texts and audio the best cheap learner.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_ANSWERS
+    needs = Needs.SOURCE_ANSWERS
+    validation = "kept"
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        source, task = problem.source, problem.task
-        if not answers(source, task) and problem.known is not None:
-            network = learn(problem.on_source(), trainer)
-            freeze(network)
-            return network
-        assert source is not None and source.body is not None and source.head is not None and source.task is not None
-        if not answers(source, task):
+    def run(self, bench: Bench) -> Fitted:
+        problem, network = bench.problem, bench.answering()
+        if network is not None:
+            found = Fitted(network)
+        elif problem.known is not None:
+            found = bench.on(problem.on_source()).learn()
+        else:
+            own = None if problem.source is None else problem.source.task
+            assert own is not None
             raise RequestError(
-                f"source-only: the source answers {_classes(source.task)}, the target asks for {_classes(task)}; "
+                f"source-only: the source answers {_classes(own)}, the target asks for {_classes(bench.task)}; "
                 "choose a method that fits a new head, such as feature-extraction."
             )
-        body = source.body.copied()
-        head = copy.deepcopy(source.head)  # what is frozen here is not the user's
-        if task.id != "regression":
-            head = nn.Sequential(head, Columns([source.task.classes.index(name) for name in task.classes]))
-        network = Network(
-            source.prepared(problem.inputs), body, head, task=task if task.id != "regression" else source.task,
-            views=source.views,
-        )  # fmt: skip
-        freeze(network)
-        return network
-
-
-def answers(source: Source | None, task: Task) -> bool:
-    """Whether the source's head already answers this task."""
-    if source is None or source.head is None or source.task is None or source.task.id != task.id:
-        return False
-    return task.id == "regression" or set(task.classes) <= set(source.task.classes)
+        freeze(found.network)
+        return found
 
 
 def _classes(task: Task) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
+from sterna.bench import Bench, Fitted, Labelled
+from sterna.bench.density_ratio import BothDomains, both_domains, drawn, likeness, nearest_distances
+from sterna.bench.problem import Array
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
-from sterna.methods.odds import Meeting, drawn, likeness, meeting, nearest_distances
-from sterna.methods.parameters.feature_extraction import is_near
-from sterna.methods.problem import Array, Labelled, Problem
-from sterna.networks.network import Network
+from sterna.record.choice import Choice
+from sterna.selection.cross_validation import Trial, fit_head, folds_of, sample_of
 from sterna.tasks.task import Task
-from sterna.training.linear import Choice, fit_head_on, folds_of, sample_of
-from sterna.training.trainer import Trainer
+from sterna.training.linear import fit_layer
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.1, 0.0)
 """Shares of the source's rows that are tried, the one to prefer among equals first."""
@@ -51,7 +51,7 @@ class ExampleMining(Method):
     test distributions", ICML 2007 (a domain classifier's odds).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
 
     by: Literal["neighbours", "odds"] = Field(
         "neighbours", description="what scores a source row: its nearest target rows, or a domain classifier's odds"
@@ -60,30 +60,25 @@ class ExampleMining(Method):
         None, ge=0, le=1, description="share of the source's rows to keep; chosen by cross-validation if none"
     )
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
+    def ablated(self) -> ExampleMining:
+        return self.model_copy(update={"share": 0.0})
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        known, task = problem.known, problem.task
+    def run(self, bench: Bench) -> Fitted:
+        known = bench.problem.known
         assert known is not None
-        met = meeting(problem, trainer)
-        ranked = ranking(scores_of(met, self.by, problem.seed))
-        share, penalty = self.share, None
-        if share is None:
-            share, penalty = _choose(met, ranked, problem, trainer)
+        both = both_domains(bench)
+        ranked = ranking(scores_of(both, self.by, bench.seed))
+        share, penalty, choices = (self.share, None, ()) if self.share is not None else _choose(both, ranked, bench)
         kept = ranked[: kept_rows(share, len(ranked))]
-        x, targets, weights = together(met, kept)
-        head, penalty = fit_head_on(x, targets, task, weights, penalty=penalty, seed=problem.seed)
-        rows = len(sample_of(np.arange(len(x)), targets, task, problem.seed))
-        of = "source and target" if len(kept) else problem.labels_of
-        trainer.log.choose("cross-validation", rows, "penalty", penalty, of)
-        trainer.say(_told(met.order[kept], known))
-        return met.space.network(head, task)
+        of = "source and target" if len(kept) else None
+        head, choice = bench.fit_head(*together(both, kept), penalty=penalty, of=of)
+        bench.say(_told(both.order[kept], known))
+        return Fitted(both.vectors.network(head), (*choices, choice))
 
 
-def scores_of(met: Meeting, by: str, seed: int) -> Array:
+def scores_of(both: BothDomains, by: str, seed: int) -> Array:
     """A score for each source row, ``(n,)``: the higher, the more like the target's rows."""
-    return likeness(met, seed) if by == "odds" else -nearest_distances(*met.standardised(), seed)
+    return likeness(both, seed) if by == "odds" else -nearest_distances(*both.standardised(), seed)
 
 
 def ranking(scores: Array) -> Array:
@@ -102,49 +97,44 @@ def kept_rows(share: float, rows: int) -> int:
     return int(np.floor(share * rows + 0.5))
 
 
-def together(met: Meeting, kept: Array, rows: Array | None = None, weight: float = 1.0) -> tuple[Array, Array, Array]:
+def together(
+    both: BothDomains, kept: Array, rows: Array | None = None, weight: float = 1.0
+) -> tuple[Array, Array, Array]:
     """Labelled target rows (all, or some) and source rows below them: features, encoded labels and weights."""
-    rows = np.arange(len(met.labelled)) if rows is None else rows
+    rows = np.arange(len(both.labelled)) if rows is None else rows
     return (
-        np.concatenate([met.labelled[rows], met.source[kept]]),
-        np.concatenate([met.targets[rows], met.source_targets[kept]]),
-        np.concatenate([met.weights[rows], np.full(len(kept), weight)]),
+        np.concatenate([both.labelled[rows], both.source[kept]]),
+        np.concatenate([both.targets[rows], both.source_targets[kept]]),
+        np.concatenate([both.weights[rows], np.full(len(kept), weight)]),
     )
 
 
-def trial(met: Meeting, kept: Array, rows: Array, task: Task, seed: int, weight: float = 1.0) -> Choice:
+def trial(both: BothDomains, kept: Array, rows: Array, task: Task, seed: int, weight: float = 1.0) -> Trial:
     """How well these source rows help: the loss of each of these target rows when it is held out."""
-    x, targets, weights = together(met, kept, rows, weight)
-    penalty = fit_head_on(x, targets, task, weights, seed=seed)[1]
+    x, targets, weights = together(both, kept, rows, weight)
+    penalty = fit_head(x, targets, task, weights, seed=seed)[1]
     losses = np.empty(len(rows))
-    for train, held in folds_of(met.targets[rows], task, FOLDS, seed):
-        x, targets, weights = together(met, kept, rows[train], weight)
-        head = fit_head_on(x, targets, task, weights, penalty=penalty)[0].double()
-        outputs = head(torch.from_numpy(met.labelled[rows[held]])).detach()
-        wanted = torch.as_tensor(met.targets[rows[held]])
-        losses[held] = task.losses(outputs, wanted).numpy()
-    return Choice(penalty, losses, float(np.average(losses, weights=met.weights[rows])))
+    for train, held in folds_of(both.targets[rows], task, FOLDS, seed):
+        x, targets, weights = together(both, kept, rows[train], weight)
+        head = fit_layer(x, targets, task, weights, penalty).double()
+        outputs = head(torch.from_numpy(both.labelled[rows[held]])).detach()
+        losses[held] = task.losses(outputs, torch.as_tensor(both.targets[rows[held]])).numpy()
+    return Trial(penalty, losses, float(np.average(losses, weights=both.weights[rows])))
 
 
-def preferred(found: dict[float, Choice]) -> float:
-    """The first share whose loss is within one standard error of the lowest."""
-    best = min(found.values(), key=lambda choice: choice.loss)
-    return next(share for share, choice in found.items() if is_near(choice, best))
-
-
-def _choose(met: Meeting, ranked: Array, problem: Problem, trainer: Trainer) -> tuple[float, float | None]:
+def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, float | None, tuple[Choice, ...]]:
     """Share and penalty; of a large source some rows are tried, each in the place of several."""
-    rows = sample_of(np.arange(len(met.labelled)), met.targets, problem.task, problem.seed)
+    task, seed = bench.task, bench.seed
+    rows = sample_of(np.arange(len(both.labelled)), both.targets, task, seed)
     if len(rows) < 2:  # none can be held out to compare by
-        return 1.0, None
-    tried = drawn(len(ranked), problem.seed)
+        return 1.0, None, ()
+    tried = drawn(len(ranked), seed)
     found = {}
     for share in SHARES:
         kept = ranked[tried[tried < kept_rows(share, len(ranked))]]
-        found[share] = trial(met, kept, rows, problem.task, problem.seed, len(ranked) / len(tried))
-    share = preferred(found)
-    trainer.log.choose("cross-validation", len(rows), "share of the source's rows", share, problem.labels_of)
-    return share, found[share].penalty
+        found[share] = trial(both, kept, rows, task, seed, len(ranked) / len(tried))
+    share, choice = bench.among("share of the source's rows", found, len(rows))
+    return share, found[share].penalty, (choice,)
 
 
 def _told(kept: Array, known: Labelled) -> str:

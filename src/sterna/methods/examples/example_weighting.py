@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 from scipy.optimize import brentq
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.density_ratio import both_domains, likeness
+from sterna.bench.problem import Array
 from sterna.methods.method import Method, Needs
-from sterna.methods.odds import likeness, meeting
-from sterna.methods.problem import Array, Problem
-from sterna.networks.network import Network
-from sterna.training.linear import fit_head_on, sample_of
-from sterna.training.trainer import Trainer
 
 LEAST = 0.5
 """Share of the source's rows that the weighted ones must be worth, where the power is chosen."""
@@ -49,33 +45,30 @@ class ExampleWeighting(Method):
     Kish, "Survey sampling", 1965 (the effective number of rows).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.UNLABELLED_TARGET
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.UNLABELLED_TARGET
 
     power: float | None = Field(
         None, ge=0, le=1, description="power of the odds; the largest that leaves half of the rows' worth if none"
     )
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
+    def ablated(self) -> ExampleWeighting:
+        return self.model_copy(update={"power": 0.0})
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        met = meeting(problem, trainer)
-        odds = likeness(met, problem.seed)
+    def run(self, bench: Bench) -> Fitted:
+        both = both_domains(bench)
+        odds = likeness(both, bench.seed)
         power = fitting_power(odds) if self.power is None else self.power
         weights = weights_of(odds, power)
         rows, effective = len(weights), effective_rows(weights)
-        trainer.say(
+        bench.say(
             f"Weighted by their odds to the power {power:.2f}, the {rows:,} source rows are worth {effective:,.0f} "
             "rows of equal weight."
         )
-        x = np.concatenate([met.labelled, met.source])
-        targets = np.concatenate([met.targets, met.source_targets]) if len(met.targets) else met.source_targets
-        counts = np.concatenate([met.weights * rows / effective, weights])
-        head, penalty = fit_head_on(x, targets, problem.task, counts, seed=problem.seed)
-        looked_at = len(sample_of(np.flatnonzero(counts), targets, problem.task, problem.seed))
-        of = "source and target" if len(met.targets) else "source"
-        trainer.log.choose("cross-validation", looked_at, "penalty", penalty, of)
-        return met.space.network(head, problem.task)
+        x, ours = np.concatenate([both.labelled, both.source]), both.targets
+        targets = np.concatenate([ours, both.source_targets]) if len(ours) else both.source_targets
+        counts = np.concatenate([both.weights * rows / effective, weights])
+        head, choice = bench.fit_head(x, targets, counts, of="source and target" if len(ours) else "source")
+        return Fitted(both.vectors.network(head), (choice,))
 
 
 def weights_of(odds: Array, power: float = 1.0) -> Array:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 from sklearn.neighbors import kneighbors_graph
 from sklearn.semi_supervised import LabelSpreading
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.density_ratio import drawn
+from sterna.bench.labelled import check_classification, check_labels, fitting_source
+from sterna.bench.problem import Array
+from sterna.bench.vectors import Vectors
 from sterna.errors import RequestError
-from sterna.methods.labelled_rows import check_classification, check_labels, fitting_source
 from sterna.methods.method import Method, Needs
-from sterna.methods.odds import drawn
-from sterna.methods.problem import Array, Problem
-from sterna.methods.space import Space, space_of
-from sterna.networks.network import Network
+from sterna.record.choice import Choice
+from sterna.selection.cross_validation import choose_penalty, sample_of
 from sterna.tasks.task import Task
-from sterna.training.linear import choose_penalty, fit_head_on, in_memory, moments, sample_of
-from sterna.training.trainer import Trainer
+from sterna.training.linear import standardised
 
 MOST = 10_000
 """Rows of each part (labelled, unlabelled, source's) that the graph holds; of more, so many are drawn."""
@@ -52,23 +53,20 @@ class LabelPropagation(Method):
     Zhou, Bousquet, Lal, Weston and Schölkopf, "Learning with local and global consistency", NIPS 2003.
     """
 
-    needs: ClassVar[Needs] = Needs.LABELS | Needs.UNLABELLED_TARGET
+    needs = Needs.LABELS | Needs.UNLABELLED_TARGET
 
     neighbours: int = Field(10, ge=1, le=100, description="each row is joined to so many, its nearest")
     alpha: float = Field(0.2, gt=0, le=0.99, description="share that a row takes from its neighbours in each round")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        task = problem.task
+    def run(self, bench: Bench) -> Fitted:
+        task = bench.task
         check_classification(self.id(), task)
-        problem = fitting_source(problem)
-        check_labels(self.id(), problem)
-        rows = _gathered(problem, trainer)
+        bench = bench.on(fitting_source(bench.problem))
+        check_labels(self.id(), bench.problem)
+        rows = _gathered(bench)
         soft = spread_labels(*rows.graph(), task.outputs, self.neighbours, self.alpha)[rows.asked]
         reached = soft.sum(1) > 0
-        _say(rows, reached, len(problem.unlabelled), trainer)
+        _say(rows, reached, len(bench.problem.unlabelled), bench)
         own = np.eye(task.outputs)[rows.codes]
         x = np.concatenate([rows.labelled, rows.unlabelled[reached]])
         if not len(x):
@@ -78,12 +76,12 @@ class LabelPropagation(Method):
             )
         targets = np.concatenate([own, soft[reached]])
         weights = np.concatenate([rows.weights, soft[reached] @ class_weights(own, rows.weights)])
-        penalty = _penalty(x, targets, weights, task, problem.seed)
-        head = fit_head_on(x, targets, task, weights, penalty=penalty)[0]
+        penalty = _penalty(x, targets, weights, task, bench.seed)
+        head, _ = bench.fit_head(x, targets, weights, penalty=penalty)
         labels = len(rows.codes) + len(rows.source)
-        of = [name for name, some in (("source", rows.source), ("target", rows.codes)) if len(some)]
-        trainer.log.choose("cross-validation on spread labels", labels, "penalty", penalty, " and ".join(of))
-        return rows.space.network(head, task)
+        of = " and ".join(name for name, some in (("source", rows.source), ("target", rows.codes)) if len(some))
+        choice = Choice("penalty", penalty, "cross-validation on spread labels", labels, of)
+        return Fitted(rows.vectors.network(head), (choice,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +100,7 @@ class _Rows:
         Which of `labelled` the graph holds.
     """
 
-    space: Space
+    vectors: Vectors
     labelled: Array
     codes: Array
     weights: Array
@@ -120,32 +118,28 @@ class _Rows:
         """Standardised rows ``(n, d)`` and their classes, −1 for unlabelled rows."""
         x = np.concatenate([self.labelled[self.nodes], self.unlabelled, self.source])
         codes = np.concatenate([self.codes[self.nodes], np.full(len(self.unlabelled), -1), self.source_codes])
-        return _standardised(x), codes.astype(np.int64)
+        return standardised(x)[0], codes.astype(np.int64)
 
 
-def _gathered(problem: Problem, trainer: Trainer) -> _Rows:
-    space, known, seed = space_of(problem, trainer), problem.known, problem.seed
-    labelled = space.of(problem.inputs)[problem.train]
+def _gathered(bench: Bench) -> _Rows:
+    problem, known, seed = bench.problem, bench.problem.known, bench.seed
+    vectors = bench.vectors()
+    labelled = vectors.of(problem.inputs)[problem.train]
     unlabelled = problem.unlabelled.inputs.take(drawn(len(problem.unlabelled), seed, MOST))
     source, source_codes = labelled[:0], np.zeros(0, dtype=np.int64)
     if known is not None:
         some = drawn(len(known), seed, MOST)
-        source, source_codes = space.of(known.inputs.take(some)), known.targets[some]
+        source, source_codes = vectors.of(known.inputs.take(some)), known.targets[some]
     codes = problem.targets[problem.train].astype(np.int64)
     weights, nodes = problem.row_weights()[problem.train], drawn(len(labelled), seed, MOST)
-    return _Rows(space, labelled, codes, weights, space.of(unlabelled), source, source_codes, nodes)
+    return _Rows(vectors, labelled, codes, weights, vectors.of(unlabelled), source, source_codes, nodes)
 
 
-def _say(rows: _Rows, reached: Array, unlabelled: int, trainer: Trainer) -> None:
+def _say(rows: _Rows, reached: Array, unlabelled: int, bench: Bench) -> None:
     if unlabelled > len(reached):
-        trainer.say(f"Labels spread to {len(reached):,} of the {unlabelled:,} unlabelled target rows, drawn at random.")
+        bench.say(f"Labels spread to {len(reached):,} of the {unlabelled:,} unlabelled target rows, drawn at random.")
     if not reached.all():
-        trainer.say(f"No label reached {(~reached).sum():,} of {len(reached):,} unlabelled rows; they were left out.")
-
-
-def _standardised(x: Array) -> Array:
-    mean, scale = moments(in_memory(x), np.ones(len(x)))
-    return np.asarray((x - mean) / scale)
+        bench.say(f"No label reached {(~reached).sum():,} of {len(reached):,} unlabelled rows; they were left out.")
 
 
 def spread_labels(x: Array, codes: Array, classes: int, neighbours: int, alpha: float) -> Array:
@@ -180,4 +174,4 @@ def class_weights(own: Array, weights: Array) -> Array:
 def _penalty(x: Array, targets: Array, weights: Array, task: Task, seed: int) -> float:
     hard, weights = targets.argmax(1), weights * targets.max(1)
     some = sample_of(np.arange(len(x)), hard, task, seed)
-    return choose_penalty(_standardised(x)[some], hard[some], task, weights[some], seed).penalty
+    return choose_penalty(standardised(x)[0][some], hard[some], task, weights[some], seed).penalty

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,15 +10,15 @@ from pydantic import Field
 from scipy.optimize import minimize_scalar
 from torch import nn
 
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.labelled import check_classification, check_labels, fitting_source
+from sterna.bench.problem import Array
+from sterna.bench.vectors import Vectors
 from sterna.errors import RequestError
-from sterna.methods.labelled_rows import check_classification, check_labels, fitting_source
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Array, Problem
-from sterna.methods.space import Space, space_of
 from sterna.networks.gate import Scaled
-from sterna.networks.network import Network
 from sterna.networks.saved_parts import Normalize
-from sterna.training.trainer import Trainer
+from sterna.record.choice import Choice
 
 SURE = 0.9
 """Probability of its class that a row at a class mean gets where the temperature follows from the means alone."""
@@ -52,51 +51,49 @@ class Prototypes(Method):
     Platt, "Probabilistic outputs for support vector machines", 1999.
     """
 
-    needs: ClassVar[Needs] = Needs.LABELS
+    needs = Needs.LABELS
 
     normalize: bool = Field(False, description="bring features to length 1 first, so that their direction alone counts")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        task = problem.task
+    def run(self, bench: Bench) -> Fitted:
+        task = bench.task
         check_classification(self.id(), task)
-        problem = fitting_source(problem)
-        check_labels(self.id(), problem)
-        space = space_of(problem, trainer)
-        x, codes, of = _rows(problem, space, trainer)
+        bench = bench.on(fitting_source(bench.problem))
+        check_labels(self.id(), bench.problem)
+        vectors = bench.vectors()
+        x, codes, of = _rows(bench, vectors)
         before = nn.Sequential()
-        if len(space.body.outputs) > 1:
+        if len(vectors.body.outputs) > 1:
             even = Scaled(x.shape[1])
-            even.scale.copy_(torch.from_numpy(space.scales(x)))
+            even.scale.copy_(torch.from_numpy(vectors.scales(x)))
             before.append(even)
         if self.normalize:
             before.append(Normalize())
         x = before(torch.from_numpy(x)).numpy()
         means = class_means(x, codes, task.outputs)
+        choices: tuple[Choice, ...] = ()
         temperature = closed_temperature(means)
         if np.bincount(codes).min() > 1:
             temperature = fitted_temperature(left_out_scores(x, codes, means), codes, temperature)
-            trainer.log.choose("leave-one-out", len(codes), "temperature", round(temperature, 6), of)
-        return space.network(nearest_mean_head(means, temperature), task, before if len(before) else None)
+            choices = (Choice("temperature", round(temperature, 6), "leave-one-out", len(codes), of),)
+        head = nearest_mean_head(means, temperature)
+        return Fitted(vectors.network(head, before if len(before) else None), choices)
 
 
-def _rows(problem: Problem, space: Space, trainer: Trainer) -> tuple[Array, Array, str]:
+def _rows(bench: Bench, vectors: Vectors) -> tuple[Array, Array, str]:
     """Labelled target rows ``(n, d)``, with the source's of classes that have none; their classes; whose labels."""
-    x, codes = space.of(problem.inputs)[problem.train], problem.targets[problem.train].astype(np.int64)
-    known, classes = problem.known, problem.task.outputs
+    problem, known, classes = bench.problem, bench.problem.known, bench.task.outputs
+    x, codes = vectors.of(problem.inputs)[problem.train], problem.targets[problem.train].astype(np.int64)
+    of = problem.labels_of
     missing = np.setdiff1d(np.arange(classes), codes)
     if known is not None and len(missing):
         rows = np.flatnonzero(np.isin(known.targets, missing))
         if len(codes) and len(rows):
             lent = np.unique(known.targets[rows])
-            trainer.say(f"Classes without a target label have the mean of source rows: {_named(problem, lent)}.")
+            bench.say(f"Classes without a target label have the mean of source rows: {_named(problem, lent)}.")
         of = "source and target" if len(codes) else "source"
-        x = np.concatenate([x, space.of(known.inputs)[rows]])
+        x = np.concatenate([x, vectors.of(known.inputs)[rows]])
         codes = np.concatenate([codes, known.targets[rows].astype(np.int64)])
-    else:
-        of = problem.labels_of
     missing = np.setdiff1d(np.arange(classes), codes)
     if len(missing):
         raise RequestError(

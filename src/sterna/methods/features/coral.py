@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 from pydantic import Field
 
-from sterna.methods.features.domain_scaling import NEEDS, behind, fit_on_both, standardised
+from sterna.bench import Bench, Fitted
+from sterna.bench.problem import Array
+from sterna.bench.vectors import each_scaled
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Array, Problem
-from sterna.methods.space import space_of
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 
 class Coral(Method):
@@ -33,22 +29,15 @@ class Coral(Method):
     Sun, Feng and Saenko, "Return of frustratingly easy domain adaptation", AAAI 2016.
     """
 
-    needs: ClassVar[Needs] = NEEDS
+    needs = Needs.LIKE_SOURCE
 
     regularization: float = Field(
         1.0, gt=0, description="λ added to the variances, in units of the standardised features; 1 as published"
     )
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        assert problem.known is not None
-        space = space_of(problem, trainer)
-        target, mean, scale = standardised(space.of(problem.target_inputs()))
-        source, _, _ = standardised(space.of(problem.known.inputs))
-        head = fit_on_both(recoloured(source, target, self.regularization), target, problem, trainer)
-        return space.network(behind(head, mean, scale, problem.task), problem.task)
+    def run(self, bench: Bench) -> Fitted:
+        rows = each_scaled(bench)
+        return rows.fit(recoloured(rows.source, rows.target, self.regularization))
 
 
 def recoloured(source: Array, target: Array, regularization: float) -> Array:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from sterna.methods.adaptation import DomainTerm, adapt, network_for
-from sterna.methods.features.domain_scaling import NEEDS
+from sterna.bench import Bench, Fitted
+from sterna.bench.adapting import DomainTerm
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 BANDWIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Multiples of the mean squared distance."""
@@ -41,7 +37,8 @@ class Dan(Method):
     Borgwardt, Rasch, Schölkopf and Smola, "A kernel two-sample test", JMLR 2012.
     """
 
-    needs: ClassVar[Needs] = NEEDS
+    needs = Needs.LIKE_SOURCE
+    validation = "kept"
 
     weight: float = Field(1.0, ge=0, description="factor on the squared maximum mean discrepancy")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -49,11 +46,13 @@ class Dan(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        return adapt(
-            problem, trainer, network_for(problem), KernelDistance(), stage="dan", weight=self.weight,
-            epochs=self.epochs, learning_rate=self.learning_rate,
-        )  # fmt: skip
+    def ablated(self) -> Dan:
+        return self.model_copy(update={"weight": 0.0})
+
+    def run(self, bench: Bench) -> Fitted:
+        return bench.adapt(
+            KernelDistance, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dan"
+        )
 
 
 class KernelDistance(DomainTerm):

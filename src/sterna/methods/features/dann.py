@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sterna.methods.adaptation import DomainTerm, adapt, network_for
-from sterna.methods.features.domain_scaling import NEEDS
+from sterna.bench import Bench, Fitted
+from sterna.bench.adapting import DomainTerm
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 
 class Dann(Method):
@@ -37,7 +34,8 @@ class Dann(Method):
     neural networks", JMLR 2016.
     """
 
-    needs: ClassVar[Needs] = NEEDS
+    needs = Needs.LIKE_SOURCE
+    validation = "kept"
 
     weight: float = Field(1.0, ge=0, description="factor on the domain classifier's loss")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -45,19 +43,20 @@ class Dann(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        network = network_for(problem)
-        return adapt(
-            problem, trainer, network, DomainClassifier(network.body.width), stage="dann", weight=self.weight,
-            epochs=self.epochs, learning_rate=self.learning_rate,
-        )  # fmt: skip
+    def ablated(self) -> Dann:
+        return self.model_copy(update={"weight": 0.0})
+
+    def run(self, bench: Bench) -> Fitted:
+        return bench.adapt(
+            DomainClassifier, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dann"
+        )
 
 
 class DomainClassifier(DomainTerm):
     """Learns to tell the domains apart, while the features below learn to prevent it."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
+        super().__init__(width)
         self.layers = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
 
     def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:

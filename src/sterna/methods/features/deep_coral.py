@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 from torch import Tensor
 
-from sterna.methods.adaptation import DomainTerm, adapt, network_for
-from sterna.methods.features.domain_scaling import NEEDS
+from sterna.bench import Bench, Fitted
+from sterna.bench.adapting import DomainTerm
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 
 class DeepCoral(Method):
@@ -33,7 +28,8 @@ class DeepCoral(Method):
     Sun and Saenko, "Deep CORAL: correlation alignment for deep domain adaptation", ECCV workshops 2016.
     """
 
-    needs: ClassVar[Needs] = NEEDS
+    needs = Needs.LIKE_SOURCE
+    validation = "kept"
 
     weight: float = Field(1.0, ge=0, description="factor on the distance of the covariances")
     epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
@@ -41,11 +37,17 @@ class DeepCoral(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        return adapt(
-            problem, trainer, network_for(problem), CovarianceDistance(), stage="deep-coral", weight=self.weight,
-            epochs=self.epochs, learning_rate=self.learning_rate,
-        )  # fmt: skip
+    def ablated(self) -> DeepCoral:
+        return self.model_copy(update={"weight": 0.0})
+
+    def run(self, bench: Bench) -> Fitted:
+        return bench.adapt(
+            CovarianceDistance,
+            weight=self.weight,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            stage="deep-coral",
+        )
 
 
 class CovarianceDistance(DomainTerm):

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
-from typing import ClassVar
-
 import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.problem import Array
+from sterna.bench.source_answers import answers, in_terms_of, network_of
+from sterna.bench.vectors import Vectors
 from sterna.errors import RequestError
 from sterna.kinds.kind import kind_of
-from sterna.methods.controls.source_only import answers
-from sterna.methods.features.domain_scaling import standardised
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Array, Problem
-from sterna.methods.simple import learn
-from sterna.methods.space import Space, space_of
 from sterna.networks.freezing import freeze
-from sterna.networks.network import Network
-from sterna.networks.saved_parts import Columns
+from sterna.selection.cross_validation import PENALTIES, folds_of, sample_of
 from sterna.tasks.task import Task
-from sterna.training.linear import PENALTIES, as_layer, fit_head_on, folds_of, rotated, sample_of
-from sterna.training.trainer import Trainer
+from sterna.training.linear import as_layer, rotated, standardised, unrotated
 
 
 class FeatureMapping(Method):
@@ -50,25 +43,23 @@ class FeatureMapping(Method):
     learning", Journal of Big Data 2017.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.TARGET_LABELS
 
     penalty: float | None = Field(None, gt=0, description="λ of the map; chosen by cross-validation if none")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        known, task = problem.known, problem.task
+    def run(self, bench: Bench) -> Fitted:
+        problem, known, task = bench.problem, bench.problem.known, bench.task
         assert known is not None
         if not task.one_class:
             raise RequestError(
                 f"feature-mapping brings rows together by their class, but the task is {task.id}; for rows that are "
                 "known in pairs, sterna.methods.features.feature_mapping.map_between fits the map."
             )
-        theirs = source_network(problem, trainer)
+        answering = source_network(bench)
+        theirs = answering.network
         freeze(theirs)
         points = class_means(
-            Space(theirs.preparation, theirs.body, trainer, theirs.views).of(known.inputs), known.targets, task.outputs
+            Vectors(theirs.preparation, theirs.body, bench, theirs.views).of(known.inputs), known.targets, task.outputs
         )
         rows = problem.train[np.isfinite(points[problem.targets[problem.train], 0])]
         if len(np.unique(problem.targets[rows])) < 2:
@@ -76,43 +67,36 @@ class FeatureMapping(Method):
                 "feature-mapping needs labelled target rows of two classes or more that the source's data have; use "
                 "more labels."
             )
-        space = target_space(problem, trainer)
-        x, targets, weights = space.of(problem.inputs.take(rows)), problem.targets[rows], problem.row_weights()[rows]
-        penalty = self.penalty
+        vectors = target_vectors(bench)
+        x, targets, weights = vectors.of(problem.inputs.take(rows)), problem.targets[rows], problem.row_weights()[rows]
+        penalty, choices = self.penalty, answering.choices
         if penalty is None:
-            some = sample_of(np.arange(len(rows)), targets, task, problem.seed)
-            penalty = choose_by_head(
-                x[some], points, targets[some], weights[some], theirs.head, task, seed=problem.seed
-            )
-            trainer.log.choose("cross-validation", len(some), "map penalty", penalty)
-        return space.network(theirs.head, task, map=map_between(x, points[targets], weights, penalty=penalty))
+            some = sample_of(np.arange(len(rows)), targets, task, bench.seed)
+            penalty = choose_by_head(x[some], points, targets[some], weights[some], theirs.head, task, seed=bench.seed)
+            choices = (*choices, bench.cross_validated("map penalty", penalty, len(some), "target"))
+        fitted = map_between(x, points[targets], weights, penalty=penalty)
+        return Fitted(vectors.network(theirs.head, map=fitted), choices)
 
 
-def source_network(problem: Problem, trainer: Trainer) -> Network:
+def source_network(bench: Bench) -> Fitted:
     """The source's own model for this task: as it is where it answers it, else learnt from the source's data."""
-    source, task, known = problem.source, problem.task, problem.known
+    problem, source, known = bench.problem, bench.problem.source, bench.problem.known
     assert known is not None
-    if source is not None and answers(source, task):
-        assert source.body is not None and source.head is not None and source.task is not None
-        order = Columns([source.task.classes.index(name) for name in task.classes])
-        own = nn.Sequential(copy.deepcopy(source.head), order)  # the source's is not frozen with it
-        return Network(source.prepared(known.inputs), source.body.copied(), own, views=source.views)
-    theirs = problem.on_source()
+    if source is not None and answers(source, bench.task):
+        return Fitted(in_terms_of(bench.task, network_of(source, known.inputs)))
+    theirs = bench.on(problem.on_source())
     if problem.source_body is None and kind_of(known.domain.kind).learnt:
-        return learn(theirs, trainer)
-    space = space_of(theirs, trainer)
-    head, penalty = fit_head_on(space.of(theirs.inputs), theirs.targets, task, seed=problem.seed)
-    rows = len(sample_of(theirs.train, theirs.targets, task, problem.seed))
-    trainer.log.choose("cross-validation", rows, "penalty", penalty, "source")
-    return space.network(head, task)
+        return theirs.learn()
+    vectors = theirs.vectors()
+    head, choice = theirs.fit_head(vectors.of(known.inputs), known.targets)
+    return Fitted(vectors.network(head), (choice,))
 
 
-def target_space(problem: Problem, trainer: Trainer) -> Space:
+def target_vectors(bench: Bench) -> Vectors:
     """Where the target's rows come from: the source's body where it takes them, else their own columns or pixels."""
-    source = problem.source
-    if source is not None and source.kind != problem.target.kind:
-        source = None
-    return space_of(replace(problem, source=source, known=None), trainer)
+    problem, source = bench.problem, bench.problem.source
+    fits = source is not None and source.kind == problem.target.kind
+    return bench.on(problem.with_rows(None) if fits else problem.without_source()).vectors()
 
 
 def class_means(features: Array, targets: Array, classes: int) -> Array:
@@ -148,9 +132,7 @@ def map_between(x: Array, goals: Array, weights: Array | None = None, *, penalty
     z, mean, scale = standardised(x)
     found, basis = rotated(z)
     solution = ridge(found, goals, weights, penalty)
-    if basis is not None:
-        solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale)
+    return as_layer(unrotated(solution, basis), mean, scale)
 
 
 def ridge(z: Array, goals: Array, weights: Array, penalty: float) -> Array:

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.side_by_side import LAYER_DECAY, Sides, TwoDomains, groups_of, probed, sides_of, streams_of
+from sterna.bench.tuning import minimise
 from sterna.errors import require
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import few_validation_rows
-from sterna.methods.two_domains import (
-    LAYER_DECAY,
-    Sides,
-    TwoDomains,
-    groups_of,
-    minimise,
-    probed,
-    sides_of,
-    streams_of,
-)
 from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
+from sterna.record.choice import Choice
+from sterna.training.recipe import Recipe
 
 APART, WIDER = 1.5, 3.0
 """Numbers seem to be in other units where their means lie farther apart than this many standard deviations (the root
@@ -55,7 +46,8 @@ class JointTraining(Method):
     optimization", arXiv 2406.16232, 2024 (UPGrad).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.TARGET_LABELS
+    validation = "epoch"
 
     weight: float = Field(1.0, gt=0, le=100, description="λ: weight of the target's loss beside the source's")
     aggregator: Literal["sum", "upgrad"] = Field(
@@ -67,68 +59,68 @@ class JointTraining(Method):
     epochs: int | None = Field(None, ge=1, description="passes over the larger domain; 8 to 30 by its rows if none")
     augment: bool = Field(True, description="change images at random while training")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return few_validation_rows(problem)
+    def recipe(self) -> Recipe:
+        return Recipe(1e-3, augment=self.augment)
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
+    def run(self, bench: Bench) -> Fitted:
         if self.aggregator == "upgrad":
             require("torchjd", "joint")
-        problem = in_own_units(problem, trainer)
-        sides = sides_of(problem)
-        source, target = networks_of(problem, trainer, sides)
-        assert problem.known is not None
-        objective = TwoDomains(source, target, problem.known.task, self.weight)
+        bench = bench.on(in_own_units(bench))
+        sides = sides_of(bench)
+        source, target, choices = networks_of(bench, sides)
+        assert source.task is not None
+        objective = TwoDomains(source, target, source.task, self.weight)
         if self.aggregator == "upgrad":
-            _aggregate(objective, trainer)
+            _aggregate(objective, bench.trainer.torch_device)
         rate = self.learning_rate or (1e-4 if sides.pretrained else 1e-3)
-        groups = groups_of((target, source), rate, LAYER_DECAY if sides.pretrained else 1.0, 0.01)
-        target.see_as_trained(problem.inputs, self.augment)
-        streams = streams_of(problem, trainer, sides, self.augment)
-        minimise(problem, trainer, target, objective, streams, groups, stage="joint-training", epochs=self.epochs)
-        return target
+        groups = groups_of((target, source), rate, LAYER_DECAY if sides.pretrained else 1.0)
+        target.see_as_trained(bench.problem.inputs, self.augment)
+        streams = streams_of(bench, sides, self.augment)
+        stage = "joint-training"
+        return Fitted(
+            target, (*choices, *minimise(bench, target, objective, streams, groups, stage=stage, epochs=self.epochs))
+        )
 
 
-def in_own_units(problem: Problem, trainer: Trainer) -> Problem:
+def in_own_units(bench: Bench) -> Problem:
     """The problem with the source's numbers standardised by themselves, where they seem to be in other units."""
-    known, task = problem.known, problem.task
-    if known is None or known.task is not task or not task.one_number:
+    problem, known, task = bench.problem, bench.problem.known, bench.task
+    if known is None or not known.same_task or not task.one_number:
         return problem
     own = task.fitted(known.targets)
     standard = task.as_features(torch.from_numpy(known.targets))
     mean, scale = float(standard.mean()), float(standard.std(correction=0)) or 1.0
     if abs(mean) <= APART * math.sqrt((1 + scale**2) / 2) and 1 / WIDER <= scale <= WIDER:
         return problem
-    trainer.say(
+    bench.say(
         "joint-training: the source's numbers seem to be in other units than the target's, so each side has a head."
     )
-    return replace(problem, known=replace(known, task=own))
+    return problem.with_rows(replace(known, task=own, same_task=False))
 
 
-def networks_of(problem: Problem, trainer: Trainer, sides: Sides) -> tuple[Network, Network]:
-    """A network for each domain; one head for both where they answer the same task."""
-    assert problem.known is not None
-    known, task = problem.known, problem.task
-    one = known.task is task
-    heads: list[nn.Module] = []
-    for body, preparation, each in (
-        (sides.target, sides.target_preparation, problem),
-        (sides.source, sides.source_preparation, problem.on_source()),
-    ):
-        if one and heads:
-            heads.append(heads[0])
-        elif not sides.pretrained:
-            heads.append(each.task.head(body.width))
-        else:
-            heads.append(probed(body, preparation, problem.pooled() if one else each, trainer, sides.views))
-    target = Network(sides.target_preparation, sides.target, heads[0], task=task, views=sides.views)
-    return Network(sides.source_preparation, sides.source, heads[1], task=known.task), target
+def networks_of(bench: Bench, sides: Sides) -> tuple[Network, Network, tuple[Choice, ...]]:
+    """A network for the source and one for the target; one head for both where they answer the same task."""
+    problem, known = bench.problem, bench.problem.known
+    assert known is not None
+    theirs = bench.on(problem.on_source())
+    if not sides.pretrained:
+        target = bench.network(sides.target_preparation, sides.target)
+        source = theirs.network(sides.source_preparation, sides.source, target.head if known.same_task else None)
+        return source, target, ()
+    ours = bench.on(problem.pooled()) if known.same_task else bench
+    head, choice = probed(ours, sides.target, sides.target_preparation, sides.views)
+    target, choices = bench.network(sides.target_preparation, sides.target, head, sides.views), [choice]
+    if not known.same_task:
+        head, choice = probed(theirs, sides.source, sides.source_preparation, sides.views)
+        choices.append(choice)
+    return theirs.network(sides.source_preparation, sides.source, head), target, tuple(choices)
 
 
-def _aggregate(objective: TwoDomains, trainer: Trainer) -> None:
+def _aggregate(objective: TwoDomains, device: torch.device) -> None:
     """Bring the two gradients of what both networks have in common together by UPGrad."""
     from torchjd.aggregation import UPGrad
 
     # Preferences of one each: where nothing conflicts the step is the sum of the gradients, not their mean.
-    objective.aggregator = UPGrad(pref_vector=torch.ones(2, device=trainer.torch_device))
+    objective.aggregator = UPGrad(pref_vector=torch.ones(2, device=device))
     ours = {id(p) for p in objective.target.parameters()}
     objective.shared = tuple(p for p in objective.source.parameters() if p.requires_grad and id(p) in ours)

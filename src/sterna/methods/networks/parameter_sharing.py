@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import BATCH, few_validation_rows, tune
-from sterna.methods.two_domains import (
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.side_by_side import (
     COMMON,
     LAYER_DECAY,
     Sides,
     TwoDomains,
     groups_of,
     losses_of,
-    minimise,
     probed,
-    same_inputs,
     sides_of,
     streams_of,
-    target_stream,
 )
+from sterna.bench.tuning import BATCH, minimise
+from sterna.domains.inputs import Preparation
+from sterna.methods.method import Method, Needs
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.views import Views, mirrored
+from sterna.record.choice import Choice
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches
 from sterna.training.objective import Objective, Supervised
-from sterna.training.trainer import Trainer
+from sterna.training.recipe import Recipe
 
 APART = 0.2
 """Share of the training in which two copies learn from their own domain alone: from then on their difference stays."""
-
-WEIGHT_DECAY = 0.01
 
 
 class ParameterSharing(Method):
@@ -64,7 +61,8 @@ class ParameterSharing(Method):
     deep neural networks", arXiv 1706.05098, 2017.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_DATA | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_DATA | Needs.TARGET_LABELS
+    validation = "epoch"
 
     mode: Literal["fixed", "weights", "gradients"] = Field(
         "weights", description="the common part: as the source left it, one for both, or two copies that move alike"
@@ -75,65 +73,66 @@ class ParameterSharing(Method):
     epochs: int | None = Field(None, ge=1, description="passes over the larger domain; 8 to 30 by its rows if none")
     augment: bool = Field(True, description="change images at random while training")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return few_validation_rows(problem) or (self.mode == "fixed" and same_inputs(problem))
+    def refits(self, problem: Problem) -> bool:
+        only_a_head = self.mode == "fixed" and problem.known is not None and problem.known.same_inputs
+        return only_a_head or super().refits(problem)
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        sides = sides_of(problem, copies=self.mode == "gradients")
+    def recipe(self) -> Recipe:
+        return Recipe(1e-3, augment=self.augment)
+
+    def run(self, bench: Bench) -> Fitted:
+        sides = sides_of(bench, copies=self.mode == "gradients")
         if self.mode == "fixed":
-            return self._fixed(problem, trainer, sides)
-        target = _network(sides.target, problem, trainer, sides)
-        source = _network(sides.source, problem.on_source(), trainer, sides)
-        assert problem.known is not None
-        objective = (Linked if self.mode == "gradients" else TwoDomains)(source, target, problem.known.task)
+            return self._fixed(bench, sides)
+        target, ours = _network(bench, sides.target, sides.target_preparation, sides)
+        source, theirs = _network(bench.on(bench.problem.on_source()), sides.source, sides.source_preparation, sides)
+        assert source.task is not None
+        objective = (Linked if self.mode == "gradients" else TwoDomains)(source, target, source.task)
         if isinstance(objective, Linked) and sides.private:
             objective.common = tuple(name for name in objective.common if name.startswith(f"module.{COMMON}."))
-        decay = LAYER_DECAY if sides.pretrained else 1.0
-        groups = groups_of((target, source), self._rate(sides), decay, WEIGHT_DECAY)
-        target.see_as_trained(problem.inputs, self.augment)
-        streams = streams_of(problem, trainer, sides, self.augment)
-        minimise(problem, trainer, target, objective, streams, groups, stage="parameter-sharing", epochs=self.epochs)
-        return target
+        groups = groups_of((target, source), self._rate(sides), LAYER_DECAY if sides.pretrained else 1.0)
+        target.see_as_trained(bench.problem.inputs, self.augment)
+        streams = streams_of(bench, sides, self.augment)
+        stage = "parameter-sharing"
+        choices = minimise(bench, target, objective, streams, groups, stage=stage, epochs=self.epochs)
+        return Fitted(target, (*ours, *theirs, *choices))
 
     def _rate(self, sides: Sides) -> float:
         return self.learning_rate or (1e-4 if sides.pretrained else 1e-3)
 
-    def _fixed(self, problem: Problem, trainer: Trainer, sides: Sides) -> Network:
+    def _fixed(self, bench: Bench, sides: Sides) -> Fitted:
         """The common part from the source, frozen; the private part from the target."""
+        body, preparation = sides.target, sides.target_preparation
         if not sides.pretrained:
-            self._learn_common(problem.on_source(), trainer, sides)
-        freeze(sides.common(sides.target))
+            self._learn_common(bench.on(bench.problem.on_source()), sides)
+        freeze(sides.common(body))
         if not sides.private:
-            freeze(sides.target)
-            in_a_mirror = self.augment and mirrored(problem.inputs)  # whatever the source's rows asked for
+            freeze(body)
+            in_a_mirror = self.augment and mirrored(bench.problem.inputs)  # whatever the source's rows asked for
             views = sides.views if sides.pretrained or not in_a_mirror else Views.MIRRORED
-            head = probed(sides.target, sides.target_preparation, problem, trainer, views)
-            return Network(sides.target_preparation, sides.target, head, task=problem.task, views=views)
-        network = Network(
-            sides.target_preparation, sides.target, problem.task.head(sides.target.width), task=problem.task
+            head, choice = probed(bench, body, preparation, views)
+            return Fitted(bench.network(preparation, body, head, views), (choice,))
+        network = bench.network(preparation, body)
+        groups, stream = (
+            groups_of([network], self._rate(sides), 1.0),
+            bench.stream(preparation, batch_size=BATCH, augment=self.augment),
         )
-        groups = groups_of([network], self._rate(sides), 1.0, WEIGHT_DECAY)
-        stream = target_stream(problem, trainer, sides.target_preparation, self.augment, BATCH)
-        objective = Supervised(network, problem.task)
-        minimise(problem, trainer, network, objective, stream, groups, stage="private-part", epochs=self.epochs)
-        return network
+        objective, stage = Supervised(network, bench.task), "private-part"
+        return Fitted(network, minimise(bench, network, objective, stream, groups, stage=stage, epochs=self.epochs))
 
-    def _learn_common(self, problem: Problem, trainer: Trainer, sides: Sides) -> None:
+    def _learn_common(self, bench: Bench, sides: Sides) -> None:
         """Train the source's side on its own rows; the target's side has the same common part."""
-        network = _network(sides.source, problem, trainer, sides)
-        tune(
-            problem, trainer, network, stage="common-part", epochs=self.epochs, learning_rate=self._rate(sides),
-            layer_decay=1.0, weight_decay=WEIGHT_DECAY, label_smoothing=0.0, augment=self.augment, average=True,
-            patience=None,
-        )  # fmt: skip
+        network, _ = _network(bench, sides.source, sides.source_preparation, sides)
+        recipe = Recipe(self._rate(sides), self.epochs, augment=self.augment, patience=None)
+        bench.train(network, recipe, stage="common-part")
 
 
-def _network(body: Body, problem: Problem, trainer: Trainer, sides: Sides) -> Network:
+def _network(bench: Bench, body: Body, preparation: Preparation, sides: Sides) -> tuple[Network, tuple[Choice, ...]]:
     """A body under a private head."""
-    preparation = sides.source_preparation if problem.labels_of == "source" else sides.target_preparation
-    views = sides.views
-    head = probed(body, preparation, problem, trainer, views) if sides.pretrained else problem.task.head(body.width)
-    return Network(preparation, body, head, task=problem.task, views=views)
+    if not sides.pretrained:
+        return bench.network(preparation, body), ()
+    head, choice = probed(bench, body, preparation, sides.views)
+    return bench.network(preparation, body, head, sides.views), (choice,)
 
 
 class Linked(Objective):

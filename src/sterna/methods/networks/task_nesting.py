@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.problem import Array
+from sterna.bench.source_answers import answers, network_of
 from sterna.domains.inputs import Preparation
 from sterna.errors import RequestError
 from sterna.kinds.kind import kind_of
-from sterna.methods.controls.source_only import answers
 from sterna.methods.method import Method, Needs
-from sterna.methods.parameters.feature_extraction import is_near
-from sterna.methods.problem import Array, Problem
-from sterna.methods.simple import learn
-from sterna.methods.space import space_of
+from sterna.networks.answers import Answers, Beside
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
-from sterna.networks.pair import Answers, Beside, PairBody, answer_body
+from sterna.networks.pair import PairBody, answer_body
+from sterna.networks.views import Views
 from sterna.preparations.pair import PairPreparation
-from sterna.tasks.regression import Regression
+from sterna.record.choice import Choice
+from sterna.selection.cross_validation import Trial, choose_penalty, sample_of
 from sterna.tasks.task import Task
-from sterna.training.linear import (
-    Choice,
-    as_layer,
-    choose_penalty,
-    fit_linear,
-    in_memory,
-    moments,
-    rotated,
-    sample_of,
-)
-from sterna.training.trainer import Trainer
+from sterna.training.linear import as_layer, fit_linear, in_memory, moments, rotated, unrotated
 
 
 class TaskNesting(Method):
@@ -62,43 +51,38 @@ class TaskNesting(Method):
     multi-label classification", Machine Learning 2011.
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_TASK | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_TASK | Needs.TARGET_LABELS
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        source = source_network(problem, trainer)
-        nested = nest(source, problem, trainer)
-        bare = Network(nested.preparation, nested.body, nn.Identity(), map=nested.map)
+    def run(self, bench: Bench) -> Fitted:
+        answering = source_network(bench)
+        source = answering.network
+        nested = nest(source, bench)
+        bare = Network(nested.preparation, nested.body, nn.Identity(), map=nested.map, views=nested.views)
         freeze(bare)
-        x = trainer.outputs(bare, problem.inputs)
-        head = self._head(x, nested.own, source.task, problem, trainer)
-        network = Network(nested.preparation, nested.body, head, map=nested.map, task=problem.task)
+        head, choices = self._head(bench, bench.outputs(bare), nested.own, source.task)
+        network = Network(nested.preparation, nested.body, head, map=nested.map, task=bench.task, views=nested.views)
         freeze(network)
-        return network
+        return Fitted(network, (*answering.choices, *choices))
 
-    def _head(self, x: Array, own: int, source: Task | None, problem: Problem, trainer: Trainer) -> nn.Linear:
+    def _head(self, bench: Bench, x: Array, own: int, source: Task | None) -> tuple[nn.Linear, tuple[Choice, ...]]:
         """The head with the lowest held-out loss on ``[h(x); a(x)]``, of which the first `own` columns are h(x)."""
-        task, weights = problem.task, problem.train_weights()
-        rows = sample_of(problem.train, problem.targets, task, problem.seed)
-        mean, scale = moments(in_memory(x), weights)
-        scales = {name: scale / factor for name, factor in factors(own, x.shape[1] - own).items()}
+        problem, task, weights = bench.problem, bench.task, bench.problem.train_weights()
+        rows = sample_of(problem.train, problem.targets, task, bench.seed)
+        targets, mean_scale = problem.targets[rows], moments(in_memory(x), weights)
+        scales = {name: mean_scale[1] / factor for name, factor in factors(own, x.shape[1] - own).items()}
         found = {
-            name: choose_penalty((x[rows] - mean) / each, problem.targets[rows], task, weights[rows], problem.seed)
+            name: choose_penalty((x[rows] - mean_scale[0]) / each, targets, task, weights[rows], bench.seed)
             for name, each in scales.items()
         }
         name = min(found, key=lambda each: found[each].loss)
         alone = as_it_is(source, task, own)
-        if alone is not None and is_near(
-            _losses(alone, x[rows], problem.targets[rows], task, weights[rows]), found[name]
-        ):
-            name = "the source alone"
-        trainer.log.choose("cross-validation", len(rows), "features", name, problem.labels_of)
-        if alone is not None and name not in found:
-            return alone
-        trainer.log.choose("cross-validation", len(rows), "penalty", found[name].penalty, problem.labels_of)
-        return _fitted(x, mean, scales[name], problem, found[name].penalty)
+        if alone is not None and _trial(alone, x[rows], targets, task, weights[rows]).is_near(found[name]):
+            return alone, (bench.cross_validated("features", "the source alone", len(rows)),)
+        penalty = found[name].penalty
+        choices = (
+            bench.cross_validated("features", name, len(rows)), bench.cross_validated("penalty", penalty, len(rows))
+        )  # fmt: skip
+        return _fitted(x, mean_scale[0], scales[name], problem, penalty), choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +93,24 @@ class Nested:
     ----------
     own
         Width of h(x), the row's own features.
+    views
+        How the body sees a batch.
     """
 
     preparation: Preparation
     body: Body
     map: nn.Module | None
     own: int
+    views: Views = Views.ONE
 
 
-def source_network(problem: Problem, trainer: Trainer) -> Network:
+def source_network(bench: Bench) -> Fitted:
     """The network that answers the source's task; none of its parts is the user's."""
-    source = problem.source
+    problem, source = bench.problem, bench.problem.source
     if problem.known is not None and not answers(source, problem.task):
-        return learn(with_shared_columns(problem).on_source(), trainer)
-    assert source is not None and source.body is not None and source.head is not None and source.task is not None
-    return Network(source.prepared(problem.inputs), source.body.copied(), copy.deepcopy(source.head), task=source.task)
+        return bench.on(with_shared_columns(problem).on_source()).learn()
+    assert source is not None
+    return Fitted(network_of(source, problem.inputs))
 
 
 def with_shared_columns(problem: Problem) -> Problem:
@@ -146,27 +133,28 @@ def with_shared_columns(problem: Problem) -> Problem:
             "cannot answer a target row; choose parameter-sharing, which takes tables with other columns."
         )
     narrow = replace(problem.known.domain, inputs=theirs.only(names))
-    return replace(problem, known=replace(problem.known, domain=narrow))
+    return problem.with_rows(replace(problem.known, domain=narrow))
 
 
-def nest(source: Network, problem: Problem, trainer: Trainer) -> Nested:
+def nest(source: Network, bench: Bench) -> Nested:
     """The source's answers beside a row's own features.
 
     A source model's body gives both in one pass. Where the source has only data, its features suit its own classes
     alone: the own features are then a table's columns, prepared by the target's rows, or an image's pixels; texts have
     none, and the answers stand alone.
     """
+    problem = bench.problem
     assert source.task is not None
     mapped = not isinstance(source.map, nn.Identity)
     head = nn.Sequential(source.map, source.head) if mapped else source.head
     given = problem.source is not None and problem.source.body is not None
     if given and any(True for _ in source.body.parameters()):
-        beside = Beside(Answers(head, source.task.id))
-        return Nested(source.preparation, source.body, beside, source.body.width)
-    answering = answer_body(source.body, head, source.task)
+        beside = Beside(Answers(head, source.task))
+        return Nested(source.preparation, source.body, beside, source.body.width, source.views)
+    answering = answer_body(source.body, head, source.task, source.views)
     if kind_of(problem.target.kind).raw() is not None:
         return Nested(source.preparation, answering, None, 0)
-    own = space_of(replace(problem, source=None, known=None), trainer)
+    own = bench.on(problem.without_source()).vectors()
     pair = PairPreparation(own.preparation, source.preparation)
     return Nested(pair, PairBody(own.body, answering), None, own.body.width)
 
@@ -192,28 +180,25 @@ def factors(own: int, answers: int) -> dict[str, Array]:
 
 def as_it_is(source: Task | None, task: Task, own: int) -> nn.Linear | None:
     """The head that repeats the source's answers in the target's terms; None where it answers something else."""
-    if source is None or source.id != task.id or not set(task.classes) <= set(source.classes):
+    columns = None if source is None else task.answered_by(source)
+    if source is None or columns is None:
         return None
-    head = nn.Linear(own + source.outputs, task.outputs)
+    # Numbers come in the source's own units.
+    head = (source if source.outputs == task.outputs else task).head(own + source.outputs)
     with torch.no_grad():
         head.weight.zero_()
         head.bias.zero_()
-        if isinstance(source, Regression) and isinstance(task, Regression):
-            head.weight[0, own] = source.scale / task.scale
-            head.bias[0] = (source.mean - task.mean) / task.scale
-        for row, name in enumerate(task.classes):
-            head.weight[row, own + source.classes.index(name)] = 1.0
+        for row, column in enumerate(columns):
+            head.weight[row, own + column] = 1.0
     return head
 
 
-def _losses(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array) -> Choice:
-    """Loss of each row under a head that no label has fitted."""
+def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array) -> Trial:
+    """How well a head does that no label has fitted."""
     with torch.inference_mode():
-        outputs = head.double()(torch.from_numpy(x))
+        losses = task.losses(head.double()(torch.from_numpy(x)), torch.as_tensor(targets)).numpy()
         head.float()
-        each = [task.loss(outputs[i : i + 1], torch.as_tensor(targets[i : i + 1])) for i in range(len(x))]
-    losses = torch.stack(each).numpy()
-    return Choice(0.0, losses, float(np.average(losses, weights=weights)))
+    return Trial(0.0, losses, float(np.average(losses, weights=weights)))
 
 
 def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: float) -> nn.Linear:
@@ -221,6 +206,4 @@ def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: floa
     found, basis = rotated((x[rows] - mean) / scale)
     weights = problem.row_weights()[rows]
     solution = fit_linear(in_memory(found), problem.targets[rows], problem.task, weights, penalty)
-    if basis is not None:
-        solution = np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
-    return as_layer(solution, mean, scale)
+    return as_layer(unrotated(solution, basis), mean, scale, problem.task)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.problem import Array
+from sterna.bench.side_by_side import LAYER_DECAY, groups_of
+from sterna.bench.tuning import BATCH, minimise
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Array, Problem
-from sterna.methods.tuning import BATCH, few_validation_rows
-from sterna.methods.two_domains import LAYER_DECAY, groups_of, hold_statistics, minimise, target_stream
 from sterna.networks.body import Body
 from sterna.networks.freezing import freeze
 from sterna.networks.gate import Gate, GateWeight, Scaled
-from sterna.networks.mirror import set_mirror
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
-from sterna.networks.small import identity_body, small_body
+from sterna.networks.small import small_body
+from sterna.networks.statistics import hold_statistics
+from sterna.networks.views import Views
 from sterna.preparations.pair import PairInputs, PairPreparation
+from sterna.record.choice import Choice
 from sterna.training.activations import ActivationInputs, ActivationPreparation
-from sterna.training.linear import in_memory, moments
+from sterna.training.linear import standardised
 from sterna.training.objective import Supervised
-from sterna.training.trainer import Trainer
+from sterna.training.recipe import Recipe
 
 
 class TransferNetwork(Method):
@@ -51,7 +53,8 @@ class TransferNetwork(Method):
     al., "Gated multimodal units for information fusion", ICLR workshop 2017 (the gate).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    validation = "epoch"
 
     join: Literal["concatenate", "gate"] = Field(
         "concatenate", description="how the two bodies' features come together"
@@ -61,50 +64,50 @@ class TransferNetwork(Method):
     epochs: int | None = Field(None, ge=1, description="passes over the training rows; 8 to 30 by their number if none")
     augment: bool = Field(True, description="change images at random while training")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return few_validation_rows(problem)
+    def recipe(self) -> Recipe:
+        return Recipe(self.learning_rate, self.epochs, augment=self.augment)
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        assert problem.source is not None and problem.source_body is not None
-        source, prepared = problem.source_body.copied(), problem.source.prepared(problem.inputs)
+    def run(self, bench: Bench) -> Fitted:
+        problem, pretrained = bench.problem, bench.source_body()
+        assert pretrained is not None
+        prepared, source = pretrained
         hold_statistics(source) if self.train_source else freeze(source)
-        target, own = small_body(problem.inputs.take(problem.train), seed=problem.seed)
-        map = self._joined(source, target, prepared, problem, trainer)
-        body = PairBody(source, target)
-        set_mirror(body, problem.inputs, self.augment)
-        head = problem.task.head(target.width if self.join == "gate" else body.width)
-        network = Network(PairPreparation(prepared, own), body, head, map=map, task=problem.task)
-        self._train(problem, trainer, network)
+        target, own = small_body(problem.inputs.take(problem.train), seed=bench.seed)
+        map = self._joined(bench, source, target, prepared)
+        body = PairBody(source, target, (problem.source_views, Views.ONE))
+        head = bench.task.head(target.width if self.join == "gate" else body.width)
+        network = Network(PairPreparation(prepared, own), body, head, map=map, task=bench.task)
+        network.see_as_trained(problem.inputs, self.augment)
+        choices = self._train(bench, network)
         if self.join == "gate":
-            _tell(map, network, problem, trainer)
-        return network
+            choices = (*choices, _told(map, network, bench))
+        return Fitted(network, choices)
 
-    def _joined(
-        self, source: Body, target: Body, prepared: Preparation, problem: Problem, trainer: Trainer
-    ) -> nn.Sequential:
+    def _joined(self, bench: Bench, source: Body, target: Body, prepared: Preparation) -> nn.Sequential:
         """What comes between the bodies and the head."""
-        features = trainer.features(source, prepared, problem.inputs, source.outputs).array(problem.train)
-        map = nn.Sequential(scaled(features, target.width))
+        problem = bench.problem
+        features = bench.features(source, prepared, problem.inputs, source.outputs, problem.source_views)
+        map = nn.Sequential(scaled(features.array(problem.train), target.width))
         if self.join == "gate":
             map.append(Gate(source.width, target.width, target.width))
         return map
 
-    def _train(self, problem: Problem, trainer: Trainer, network: Network) -> None:
+    def _train(self, bench: Bench, network: Network) -> tuple[Choice, ...]:
         body = network.body
         assert isinstance(body, PairBody) and isinstance(network.preparation, PairPreparation)
-        rows, trained = problem, network
+        trained = network
         if not self.train_source:
-            trained, inputs = once(network, body, network.preparation, problem.inputs, trainer)
-            rows = replace(problem, target=replace(problem.target, inputs=inputs))
+            trained, inputs = once(network, body, network.preparation, bench)
+            bench = bench.on(bench.problem.with_inputs(inputs))
         halves = list(body.halves.values())
         new = Network(network.preparation, halves[1], network.head, map=network.map)
-        groups = groups_of([new], self.learning_rate, 1.0, 0.01)
+        groups = groups_of([new], self.learning_rate, 1.0)
         if self.train_source:
             old = Network(network.preparation, halves[0], nn.Identity())
-            groups += groups_of([old], self.learning_rate / 10, LAYER_DECAY, 0.01)
-        stream = target_stream(rows, trainer, trained.preparation, self.augment, BATCH)
-        objective = Supervised(trained, problem.task)
-        minimise(rows, trainer, trained, objective, stream, groups, stage="transfer-network", epochs=self.epochs)
+            groups += groups_of([old], self.learning_rate / 10, LAYER_DECAY)
+        stream = bench.stream(trained.preparation, batch_size=BATCH, augment=self.augment)
+        objective = Supervised(trained, bench.task)
+        return minimise(bench, trained, objective, stream, groups, stage="transfer-network", epochs=self.epochs)
 
 
 def scaled(features: Array, width: int) -> Scaled:
@@ -121,33 +124,32 @@ def scaled(features: Array, width: int) -> Scaled:
     width
         Of the other half.
     """
-    mean, scale = moments(in_memory(features), np.ones(len(features)))
+    _, mean, scale = standardised(features)
     layer = Scaled(features.shape[1])
     layer.mean.copy_(torch.from_numpy(mean))
     layer.scale.copy_(torch.from_numpy(scale * max(1.0, features.shape[1] / width)))
     return layer
 
 
-def once(
-    network: Network, body: PairBody, preparation: PairPreparation, inputs: Inputs, trainer: Trainer
-) -> tuple[Network, Inputs]:
+def once(network: Network, body: PairBody, preparation: PairPreparation, bench: Bench) -> tuple[Network, Inputs]:
     """The same network behind its frozen first half, and rows that hold what that half gives, computed once."""
     source, target = body.halves.values()
-    features = trainer.features(source, preparation.first, inputs, source.outputs)
+    inputs = bench.problem.inputs
+    features = bench.features(source, preparation.first, inputs, source.outputs, body.views[0])
     stored = ActivationPreparation()
     stored.kind = preparation.kind  # type: ignore[misc]
-    halves = PairBody(identity_body(features.width), target)
-    halves.recipe = dict(body.recipe)
+    halves = PairBody(identity_body(features.width), target, (Views.ONE, body.views[1]))
     prepared = PairPreparation(stored, preparation.second)
-    shorter = Network(prepared, halves, network.head, map=network.map, task=network.task)
+    shorter = Network(prepared, halves, network.head, map=network.map, task=network.task, views=network.views)
     return shorter, PairInputs(ActivationInputs(inputs.kind, features, (features.width,)), inputs)
 
 
-def _tell(map: nn.Sequential, network: Network, problem: Problem, trainer: Trainer) -> None:
-    """Say how much weight the gate gives the source; no label has a part in this."""
+def _told(map: nn.Sequential, network: Network, bench: Bench) -> Choice:
+    """How much weight the gate gives the source, which the user is told; no label has a part in this."""
     gate = map[1]
     assert isinstance(gate, Gate)
-    watched = Network(network.preparation, network.body, GateWeight(gate), map=map[0], task=network.task)
-    share = float(trainer.outputs(watched, problem.inputs, problem.train).mean())
-    trainer.log.chosen["gate"] = share
-    trainer.say(f"transfer-network: on the training rows the gate gives the source {share:.0%} of the weight.")
+    task, views = network.task, network.views
+    watched = Network(network.preparation, network.body, GateWeight(gate), map=map[0], task=task, views=views)
+    share = float(bench.outputs(watched, rows=bench.problem.train).mean())
+    bench.say(f"transfer-network: on the training rows the gate gives the source {share:.0%} of the weight.")
+    return Choice("gate", share, "training", 0)

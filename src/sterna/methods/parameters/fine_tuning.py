@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar
+from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field
 
-from sterna.errors import RequestError, closest
+from sterna.bench import Array, Bench, Fitted
+from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
-from sterna.methods.parameters.feature_extraction import FeatureExtraction
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import few_validation_rows, score_of, tune
 from sterna.networks.fusing import between
 from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
+from sterna.record.choice import Choice
+from sterna.training.recipe import Recipe
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Shares of the tuned weights that are tried; among equals the larger."""
@@ -45,7 +45,7 @@ class FineTuning(Method):
     the probe and the tuned weights).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
 
     learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate of the head and the deepest block")
     layer_decay: float = Field(
@@ -64,89 +64,67 @@ class FineTuning(Method):
     )
     patience: int | None = Field(5, ge=1, description="epochs without a better validation score before it stops")
 
-    def refits_on(self, problem: Problem) -> bool:
+    def validated(self) -> Literal["epoch", "kept"]:
         chooses = self.linear_probe and self.share is None  # the share, and then it sees to all labels itself
-        return few_validation_rows(problem) and not chooses
+        return "kept" if chooses else "epoch"
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        return self.run_with_held_out(problem, trainer)[0]
-
-    def run_with_held_out(self, problem: Problem, trainer: Trainer) -> tuple[Network, Network]:
-        """The network, and the one that has seen no label of the validation rows.
-
-        They are one, but where few validation rows choose γ and are then trained on as well.
-        """
+    def run(self, bench: Bench) -> Fitted:
         if not self.linear_probe:
             if self.share is not None:
                 raise RequestError("fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false.")
-            source = problem.source
-            assert source is not None and problem.source_body is not None
-            body = problem.source_body.copied()
-            preparation, head = source.prepared(problem.inputs), problem.task.head(body.width)
-            network = Network(preparation, body, head, task=problem.task, views=problem.source_views)
-            network = self._tuned(network, problem, trainer, "fine-tuning")
-            return network, network
-        start = self._probe(problem, trainer)
-        network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning")
-        share = chosen_share(network, start, problem, trainer) if self.share is None else self.share
-        between(network, start, share)
-        held_out = network
-        if self.share is None and few_validation_rows(problem) and len(problem.validation):
-            problem = problem.joined()
-            start = self._probe(problem, trainer)
-            network = self._tuned(copy.deepcopy(start), problem, trainer, "fine-tuning-on-all")
-            between(network, start, share)
-        return network, held_out
+            return self._trained(bench, bench.pretrained(), "fine-tuning")
+        start = bench.probe()
+        tuned = self._tuned(bench, start.network, "fine-tuning")
+        share, choices = self.share, (*start.choices, *tuned.choices)
+        if share is None and len(bench.problem.validation):
+            choice = chosen_share(bench, tuned.network, start.network)
+            share, choices = choice.value, (*choices, choice)
+        share = 0.5 if share is None else share  # without validation rows to choose by
+        network = tuned.network
+        between(network, start.network, share)
+        if self.share is not None or not bench.validator.few or not len(bench.problem.validation):
+            return Fitted(network, choices)
+        every = bench.on(bench.problem.joined())
+        start = every.probe()
+        final = self._tuned(every, start.network, "fine-tuning-on-all")
+        choices = (*choices, *start.choices, *final.choices)
+        between(final.network, start.network, share)
+        return Fitted(final.network, choices, held_out=network)
 
-    def _probe(self, problem: Problem, trainer: Trainer) -> Network:
-        """A head fitted on the body as it is; the body is a copy that may be trained."""
-        network = FeatureExtraction().run(problem, trainer)
-        network.body = network.body.copied()
-        return network
+    def _tuned(self, bench: Bench, start: Network, stage: str) -> Fitted:
+        """A network tuned from a probe, which stays as it is."""
+        network = copy.deepcopy(start)
+        network.body = network.body.copied()  # nothing of it frozen
+        return self._trained(bench, network, stage)
 
-    def _tuned(self, network: Network, problem: Problem, trainer: Trainer, stage: str) -> Network:
-        return tune(
-            problem,
-            trainer,
-            network,
-            stage=stage,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            layer_decay=self.layer_decay,
-            weight_decay=self.weight_decay,
-            label_smoothing=self.label_smoothing,
-            augment=self.augment,
-            average=self.average,
-            patience=self.patience,
-            frozen_blocks=self._frozen_blocks([block.name for block in network.body.blocks]),
+    def _trained(self, bench: Bench, network: Network, stage: str) -> Fitted:
+        recipe = self.recipe()
+        if self.freeze_until is not None:
+            names = [block.name for block in network.body.blocks]
+            recipe = replace(recipe, frozen_blocks=names.index(network.body.block(self.freeze_until).name) + 1)
+        return Fitted(network, bench.train(network, recipe, stage=stage))
+
+    def recipe(self) -> Recipe:
+        return Recipe(
+            self.learning_rate,
+            self.epochs,
+            self.weight_decay,
+            self.label_smoothing,
+            self.augment,
+            self.average,
+            self.patience,
+            self.layer_decay,
             gradual=self.gradual,
             hold_statistics=True,
         )
 
-    def _frozen_blocks(self, names: list[str]) -> int:
-        if self.freeze_until is None:
-            return 0
-        if self.freeze_until not in names:
-            raise RequestError(
-                f"fine-tuning: the body has no block {self.freeze_until!r}.{closest(self.freeze_until, names)} "
-                f"Its blocks, in depth order: {', '.join(names)}."
-            )
-        return names.index(self.freeze_until) + 1
 
+def chosen_share(bench: Bench, tuned: Network, start: Network) -> Choice:
+    """The share of the tuned weights that does best on the validation rows."""
+    tried, rows = copy.deepcopy(tuned), bench.problem.validation
 
-def chosen_share(tuned: Network, start: Network, problem: Problem, trainer: Trainer) -> float:
-    """The share of the tuned weights that does best on the validation rows; 1/2 where there are none.
-
-    Few rows choose by their loss, which says more than how many of them are right; 100 or more by the metric first.
-    """
-    rows, first = problem.validation, int(few_validation_rows(problem))
-    if not len(rows):
-        return 0.5
-    tried, scores = copy.deepcopy(tuned), {}
-    for share in SHARES:
+    def answered(share: float) -> Array:
         between(tried, start, share, tuned)
-        outputs = trainer.outputs(tried, problem.inputs, rows)
-        scores[share] = score_of(problem, outputs, rows)[first:]
-    best = max(SHARES, key=lambda share: scores[share])
-    trainer.log.choose("validation", len(rows), "share of the tuned weights", best, problem.labels_of)
-    return best
+        return bench.outputs(tried, rows=rows)
+
+    return bench.validated("share of the tuned weights", SHARES, answered)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.weight_search import Setting, number_or_search
 from sterna.methods.method import Method, Needs
-from sterna.methods.mixing import Setting, State, number_or_search, tuned_and_mixed
-from sterna.methods.parameters.fine_tuning import FineTuning
-from sterna.methods.problem import Problem
 from sterna.networks.fusing import add_states
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
 
 BETAS = (0.0, 0.05, -0.05, 0.1, -0.1, 0.2, -0.2, 0.5)
 
@@ -46,7 +43,8 @@ class KnowledgePropagation(Method):
     Ilharco et al., "Editing models with task arithmetic", ICLR 2023 (weights added and taken away, as differences).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    validation = "kept"
 
     beta: Annotated[float, Field(gt=-1, le=1)] | Literal["search"] = Field(
         "search", description="factor of the source's weights; searched on the validation rows if search"
@@ -59,20 +57,17 @@ class KnowledgePropagation(Method):
     def _known(cls, value: Any) -> Any:
         return number_or_search(value, lambda number: -1 < number <= 1, "a number above -1 and up to 1")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return self.beta != "search" and self._tuner().refits_on(problem)
+    def ablated(self) -> KnowledgePropagation:
+        return self.model_copy(update={"beta": 0.0})
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
+    def run(self, bench: Bench) -> Fitted:
         # The statistics are to be as the tuned network's: the source has no share in them.
         setting = Setting("beta", added, (0.0,), lambda _: 0.0, BETAS, 0.0)
-        number = None if self.beta == "search" else self.beta
-        return tuned_and_mixed(problem, trainer, self._tuner(), setting, number)
-
-    def _tuner(self) -> FineTuning:
-        return FineTuning(learning_rate=self.learning_rate, epochs=self.epochs)
+        tuned = bench.component("fine-tuning", learning_rate=self.learning_rate, epochs=self.epochs)
+        return setting.mixed(bench, tuned, None if self.beta == "search" else self.beta)
 
 
-def added(tuned: State, source: nn.Module, beta: float) -> State:
+def added(tuned: dict[str, Tensor], source: nn.Module, beta: float) -> dict[str, Tensor]:
     """These weights with β times the source's parameters added; buffers are as they are here."""
     theirs = dict(source.named_parameters(remove_duplicate=False))
     return {**tuned, **add_states(theirs, {name: tuned[name] for name in theirs}, beta)}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.weight_search import Setting, number_or_search, tuned_apart
 from sterna.methods.method import Method, Needs
-from sterna.methods.mixing import Setting, State, number_or_search, tuned_and_mixed
-from sterna.methods.parameters.fine_tuning import FineTuning
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import few_validation_rows, tune
 from sterna.networks.fusing import fuse_states
-from sterna.networks.network import Network
-from sterna.training.trainer import Trainer
+from sterna.training.recipe import Recipe
 
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -52,7 +50,7 @@ class WeightFusion(Method):
     renormalizing permuted activations for interpolation repair", ICLR 2023 (statistics of averaged weights).
     """
 
-    needs: ClassVar[Needs] = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
+    needs = Needs.SOURCE_MODEL | Needs.TARGET_LABELS
 
     alpha: Annotated[float, Field(ge=0, le=1)] | Literal["search"] = Field(
         "search", description="share of the source's weights; searched on the validation rows if search"
@@ -66,26 +64,28 @@ class WeightFusion(Method):
     def _known(cls, value: Any) -> Any:
         return number_or_search(value, lambda number: 0 <= number <= 1, "a number from 0 to 1")
 
-    def refits_on(self, problem: Problem) -> bool:
-        return self.alpha != "search" and self._tuner().refits_on(problem)
+    def validated(self) -> Literal["epoch", "kept"]:
+        return "kept" if self.alpha == "search" else "epoch"
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        tuner, number = self._tuner(), None if self.alpha == "search" else self.alpha
+    def ablated(self) -> WeightFusion:
+        return self.model_copy(update={"alpha": 0.0})
+
+    def run(self, bench: Bench) -> Fitted:
         setting = Setting("alpha", fused, (0.0, 1.0), lambda alpha: alpha, ALPHAS, 0.5)
-        network = tuned_and_mixed(problem, trainer, tuner, setting, number)
+        asked: dict[str, Any] = {"learning_rate": self.learning_rate, "epochs": self.epochs, "share": 1.0}
+        search = self.alpha == "search"
+        tuned = tuned_apart(bench, "fine-tuning", **asked) if search else bench.component("fine-tuning", **asked)
+        fitted = setting.mixed(bench, tuned, None if self.alpha == "search" else self.alpha)
         if not self.epochs_after:
-            return network
-        same = ("learning_rate", "layer_decay", "weight_decay", "label_smoothing", "augment", "average", "patience")
-        options: dict[str, Any] = {name: getattr(tuner, name) for name in same}
-        rows = problem.joined() if number is None and few_validation_rows(problem) else problem
-        return tune(
-            rows, trainer, network, stage="after-fusion", epochs=self.epochs_after, hold_statistics=True, **options
-        )
+            return fitted
+        rows = bench.on(bench.problem.joined()) if search and bench.validator.few else bench
+        recipe = replace(self.recipe(), epochs=self.epochs_after)
+        return replace(fitted, choices=(*fitted.choices, *rows.train(fitted.network, recipe, stage="after-fusion")))
 
-    def _tuner(self) -> FineTuning:
-        return FineTuning(learning_rate=self.learning_rate, epochs=self.epochs, share=1.0)
+    def recipe(self) -> Recipe:
+        return Recipe(self.learning_rate, self.epochs, layer_decay=0.8, hold_statistics=True)
 
 
-def fused(tuned: State, source: nn.Module, alpha: float) -> State:
+def fused(tuned: dict[str, Tensor], source: nn.Module, alpha: float) -> dict[str, Tensor]:
     """The weighted mean of a source's weights and these."""
     return fuse_states(source.state_dict(), tuned, alpha)

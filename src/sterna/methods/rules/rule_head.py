@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
+from sterna.bench import Bench, Fitted
+from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesSetting, rules_for
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Problem
-from sterna.methods.rule_source import (
-    ColumnsSetting,
-    DepthSetting,
-    LeavesSetting,
-    RulesSetting,
-    rows_with_votes,
-    rules_for,
-    target_votes,
-)
 from sterna.networks.freezing import freeze
-from sterna.networks.network import Network
+from sterna.networks.identity import identity_body
 from sterna.networks.rule_vote import RuleVote
-from sterna.networks.small import identity_body
 from sterna.preparations.rules import BY_KIND
-from sterna.training.trainer import Trainer
 
 
 class RuleHead(Method):
@@ -41,26 +29,20 @@ class RuleHead(Method):
     surrogate). Genest and Zidek, "Combining probability distributions", Statistical Science 1986 (the vote).
     """
 
-    needs: ClassVar[Needs] = Needs.UNLABELLED_TARGET
+    needs = Needs.UNLABELLED_TARGET
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None
     depth: DepthSetting = 4
     leaves: LeavesSetting = 16
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        rules = rules_for(
-            problem, trainer, rules=self.rules, columns=self.columns, depth=self.depth, leaves=self.leaves
-        )
-        seen = problem.target_inputs()
-        silent = len(seen) - len(rows_with_votes(rules, seen)[0])
+    def run(self, bench: Bench) -> Fitted:
+        found = rules_for(bench, self)
+        seen = bench.problem.target_inputs()
+        silent = len(seen) - len(found.firing(seen)[0])
         if silent:
-            trainer.say(f"No rule fires on {silent} of the {len(seen)} target rows that may be seen without labels.")
-        head = RuleVote.of(target_votes(rules, problem))
-        body, preparation = identity_body(len(rules)), BY_KIND[problem.target.kind](rules)
-        network = Network(preparation, body, head, task=problem.task)
+            bench.say(f"No rule fires on {silent} of the {len(seen)} target rows that may be seen without labels.")
+        rules, head = found.rules, RuleVote.of(found.votes(bench))
+        network = bench.network(BY_KIND[bench.problem.target.kind](rules), identity_body(len(rules)), head)
         freeze(network)
-        return network
+        return Fitted(network, found.choices)

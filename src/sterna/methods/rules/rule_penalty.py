@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from sterna.bench import Bench, Fitted
+from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesFound, RulesSetting, rules_for
+from sterna.bench.problem import Array
+from sterna.bench.side_by_side import LAYER_DECAY, groups_of
+from sterna.bench.tuning import BATCH, default_epochs, minimise
 from sterna.domains.inputs import Inputs
 from sterna.methods.method import Method, Needs
-from sterna.methods.parameters.feature_extraction import FeatureExtraction
-from sterna.methods.problem import Array, Problem
-from sterna.methods.rule_source import (
-    ColumnsSetting,
-    DepthSetting,
-    LeavesSetting,
-    RulesSetting,
-    rows_with_votes,
-    rules_for,
-    target_votes,
-)
-from sterna.methods.tuning import (
-    BATCH,
-    default_epochs,
-    few_validation_rows,
-    layer_rates,
-    parameter_groups,
-    validation_score,
-)
 from sterna.networks.network import Network
-from sterna.networks.small import small_body
 from sterna.networks.statistics import hold_statistics
-from sterna.rules.ruleset import RuleSet
 from sterna.tasks.task import Task, at_least_float32, weighted_mean
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
-from sterna.training.trainer import Trainer
 
 
 class RulePenalty(Method):
@@ -61,7 +42,8 @@ class RulePenalty(Method):
     deep learning with symbolic knowledge", ICML 2018.
     """
 
-    needs: ClassVar[Needs] = Needs.TARGET_LABELS
+    needs = Needs.TARGET_LABELS
+    validation = "epoch"
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None
@@ -73,80 +55,62 @@ class RulePenalty(Method):
     depth: DepthSetting = 4
     leaves: LeavesSetting = 16
 
-    def refits_on(self, problem: Problem) -> bool:
-        return few_validation_rows(problem)
+    def ablated(self) -> RulePenalty:
+        return self.model_copy(update={"strength": 0.0})
 
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        rules = rules_for(
-            problem, trainer, rules=self.rules, columns=self.columns, depth=self.depth, leaves=self.leaves
-        )
-        network, pretrained = starting_network(problem, trainer)
-        streams = _streams(problem, trainer, network, rules)
-        blocks = network.depth_modules()
+    def run(self, bench: Bench) -> Fitted:
+        found = rules_for(bench, self)
+        start, pretrained = starting_network(bench)
+        network = start.network
+        streams = _streams(bench, network, found)
         peak = self.learning_rate or (1e-4 if pretrained else 1e-3)
-        rates = layer_rates(len(blocks), peak, 0.8 if pretrained else 1.0)
-        groups: list[dict[str, Any]] = []
-        for (_, modules), rate in zip(blocks, rates, strict=True):
-            groups += parameter_groups(modules, rate, 0.01)
-
-        def before_epoch(epoch: int) -> None:
-            if pretrained:  # statistics of small batches are worse than the source's
-                hold_statistics(network.body)
-
-        few = few_validation_rows(problem)
         lead = next(iter(streams.streams.values()))
-        kept = trainer.fit(
-            Penalised(network, problem.task, self.strength),
+        kept = minimise(
+            bench,
+            network,
+            Penalised(network, bench.task, self.strength),
             streams,
-            groups,
+            groups_of([network], peak, LAYER_DECAY if pretrained else 1.0),
             stage="rule-penalty",
-            epochs=trainer.budget.epochs or self.epochs or default_epochs(len(lead.rows), lead.batch_size),
-            before_epoch=before_epoch,
-            validate=None if few else lambda: validation_score(problem, trainer, network),
-            patience=None if few else 5,
-            average=True,
+            epochs=self.epochs or default_epochs(len(lead.rows), lead.batch_size),
+            # Statistics of small batches are worse than the source's.
+            before_epoch=(lambda epoch: hold_statistics(network.body)) if pretrained else None,
         )
-        if not few:
-            trainer.log.choose("validation", len(problem.validation), "epoch", kept)
-        return network
+        return Fitted(network, (*found.choices, *start.choices, *kept))
 
 
-def starting_network(problem: Problem, trainer: Trainer) -> tuple[Network, bool]:
+def starting_network(bench: Bench) -> tuple[Fitted, bool]:
     """The source's body with a fitted head, or a small network; and whether it is the first."""
-    if problem.source_body is not None:
-        network = FeatureExtraction().run(problem, trainer)
-        network.body = network.body.copied()
-        return network, True
-    body, preparation = small_body(problem.target_inputs(), seed=problem.seed)
-    return Network(preparation, body, problem.task.head(body.width), task=problem.task), False
+    if bench.problem.source_body is None:
+        return Fitted(bench.fresh(bench.problem.target_inputs())), False
+    found = bench.component("feature-extraction")
+    found.network.body = found.network.body.copied()  # nothing of it frozen
+    return found, True
 
 
-def _streams(problem: Problem, trainer: Trainer, network: Network, rules: RuleSet) -> Streams:
+def _streams(bench: Bench, network: Network, found: RulesFound) -> Streams:
     """Labelled rows, and rows with a vote; the more numerous lead."""
-    labelled = trainer.stream(
-        network.preparation, problem.inputs, problem.targets, rows=problem.train, weights=problem.weights,
-        draw=None if problem.draw is None else problem.draw[problem.train], batch_size=BATCH,
-    )  # fmt: skip
-    seen = problem.target_inputs()
-    voted = _voted(problem, trainer, network, rules, seen)
+    labelled = bench.stream(network.preparation, batch_size=BATCH)
+    seen = bench.problem.target_inputs()
+    voted = _voted(bench, network, found, seen)
     if voted is None:
-        trainer.say(f"No rule fires on any of the {len(seen)} target rows, so the rules change nothing.")
+        bench.say(f"No rule fires on any of the {len(seen)} target rows, so the rules change nothing.")
         return Streams(target=labelled)
-    trainer.say(f"Rules fire on {len(voted.rows)} of the {len(seen)} target rows that may be seen without labels.")
+    bench.say(f"Rules fire on {len(voted.rows)} of the {len(seen)} target rows that may be seen without labels.")
     if len(voted.rows) > len(labelled.rows):
         return Streams(rules=voted, target=labelled)
     return Streams(target=labelled, rules=voted)
 
 
-def _voted(problem: Problem, trainer: Trainer, network: Network, rules: RuleSet, seen: Inputs) -> Stream | None:
-    rows, fired = rows_with_votes(rules, seen)
+def _voted(bench: Bench, network: Network, found: RulesFound, seen: Inputs) -> Stream | None:
+    rows, fired = found.firing(seen)
     if not len(rows):
         return None
-    votes = target_votes(rules, problem)
+    votes = found.votes(bench)
     outputs = votes.outputs(fired)
-    said: Array = outputs if votes.mean else problem.task.probabilities(outputs).astype(np.float32)
+    said: Array = outputs if votes.mean else bench.task.probabilities(outputs).astype(np.float32)
     weights = (fired @ votes.weights) / fired.sum(axis=1) if votes.mean else np.ones(len(rows))
-    return trainer.stream(network.preparation, seen.take(rows), said, weights=weights, batch_size=BATCH)
+    return bench.trainer.stream(network.preparation, seen.take(rows), said, weights=weights, batch_size=BATCH)
 
 
 class Penalised(Objective):

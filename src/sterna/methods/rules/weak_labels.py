@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
 
 import numpy as np
 
+from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesFound, RulesSetting, rules_for
+from sterna.bench.plain import fit, raw_learners, rows_of
+from sterna.bench.problem import Array
 from sterna.domains.domain import Domain
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
 from sterna.kinds.kind import Raw, kind_of
-from sterna.methods.controls.target_only import fit, raw_learners
 from sterna.methods.method import Method, Needs
-from sterna.methods.problem import Array, Problem
-from sterna.methods.rule_source import (
-    ColumnsSetting,
-    DepthSetting,
-    LeavesSetting,
-    RulesSetting,
-    rows_with_votes,
-    rules_for,
-    target_votes,
-)
-from sterna.methods.space import space_of
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
-from sterna.networks.small import identity_body
-from sterna.rules.ruleset import RuleSet
 from sterna.tasks.task import Task
-from sterna.training.linear import fit_head_on
-from sterna.training.trainer import Trainer
 
 EVEN = 1e-4
 """Margin of a vote below which it counts as none: a rule at even odds breaks a tie, but knows nothing."""
@@ -57,21 +45,16 @@ class WeakLabels(Method):
     may abstain). Zhang et al., "WRENCH: a comprehensive benchmark for weak supervision", NeurIPS 2021.
     """
 
-    needs: ClassVar[Needs] = Needs.UNLABELLED_TARGET
+    needs = Needs.UNLABELLED_TARGET
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None
     depth: DepthSetting = 4
     leaves: LeavesSetting = 16
 
-    def refits_on(self, problem: Problem) -> bool:
-        return True
-
-    def run(self, problem: Problem, trainer: Trainer) -> Network:
-        rules = rules_for(
-            problem, trainer, rules=self.rules, columns=self.columns, depth=self.depth, leaves=self.leaves
-        )
-        weak = labelled_by_rules(problem, rules)
+    def run(self, bench: Bench) -> Fitted:
+        problem, found = bench.problem, rules_for(bench, self)
+        weak = labelled_by_rules(bench, found)
         count, voted = len(problem.unlabelled), len(weak.target) - len(problem.train)
         if not len(weak.target):
             raise RequestError(
@@ -84,22 +67,21 @@ class WeakLabels(Method):
                 f"{weak.task.classes[int(weak.targets[0])]!r}, so nothing is to be told apart (OTHERWISE has no vote): "
                 "add rules for another class, or use rule-head, which answers with OTHERWISE where no rule fires."
             )
-        trainer.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
+        bench.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
         raw = kind_of(problem.target.kind).raw()
         if raw is not None and problem.source_body is None:
-            return _on_raw(weak, raw)
-        space = space_of(weak, trainer)
-        x = space.of(weak.inputs)
-        head, penalty = fit_head_on(x, weak.targets, weak.task, weak.weights, seed=problem.seed)
-        if len(problem.train):
-            trainer.log.choose("cross-validation", len(problem.train), "penalty", penalty, problem.labels_of)
-        return space.network(head, problem.task)
+            return Fitted(_on_raw(bench.on(weak), raw), found.choices)
+        vectors = bench.on(weak).vectors()
+        head, choice = bench.fit_head(vectors.of(weak.inputs), weak.targets, weak.weights)
+        labels = len(problem.train)
+        return Fitted(vectors.network(head), (*found.choices, *([replace(choice, labels=labels)] if labels else [])))
 
 
-def labelled_by_rules(problem: Problem, rules: RuleSet) -> Problem:
+def labelled_by_rules(bench: Bench, found: RulesFound) -> Problem:
     """The problem with votes as labels: its training rows, then the unlabelled rows that have a vote."""
-    rows, fired = rows_with_votes(rules, problem.unlabelled.inputs)
-    votes = target_votes(rules, problem)
+    problem = bench.problem
+    rows, fired = found.firing(problem.unlabelled.inputs)
+    votes = found.votes(bench)
     targets, weights = voted_labels(votes.outputs(fired), problem.task)
     if votes.mean:
         weights = (fired @ votes.weights) / np.maximum(fired.sum(axis=1), 1)
@@ -109,7 +91,7 @@ def labelled_by_rules(problem: Problem, rules: RuleSet) -> Problem:
     every = joined_inputs(labelled, voted) if len(labelled) and len(voted) else (labelled if len(labelled) else voted)
     own = problem.targets[problem.train]
     return replace(
-        problem,
+        problem.with_rows(None),  # what is compared are rows of the target alone
         target=Domain(problem.target.name, every),
         targets=np.concatenate([own, targets[sure].astype(own.dtype)]) if len(own) else targets[sure],
         train=np.arange(len(every)),
@@ -117,7 +99,6 @@ def labelled_by_rules(problem: Problem, rules: RuleSet) -> Problem:
         unlabelled=problem.unlabelled.take(np.arange(0)),
         weights=np.concatenate([problem.row_weights()[problem.train], weights[sure]]),
         draw=None,
-        known=None,  # what is compared are rows of the target alone
     )
 
 
@@ -143,11 +124,10 @@ def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
     return outputs.argmax(axis=1), np.where(margins < EVEN, 0.0, margins)
 
 
-def _on_raw(weak: Problem, raw: Raw) -> Network:
+def _on_raw(bench: Bench, raw: Raw) -> Network:
     """The vectors of raw rows under the linear model of middle strength: no label is there to choose by."""
-    learner = raw_learners(weak.task, raw)[1]
-    rows: Any = np.array([weak.inputs[i] for i in range(len(weak.inputs))], dtype=object)
-    fit(learner, rows, weak.targets, weak.weights)
-    network = Network(raw.preparation, identity_body(None), EstimatorHead(learner, weak.task), task=weak.task)
+    problem, learner = bench.problem, raw_learners(bench.task, raw)[1]
+    fit(learner, rows_of(problem), problem.targets, problem.weights)
+    network = bench.network(raw.preparation, identity_body(None), EstimatorHead(learner, bench.task))
     freeze(network)
     return network

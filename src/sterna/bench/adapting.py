@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sterna.bench.fitted import Fitted
+from sterna.bench.tuning import parameter_groups
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import parameter_groups
-from sterna.networks.body import Body
-from sterna.networks.mirror import mirrored, set_mirror
 from sterna.networks.network import Network
-from sterna.networks.small import small_body
+from sterna.networks.statistics import statistics_held
+from sterna.networks.views import mirrored
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams
 from sterna.training.objective import Objective
-from sterna.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from sterna.bench.bench import Bench
 
 BATCH = 32
 """Rows of each domain in a step."""
@@ -41,7 +42,15 @@ class DomainTerm(nn.Module):
     """What is small where two domains look alike: a loss of a batch of features of each.
 
     It may hold parameters of its own (a domain classifier), which train along.
+
+    Parameters
+    ----------
+    width
+        Of the features, d.
     """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
 
     def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """A scalar for features ``(n, d)`` and ``(m, d)``, at this share of the training (0 to 1)."""
@@ -95,81 +104,72 @@ class Adaptation(Objective):
         return self.task.loss(self.network.head(features), batch.targets, batch.weights)
 
 
-@contextmanager
-def statistics_held(module: nn.Module) -> Iterator[None]:
-    """Batch normalisation still normalises by the batch, but its running statistics do not move."""
-    parts = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    for part in parts:
-        part.track_running_stats = False
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.track_running_stats = True
-
-
 def adapt(
-    problem: Problem, trainer: Trainer, network: Network, term: DomainTerm, *,
-    stage: str, weight: float, epochs: int | None, learning_rate: float | None,
-) -> Network:  # fmt: skip
-    """Train a network on the source's labels while `term` brings the domains together, in place.
+    bench: Bench, term: Callable[[int], DomainTerm], *, stage: str, weight: float, epochs: int | None,
+    learning_rate: float | None,
+) -> Fitted:  # fmt: skip
+    """Train a network on the source's labels while a term brings the domains together.
 
     Nothing is chosen by labels: the weights are those after the last epoch.
 
     Parameters
     ----------
-    network
-        As :func:`network_for` gives it.
+    term
+        Makes the term for features of a width.
     weight
-        Factor on `term`.
+        Factor on the term.
     epochs
         Passes over the source's rows; by their number if ``None``.
     learning_rate
-        Of the body; `NEW` or `OLD` if ``None``. Head and `term` start at random, so they take `NEW` at least.
+        Of the body; `NEW` or `OLD` if ``None``. Head and term start at random, so they take `NEW` at least.
 
     Raises
     ------
     RequestError
         If a batch would hold a single row of a domain.
     """
-    known = problem.known
+    problem, known = bench.problem, bench.problem.known
     assert known is not None
-    ours = problem.target_inputs()
-    in_colour = mirrored(known.inputs), mirrored(ours)
-    preparation, augment = network.preparation, in_colour[0] == in_colour[1]  # a mirror image in one only is no kin
-    set_mirror(network.body, ours, augment)
-    recoloured = preparation.recolouring() if in_colour == (False, True) else None
-    if recoloured is not None:
-        preparation, augment = recoloured, True
-
-    def stream(inputs: Inputs, targets: Any = None, **more: Any) -> Stream:
-        return trainer.stream(preparation, inputs, targets, batch_size=BATCH, augment=augment, **more)
-
-    streams = {"source": stream(known.inputs, known.targets), "target": stream(ours)}
+    network = network_for(bench)
+    apart = term(network.body.width)
+    streams = _streams(bench, network)
     for name, each in streams.items():
-        if len(each.rows) // max(1, each.steps) < 2:
+        if name != "labelled" and len(each.rows) // max(1, each.steps) < 2:
             raise RequestError(
                 f"{stage} compares several rows of each domain in a step, but a batch of the {name} would hold one "
                 f"({len(each.rows)} rows, {each.batch_size} a batch); give more rows, or a larger batch_size."
             )
-    if len(problem.train):
-        draw = None if problem.draw is None else problem.draw[problem.train]
-        streams["labelled"] = stream(
-            problem.inputs, problem.targets, rows=problem.train, weights=problem.weights, draw=draw
-        )
     rate = learning_rate or (NEW if problem.source_body is None else OLD)
     groups = [
         *parameter_groups([network.body], rate, WEIGHT_DECAY),
-        *parameter_groups([network.map, network.head, term], max(rate, NEW), WEIGHT_DECAY),
+        *parameter_groups([network.map, network.head, apart], max(rate, NEW), WEIGHT_DECAY),
     ]
-    trainer.fit(
-        Adaptation(network, problem.task, term, weight),
+    bench.trainer.fit(
+        Adaptation(network, problem.task, apart, weight),
         Streams(**streams),
         groups,
         stage=stage,
         epochs=epochs or default_epochs(len(known)),
     )
-    return network
+    return Fitted(network)
+
+
+def _streams(bench: Bench, network: Network) -> dict[str, Stream]:
+    """Batches of the source's rows, of all visible target rows, and of the labelled ones, where there are some."""
+    problem, known = bench.problem, bench.problem.known
+    assert known is not None
+    ours = problem.target_inputs()
+    in_colour = mirrored(known.inputs), mirrored(ours)
+    preparation, augment = network.preparation, in_colour[0] == in_colour[1]  # a mirror image in one only is no kin
+    network.see_as_trained(ours, augment)
+    recoloured = preparation.recolouring() if in_colour == (False, True) else None
+    if recoloured is not None:
+        preparation, augment = recoloured, True
+    stream = partial(bench.trainer.stream, preparation, batch_size=BATCH, augment=augment)
+    streams = {"source": stream(known.inputs, known.targets), "target": stream(ours, None)}
+    if len(problem.train):
+        streams["labelled"] = bench.stream(preparation, batch_size=BATCH, augment=augment)
+    return streams
 
 
 def default_epochs(rows: int) -> int:
@@ -183,23 +183,17 @@ def default_epochs(rows: int) -> int:
     return int(np.clip(math.ceil(STEPS / math.ceil(rows / BATCH)), 4, 30))
 
 
-def network_for(problem: Problem) -> Network:
+def network_for(bench: Bench) -> Network:
     """The network that is adapted: a copy of the source's body, or a small body that suits both domains, and a head."""
-    source, own, ours = problem.source, problem.source_body, problem.target_inputs()
-    if source is not None and own is not None:
-        body, preparation = own.copied(), source.prepared(ours)
-    else:
-        body, preparation = _small_body_for(problem, ours)
-    return Network(preparation, body, problem.task.head(body.width), task=problem.task)
-
-
-def _small_body_for(problem: Problem, ours: Inputs) -> tuple[Body, Any]:
-    """A small body and its preparation, fitted on as many rows of one domain as of the other."""
+    problem = bench.problem
+    ours = problem.target_inputs()
+    pretrained = bench.source_body(ours)
+    if pretrained is not None:
+        return bench.network(*pretrained, views=problem.source_views)
     assert problem.known is not None
     theirs = problem.known.inputs
-    count = min(len(ours), len(theirs))
-    sample = joined_inputs(evenly(ours, count), evenly(theirs, count), "target", "source")
-    return small_body(sample, seed=problem.seed)
+    count = min(len(ours), len(theirs))  # fitted on as many rows of one domain as of the other
+    return bench.fresh(joined_inputs(evenly(ours, count), evenly(theirs, count), "target", "source"))
 
 
 def evenly(inputs: Inputs, count: int) -> Inputs:

@@ -10,18 +10,20 @@ import numpy as np
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
+from sterna.errors import RequestError
 from sterna.networks.body import Body
 from sterna.networks.pair import see_once, sees_more
 from sterna.networks.views import Views, mirrored
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
+from sterna.training.recipe import Recipe
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """The source's labelled rows.
+    """A source's labelled rows.
 
     Attributes
     ----------
@@ -30,12 +32,18 @@ class Labelled:
     targets
         Their labels as `task` encodes them, ``(n,)`` or ``(n, k)``.
     task
-        What they answer: the problem's own task where the classes are the same.
+        What they answer.
+    same_task
+        Whether that is what the problem asks: `task` is then the problem's own.
+    same_inputs
+        Whether they have what the target's inputs have: its kind, and in a table its columns.
     """
 
     domain: Domain
     targets: Array
     task: Task
+    same_task: bool
+    same_inputs: bool
 
     @property
     def inputs(self) -> Inputs:
@@ -47,13 +55,27 @@ class Labelled:
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """One source, as a method sees it.
+
+    Attributes
+    ----------
+    source
+        Its model, if it has one.
+    rows
+        Its labelled rows, if it has any.
+    """
+
+    source: Source
+    rows: Labelled | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """All that a method may see; the test split is not in it.
 
     Attributes
     ----------
-    source
-        What is known already, if anything; its labelled data are in `known`.
     target
         The labelled target rows for training and validation, and no others.
     targets
@@ -70,13 +92,14 @@ class Problem:
         Probability to draw each row of `target`, ``(n,)``; ``None`` where each comes once an epoch.
     seed
         Of this run.
-    known
-        The source's labelled rows, if any.
+    sources
+        What is known already.
     labels_of
         Whose labels `targets` are, as the result will say: ``"target"``, ``"source"`` or ``"source and target"``.
+    recipe
+        How the method that a control stands beside trains its networks; ``None`` for the method itself.
     """
 
-    source: Source | None
     target: Domain
     targets: Array
     train: Array
@@ -86,51 +109,35 @@ class Problem:
     weights: Array
     draw: Array | None
     seed: int
-    known: Labelled | None = None
+    sources: tuple[Known, ...] = ()
     labels_of: str = "target"
+    recipe: Recipe | None = None
+
+    # -- the source ----------------------------------------------------------------------------------
+
+    def only(self) -> Known | None:
+        """The one source there is, or ``None``.
+
+        Raises
+        ------
+        RequestError
+            If there are several.
+        """
+        if len(self.sources) > 1:
+            raise RequestError(f"{len(self.sources)} sources were given, but this method moves knowledge from one.")
+        return self.sources[0] if self.sources else None
 
     @property
-    def inputs(self) -> Inputs:
-        """The inputs of `target`."""
-        return self.target.inputs
+    def source(self) -> Source | None:
+        """The one source there is, or ``None``."""
+        only = self.only()
+        return None if only is None else only.source
 
-    def joined(self) -> Problem:
-        """The same problem with the validation rows among the training rows."""
-        rows = np.sort(np.concatenate([self.train, self.validation]))
-        return replace(self, train=rows, validation=rows[:0])
-
-    def on_source(self) -> Problem:
-        """The source's own problem: its labelled rows are what is trained on, and nothing of the target is in it."""
-        assert self.known is not None
-        rows = np.arange(len(self.known))
-        return replace(
-            self,
-            target=self.known.domain,
-            targets=self.known.targets,
-            train=rows,
-            validation=rows[:0],
-            unlabelled=self.known.domain.take(rows[:0]),
-            task=self.known.task,
-            weights=np.ones(len(rows)),
-            draw=None,
-            known=None,
-            labels_of="source",
-        )
-
-    def pooled(self) -> Problem:
-        """The problem with the source's rows behind those of the target, as if they were training rows of its own."""
-        assert self.known is not None
-        count, more = len(self.target), len(self.known)
-        both = joined_inputs(self.inputs, self.known.inputs, self.target.name, self.known.domain.name)
-        return replace(
-            self,
-            target=Domain(self.target.name, both),
-            targets=np.concatenate([self.targets, self.known.targets]) if count else self.known.targets,
-            train=np.concatenate([self.train, np.arange(count, count + more)]),
-            weights=np.concatenate([self.row_weights(), np.ones(more)]),
-            draw=None,
-            labels_of="source and target" if count else "source",
-        )
+    @property
+    def known(self) -> Labelled | None:
+        """The labelled rows of the one source, or ``None``."""
+        only = self.only()
+        return None if only is None else only.rows
 
     @property
     def source_body(self) -> Body | None:
@@ -155,6 +162,63 @@ class Problem:
     @property
     def _mirrored(self) -> bool:
         return mirrored(self.inputs) or mirrored(self.unlabelled.inputs)
+
+    def with_rows(self, rows: Labelled | None) -> Problem:
+        """The problem with these labelled rows of its source, or without any."""
+        only = self.only()
+        return self if only is None else replace(self, sources=(replace(only, rows=rows),))
+
+    def without_source(self) -> Problem:
+        """The problem without anything that is known already."""
+        return replace(self, sources=())
+
+    # -- the rows ------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs of `target`."""
+        return self.target.inputs
+
+    def with_inputs(self, inputs: Inputs) -> Problem:
+        """The same rows of the target in another form."""
+        return replace(self, target=replace(self.target, inputs=inputs))
+
+    def joined(self) -> Problem:
+        """The same problem with the validation rows among the training rows."""
+        rows = np.sort(np.concatenate([self.train, self.validation]))
+        return replace(self, train=rows, validation=rows[:0])
+
+    def on_source(self) -> Problem:
+        """The source's own problem: its labelled rows are what is trained on, and nothing of the target is in it."""
+        assert self.known is not None
+        rows = np.arange(len(self.known))
+        return replace(
+            self.with_rows(None),
+            target=self.known.domain,
+            targets=self.known.targets,
+            train=rows,
+            validation=rows[:0],
+            unlabelled=self.known.domain.take(rows[:0]),
+            task=self.known.task,
+            weights=np.ones(len(rows)),
+            draw=None,
+            labels_of="source",
+        )
+
+    def pooled(self) -> Problem:
+        """The problem with the source's rows behind those of the target, as if they were training rows of its own."""
+        assert self.known is not None
+        count, more = len(self.target), len(self.known)
+        both = joined_inputs(self.inputs, self.known.inputs, self.target.name, self.known.domain.name)
+        return replace(
+            self,
+            target=Domain(self.target.name, both),
+            targets=np.concatenate([self.targets, self.known.targets]) if count else self.known.targets,
+            train=np.concatenate([self.train, np.arange(count, count + more)]),
+            weights=np.concatenate([self.row_weights(), np.ones(more)]),
+            draw=None,
+            labels_of="source and target" if count else "source",
+        )
 
     def target_inputs(self) -> Inputs:
         """What may be seen of the target without its labels: its unlabelled rows, then the training rows."""

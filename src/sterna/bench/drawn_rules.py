@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from sterna.bench.problem import Array, Problem
+from sterna.bench.source_answers import answers
 from sterna.domains.inputs import Inputs
 from sterna.errors import RequestError
-from sterna.methods.controls.source_only import SourceOnly, answers
-from sterna.methods.problem import Array, Problem
 from sterna.preparations.rules import BY_KIND
+from sterna.record.choice import Choice
 from sterna.rules.extraction import extract_rules
 from sterna.rules.firing import fires
 from sterna.rules.grammar import parse_rules, read_rules
@@ -21,7 +23,9 @@ from sterna.rules.renaming import check_names, column_map, counterpart, translat
 from sterna.rules.ruleset import TEXT, RuleSet
 from sterna.rules.voting import Votes, votes_of
 from sterna.tasks.task import Task
-from sterna.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from sterna.bench.bench import Bench
 
 MOSTLY = 0.5
 """Rules are drawn on columns that have a value in more than this share of the target's rows."""
@@ -56,15 +60,51 @@ LeavesSetting = Annotated[
 ]
 
 
-def rules_for(
-    problem: Problem,
-    trainer: Trainer,
-    *,
-    rules: str | None,
-    columns: Mapping[str, str] | None,
-    depth: int,
-    leaves: int,
-) -> RuleSet:
+class RuleSettings(Protocol):
+    """What a method that works with rules lets the user set."""
+
+    @property
+    def rules(self) -> str | None: ...
+    @property
+    def columns(self) -> dict[str, str] | None: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def leaves(self) -> int: ...
+
+
+@dataclass(frozen=True, eq=False)
+class RulesFound:
+    """The rules a method works with.
+
+    Attributes
+    ----------
+    rules
+        On the target's columns.
+    choices
+        What labels chose of the network they were drawn from.
+    """
+
+    rules: RuleSet
+    choices: tuple[Choice, ...] = ()
+
+    def votes(self, bench: Bench) -> Votes:
+        """How they count in the target's task; where none fires, its training labels give the share of each class."""
+        problem, prior = bench.problem, None
+        if problem.task.one_class and len(problem.train):
+            weights, codes = problem.row_weights()[problem.train], problem.targets[problem.train]
+            counts = np.bincount(codes, weights=weights, minlength=problem.task.outputs)
+            prior = np.log((counts + 1) / (counts.sum() + len(counts)))
+        return votes_of(self.rules, problem.task, prior)
+
+    def firing(self, inputs: Inputs) -> tuple[Array, Array]:
+        """Numbers of the rows on which some rule fires ``(m,)``, and which do ``(m, r)``."""
+        fired = fires(self.rules, inputs)
+        rows = np.flatnonzero(fired.any(axis=1))
+        return rows, fired[rows]
+
+
+def rules_for(bench: Bench, asked: RuleSettings) -> RulesFound:
     """The rules a method works with, on the target's columns; the user is told where they come from.
 
     Written rules are taken as they are. Without any they are drawn out of the source: its model's answers, or those of
@@ -76,20 +116,21 @@ def rules_for(
     RequestError
         If there are neither rules nor anything to draw them from, or none fits the target's columns.
     """
+    problem = bench.problem
     if problem.target.kind not in BY_KIND:
         raise RequestError(f"Rules speak of table columns and of texts, but the target holds {problem.target.kind}.")
-    names = dict(columns or {})
+    names = dict(asked.columns or {})
     theirs = columns_of(problem.inputs)
-    if rules is None:
-        return _drawn(problem, trainer, names, depth, leaves)
-    written = parse_rules(rules)
+    if asked.rules is None:
+        return _drawn(bench, names, asked.depth, asked.leaves)
+    written = parse_rules(asked.rules)
     ours = list(written.columns) + ([] if problem.known is None else columns_of(problem.known.inputs))
     check_names(names, ours, theirs)
     found = translated(written, names, theirs)
     note = found.note()
     if note is not None:
-        trainer.say(note)
-    return found.rules
+        bench.say(note)
+    return RulesFound(found.rules)
 
 
 def written_rules(rules: str) -> RuleSet:
@@ -102,37 +143,45 @@ def columns_of(inputs: Inputs) -> list[str]:
     return list(inputs.columns) or [TEXT]
 
 
-def _drawn(problem: Problem, trainer: Trainer, names: dict[str, str], depth: int, leaves: int) -> RuleSet:
+def _drawn(bench: Bench, names: dict[str, str], depth: int, leaves: int) -> RulesFound:
     """Rules that answer as the source's model does."""
+    problem = bench.problem
+    inputs = problem.known.inputs if problem.known is not None else problem.target_inputs()
+    _check_drawable(problem)
+    shared = _asked_columns(inputs, problem, names, bench)
+    answered = bench.component("source-only")
+    network = answered.network
+    assert network.task is not None
+    outputs = bench.outputs(network, inputs)
+    targets = network.task.encode(network.task.answers(outputs))
+    found = extract_rules(inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=bench.seed)
+    where = "source" if problem.known is not None else "target"
+    bench.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
+    return RulesFound(translated(found.rules, names, columns_of(problem.inputs)).rules, answered.choices)
+
+
+def _check_drawable(problem: Problem) -> None:
+    """Refuse a source that answers something else than the target asks, and none at all."""
     source, task, known = problem.source, problem.task, problem.known
     own = known.task if known is not None else source.task if source is not None else None
-    if own is not None and own is not task and not answers(source, task):
-        raise RequestError(
-            f"No rules can be drawn: the source answers {_answered(own)}, the target asks for {_answered(task)}; "
-            "write rules that answer these (--set rules=FILE)."
-        )
     if own is None:
         raise RequestError(
             "There are no rules, and no source to draw them from: give a file of rules (--set rules=FILE), labelled "
             "source data (--source-data, or --source-domain), or a source model that answers this task."
         )
-    inputs = problem.known.inputs if problem.known is not None else problem.target_inputs()
-    shared = _asked_columns(inputs, problem, names, trainer)
-    network = SourceOnly().run(problem, trainer)
-    assert network.task is not None
-    outputs = trainer.outputs(network, inputs)
-    targets = network.task.encode(network.task.answers(outputs))
-    found = extract_rules(inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=problem.seed)
-    where = "source" if problem.known is not None else "target"
-    trainer.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
-    return translated(found.rules, names, columns_of(problem.inputs)).rules
+    same = known.same_task if known is not None else own is task
+    if not same and not answers(source, task):
+        raise RequestError(
+            f"No rules can be drawn: the source answers {_answered(own)}, the target asks for {_answered(task)}; "
+            "write rules that answer these (--set rules=FILE)."
+        )
 
 
 def _answered(task: Task) -> str:
     return ", ".join(task.classes[:8]) or "numbers"
 
 
-def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], trainer: Trainer) -> list[str] | None:
+def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], bench: Bench) -> list[str] | None:
     """The columns of the source that rules are drawn on; the user is told how many are left aside."""
     ours = columns_of(inputs)
     check_names(names, ours, columns_of(problem.inputs))
@@ -144,7 +193,7 @@ def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], trai
             "No column of the source has a counterpart in the target, so no rule can move; map the names with "
             "columns=, such as --set columns=AGE=age,SEX=sex."
         )
-    trainer.say(
+    bench.say(
         f"Rules are drawn on {len(shared)} columns of the source; {len(ours) - len(shared)} others have no counterpart "
         "in the target, hold another kind of value there, or are missing in half of its rows or more."
     )
@@ -165,20 +214,3 @@ def shared_columns(ours: Inputs, theirs: Inputs, names: Mapping[str, str]) -> li
     """
     found = ours.shared(theirs, lambda name: counterpart(name, names), missing=MOSTLY)
     return None if found is None else list(found)
-
-
-def target_votes(rules: RuleSet, problem: Problem) -> Votes:
-    """How rules count in the target's task; where none fires, its training labels give the share of each class."""
-    prior = None
-    if problem.task.one_class and len(problem.train):
-        weights, codes = problem.row_weights()[problem.train], problem.targets[problem.train]
-        counts = np.bincount(codes, weights=weights, minlength=problem.task.outputs)
-        prior = np.log((counts + 1) / (counts.sum() + len(counts)))
-    return votes_of(rules, problem.task, prior)
-
-
-def rows_with_votes(rules: RuleSet, inputs: Inputs) -> tuple[Array, Array]:
-    """Numbers of the rows on which some rule fires ``(m,)``, and which do ``(m, r)``."""
-    fired = fires(rules, inputs)
-    rows = np.flatnonzero(fired.any(axis=1))
-    return rows, fired[rows]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sterna.methods.problem import Array, Labelled, Problem
-from sterna.methods.space import Space, space_of
+from sterna.bench.problem import Array, Labelled
+from sterna.bench.vectors import Vectors, vectors_of
+from sterna.selection.cross_validation import choose_penalty, sample_of
 from sterna.tasks.classification import Classification
-from sterna.training.linear import choose_penalty, fit_linear, in_memory, moments, sample_of
-from sterna.training.trainer import Trainer
+from sterna.training.linear import fit_linear, in_memory, standardised
+
+if TYPE_CHECKING:
+    from sterna.bench.bench import Bench
 
 FOLDS = 5
 """Parts of the source's rows: each is scored by a classifier that was fitted on the others."""
@@ -27,16 +31,16 @@ _LARGEST = 50.0  # log-odds beyond this say no more
 
 
 @dataclass(frozen=True, eq=False)
-class Meeting:
-    """Source and target rows in one space.
+class BothDomains:
+    """Source and target rows as vectors of one space.
 
     The source's rows stand in an order that their content alone decides, so that nothing depends on the order they
     came in.
 
     Attributes
     ----------
-    space
-        The space.
+    vectors
+        How rows become vectors.
     order
         Which of the source's rows, as they came, stands at each place, ``(n,)``.
     source, source_targets, source_keys
@@ -47,7 +51,7 @@ class Meeting:
         The target's training rows ``(l, d)``, their encoded labels and their weights.
     """
 
-    space: Space
+    vectors: Vectors
     order: Array
     source: Array
     source_targets: Array
@@ -60,27 +64,26 @@ class Meeting:
 
     def standardised(self) -> tuple[Array, Array]:
         """Source and target rows with mean 0 and deviation 1 over both together."""
-        both = np.concatenate([self.source, self.target])
-        mean, scale = moments(in_memory(both), np.ones(len(both)))
-        return (self.source - mean) / scale, (self.target - mean) / scale
+        both = standardised(np.concatenate([self.source, self.target]))[0]
+        return both[: len(self.source)], both[len(self.source) :]
 
 
-def meeting(problem: Problem, trainer: Trainer) -> Meeting:
+def both_domains(bench: Bench) -> BothDomains:
     """Bring the source's labelled rows and the visible target rows into one space."""
-    known = problem.known
+    problem, known = bench.problem, bench.problem.known
     assert known is not None
-    space = space_of(problem, trainer)
+    vectors = vectors_of(bench)
     source_keys = known.inputs.keys()
     order = content_order(source_keys, known)
-    ours = space.of(problem.inputs)[problem.train]
+    ours = vectors.of(problem.inputs)[problem.train]
     target_keys = [*problem.unlabelled.inputs.keys(), *problem.inputs.take(problem.train).keys()]
-    return Meeting(
-        space,
+    return BothDomains(
+        vectors,
         order,
-        space.of(known.inputs)[order],
+        vectors.of(known.inputs)[order],
         known.targets[order],
         [source_keys[i] for i in order],
-        np.concatenate([space.of(problem.unlabelled.inputs), ours]),
+        np.concatenate([vectors.of(problem.unlabelled.inputs), ours]),
         target_keys,
         ours,
         problem.targets[problem.train],
@@ -94,15 +97,15 @@ def content_order(keys: Sequence[str], known: Labelled) -> Array:
     return np.array(sorted(range(len(keys)), key=lambda i: (keys[i], labels[i])), dtype=np.int64)
 
 
-def likeness(meeting: Meeting, seed: int) -> Array:
+def likeness(both: BothDomains, seed: int) -> Array:
     """The density ratio p(target) / p(source) at each source row, ``(n,)``: cross-fitted odds, bounded far out.
 
     A linear classifier's odds grow without end along its direction, also where no row of either domain lies. So where
     a row's nearest target rows are farther than two random rows are from each other, its odds o become r oʳ with
     r < 1 of :func:`within_reach`: the classifier is trusted less there, and the row counts for less.
     """
-    source, target = meeting.standardised()
-    folds = content_folds(meeting.source_keys, meeting.target_keys, seed)
+    source, target = both.standardised()
+    folds = content_folds(both.source_keys, both.target_keys, seed)
     reach = within_reach(source, target, seed)
     return np.asarray(domain_odds(source, target, *folds, seed) ** reach * reach)
 

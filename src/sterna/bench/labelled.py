@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from sterna.bench.problem import Problem
 from sterna.errors import RequestError
-from sterna.methods.problem import Problem
 from sterna.tasks.task import Task
 
 
@@ -27,9 +25,7 @@ def check_classification(name: str, task: Task) -> None:
 def fitting_source(problem: Problem) -> Problem:
     """The problem without its source's rows, where those do not answer the target's task on the target's inputs."""
     known = problem.known
-    if known is None or (known.task is problem.task and known.inputs.covers(problem.inputs)):
-        return problem
-    return replace(problem, known=None)
+    return problem if known is None or (known.same_task and known.same_inputs) else problem.with_rows(None)
 
 
 def check_labels(name: str, problem: Problem) -> None:

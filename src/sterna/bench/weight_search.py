@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
-from sterna.errors import RunError
-from sterna.methods.parameters.fine_tuning import FineTuning
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import few_validation_rows, score_of
+from sterna.bench.fitted import Fitted
+from sterna.bench.problem import Array
 from sterna.networks.network import Network
 from sterna.networks.pair import one_view
 from sterna.networks.statistics import Standing, recalibrate, standings
-from sterna.training.log import Log
-from sterna.training.trainer import Trainer
+from sterna.record.choice import Choice
+
+if TYPE_CHECKING:
+    from sterna.bench.bench import Bench
 
 ROWS = 64
 """Target rows that batch normalisation is measured on, all at once: the same for all networks that are compared."""
@@ -56,6 +55,27 @@ class Setting:
     candidates: Sequence[float]
     default: float
 
+    def mixed(self, bench: Bench, tuned: Fitted, number: float | None) -> Fitted:
+        """Put a network that was tuned from the source's weights together with the source's, body by body.
+
+        Where the number is searched and the validation rows were trained on in the end, it is found with the network
+        that was tuned without them (`Fitted.held_out`).
+
+        Parameters
+        ----------
+        number
+            ``None`` to search; without validation rows to search with it is the default.
+        """
+        choices = tuned.choices
+        if number is None and len(bench.problem.validation):
+            choice = _searched(_Mixture(bench, tuned.held_out or tuned.network, self))
+            number, choices = choice.value, (*choices, choice)
+        elif number is None:
+            number = self.default
+            bench.say(f"There are no validation rows to search {self.name} with, so it is {number:g}.")
+        _Mixture(bench, tuned.network, self).put(number)
+        return Fitted(tuned.network, choices)
+
 
 def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -> Any:
     """Let a setting through that is the word search, or a number that fits."""
@@ -65,58 +85,33 @@ def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -
     raise PydanticCustomError("number_or_search", "Expected {what}, or search", {"what": expected})
 
 
-def tuned_and_mixed(
-    problem: Problem, trainer: Trainer, tuner: FineTuning, setting: Setting, number: float | None
-) -> Network:
-    """Tune a network from the source's weights, and put its body together with the source's.
-
-    Where the number is searched and the validation rows are fewer than 100, it is found with a network that was tuned
-    without them, and used for one that was tuned with them.
-
-    Parameters
-    ----------
-    number
-        ``None`` to search.
-    """
-    held_out: Network | None
-    if number is not None or not few_validation_rows(problem):
-        network = held_out = tuner.run(problem, trainer)
-    elif tuner.share is None:  # then it sees to all labels by itself
-        network, held_out = tuner.run_with_held_out(problem, trainer)
-    else:
+def tuned_apart(bench: Bench, method: str, **settings: Any) -> Fitted:
+    """A network tuned on all labels, and beside it, where few validation rows are to choose, one tuned without them."""
+    if not bench.validator.few:
+        return bench.component(method, **settings)
+    problem = bench.problem
+    held_out = None
+    if len(problem.validation):
         hidden = replace(problem, validation=problem.validation[:0])
-        held_out = tuner.run(hidden, _aside(trainer)) if len(problem.validation) else None
-        network = tuner.run(problem.joined(), trainer)
-    if number is None and len(problem.validation):
-        assert held_out is not None
-        number = searched(_Mixture(problem, trainer, held_out, setting))
-    elif number is None:
-        number = setting.default
-        trainer.say(f"There are no validation rows to search {setting.name} with, so it is {number:g}.")
-    _Mixture(problem, trainer, network, setting).put(number)
-    return network
-
-
-def _aside(trainer: Trainer) -> Trainer:
-    """A trainer for a network that only serves to choose: what is told of the run is told of another."""
-    folder = None if trainer.folder is None else trainer.folder / "held-out"
-    return replace(trainer, folder=folder, log=Log())
+        held_out = bench.aside("held-out").on(hidden).component(method, **settings).network
+    tuned = bench.on(problem.joined()).component(method, **settings)
+    return replace(tuned, held_out=held_out)
 
 
 @dataclass(eq=False)
 class _Mixture:
     """A tuned network whose body can be filled with any mixture."""
 
-    problem: Problem
-    trainer: Trainer
+    bench: Bench
     network: Network
     setting: Setting
     tuned: State = field(init=False)
     ends: tuple[list[Standing], list[Standing]] | None = None
 
     def __post_init__(self) -> None:
-        assert self.problem.source_body is not None
-        self.source = self.problem.source_body.module
+        body = self.bench.problem.source_body
+        assert body is not None
+        self.source = body.module
         self.tuned = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
 
     @property
@@ -144,31 +139,26 @@ class _Mixture:
 
     def _batches(self) -> Iterator[Any]:
         """Target inputs as the body takes them, in random order; none where there are too few for statistics."""
-        inputs = self.problem.target_inputs()
+        inputs = self.bench.problem.target_inputs()
         if len(inputs) < 2:
             return
-        rows = np.random.default_rng(self.problem.seed).permutation(len(inputs))[:ROWS]
-        stream = self.trainer.stream(self.network.preparation, inputs, None, rows=np.sort(rows))
+        rows = np.random.default_rng(self.bench.problem.seed).permutation(len(inputs))[:ROWS]
+        stream = self.bench.trainer.stream(self.network.preparation, inputs, None, rows=np.sort(rows))
         # All processes measure the same rows, and the user's batch size does not cut them up.
         stream.batch_size, stream.rank, stream.world = ROWS, 0, 1
-        with self.trainer.autocast():
+        with self.bench.trainer.autocast():
             for batch in stream.epoch(0):
-                yield batch.to(self.trainer.torch_device).inputs
+                yield batch.to(self.bench.trainer.torch_device).inputs
 
 
-def searched(mixture: _Mixture) -> float:
-    """The number whose network is best on the validation rows: few choose by their loss, 100 or more by the metric."""
-    problem, trainer, setting = mixture.problem, mixture.trainer, mixture.setting
-    rows, first = problem.validation, int(few_validation_rows(problem))
-    scores: dict[float, tuple[float, ...]] = {}
-    for number in setting.candidates:
+def _searched(mixture: _Mixture) -> Choice:
+    """The number whose network is best on the validation rows."""
+    bench, setting = mixture.bench, mixture.setting
+
+    def answered(number: float) -> Array:
         mixture.put(number)
-        try:
-            outputs = trainer.outputs(mixture.network, problem.inputs, rows)
-            scores[number] = score_of(problem, outputs, rows)[first:]
-        except RunError:  # outputs that are not finite: no number to choose
-            scores[number] = (-math.inf,)
+        return bench.outputs(mixture.network, rows=bench.problem.validation)
+
+    choice = bench.validated(setting.name, setting.candidates, answered)
     mixture.put(setting.ends[0])
-    best = max(setting.candidates, key=lambda number: scores[number])
-    trainer.log.choose("validation", len(rows), setting.name, best, problem.labels_of)
-    return best
+    return choice

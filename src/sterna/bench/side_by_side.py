@@ -4,39 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from sterna.bench.tuning import layer_rates, parameter_groups
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.domains.joined import joined_inputs
-from sterna.methods.problem import Problem
-from sterna.methods.tuning import (
-    default_epochs,
-    few_validation_rows,
-    layer_rates,
-    parameter_groups,
-    validation_score,
-)
 from sterna.networks.body import Body
-from sterna.networks.freezing import freeze
-from sterna.networks.mirror import set_mirror
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
-from sterna.preparations.table import TablePreparation
+from sterna.networks.statistics import hold_statistics
+from sterna.networks.views import Views
+from sterna.record.choice import Choice
 from sterna.tasks.task import Task
-from sterna.training.batches import Batches, Stream, Streams
-from sterna.training.linear import fit_head_on, sample_of
+from sterna.training.batches import Batches, Streams
 from sterna.training.objective import Objective
-from sterna.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from sterna.bench.bench import Bench
 
 BATCH = 32
-LAYER_DECAY = 0.8
-"""Factor on the learning rate of a source model from each block to the one before."""
+LAYER_DECAY, WEIGHT_DECAY = 0.8, 0.01
+"""Factor on the learning rate of a source model from each block to the one before; decoupled weight decay."""
 
 PRIVATE = "layer1"
-"""Where the two sides have other columns, the first layer of a :class:`~sterna.networks.small.TableMLP` is private."""
+"""Where the two sides have other columns, the first layer of a small body for tables is private."""
 
 COMMON = "layer2"
 
@@ -53,6 +47,8 @@ class Sides:
         Whether each has a first layer of its own.
     pretrained
         Whether they are a source model's body.
+    views
+        How that sees a batch.
     """
 
     source_preparation: Preparation
@@ -61,20 +57,14 @@ class Sides:
     target: Body
     private: bool
     pretrained: bool
+    views: Views = Views.ONE
 
     def common(self, body: Body) -> nn.Module:
         """What both have in common, in one of the two bodies."""
         return body.module.get_submodule(COMMON) if self.private else body.module
 
 
-def same_inputs(problem: Problem) -> bool:
-    """Whether one preparation suits the rows of both domains; tables need the target's columns in the source."""
-    assert problem.known is not None
-    ours, theirs = problem.inputs, problem.known.inputs
-    return not (ours.columns and theirs.columns) or theirs.covers(ours)
-
-
-def sides_of(problem: Problem, *, copies: bool = False) -> Sides:
+def sides_of(bench: Bench, *, copies: bool = False) -> Sides:
     """The bodies of both domains: the source model's, else a small one that suits the rows of both.
 
     Parameters
@@ -82,42 +72,35 @@ def sides_of(problem: Problem, *, copies: bool = False) -> Sides:
     copies
         Two copies of the common part instead of one.
     """
-    assert problem.known is not None
-    source, known, visible = problem.source, problem.known.inputs, problem.target_inputs()
-    own = problem.source_body
-    pretrained = own is not None
-    if not pretrained and not same_inputs(problem):
-        return _with_private_layers(visible, known, problem.seed, copies)
-    if source is not None and own is not None:
-        body, preparation = own.copied(), source.prepared(visible)
+    problem, known = bench.problem, bench.problem.known
+    assert known is not None
+    visible = problem.target_inputs()
+    pretrained = bench.source_body(visible)
+    if pretrained is not None:
+        preparation, body = pretrained
         hold_statistics(body)
+    elif known.inputs.columns and visible.columns and not known.same_inputs:
+        return _with_private_layers(visible, known.inputs, bench.seed, copies)
     else:
-        names = (problem.target.name, problem.known.domain.name)
-        body, preparation = small_body(joined_inputs(visible, known, *names), seed=problem.seed)
+        names = (problem.target.name, known.domain.name)
+        body, preparation = small_body(joined_inputs(visible, known.inputs, *names), seed=bench.seed)
     other = body
     if copies:
         other = body.copied()
-        if pretrained:
+        if pretrained is not None:
             hold_statistics(other)
-    return Sides(preparation, other, preparation, body, private=False, pretrained=pretrained)
+    views = Views.ONE if pretrained is None else problem.source_views
+    return Sides(preparation, other, preparation, body, private=False, pretrained=pretrained is not None, views=views)
 
 
 def _with_private_layers(target: Inputs, source: Inputs, seed: int, copies: bool) -> Sides:
     ours, preparation = small_body(target, seed=seed)
     theirs, other = small_body(source, seed=seed + 1)
-    assert isinstance(preparation, TablePreparation) and isinstance(other, TablePreparation)
     if copies:
         theirs.module.get_submodule(COMMON).load_state_dict(ours.module.get_submodule(COMMON).state_dict())
     else:
         setattr(theirs.module, COMMON, ours.module.get_submodule(COMMON))
     return Sides(other, theirs, preparation, ours, private=True, pretrained=False)
-
-
-def hold_statistics(body: nn.Module) -> None:
-    """Keep batch normalisation whole as it is: a source model's statistics are better than those of small batches."""
-    for part in body.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            freeze(part)
 
 
 class TwoDomains(Objective):
@@ -166,33 +149,22 @@ def losses_of(
     }
 
 
-def streams_of(problem: Problem, trainer: Trainer, sides: Sides, augment: bool) -> Streams:
+def streams_of(bench: Bench, sides: Sides, augment: bool) -> Streams:
     """Batches of both domains; an epoch is one of the domain with more rows."""
-    assert problem.known is not None
-    set_mirror(sides.target, problem.inputs, augment)
+    known = bench.problem.known
+    assert known is not None
     streams = {
-        "source": trainer.stream(
-            sides.source_preparation, problem.known.inputs, problem.known.targets, batch_size=BATCH, augment=augment
+        "source": bench.trainer.stream(
+            sides.source_preparation, known.inputs, known.targets, batch_size=BATCH, augment=augment
         ),
-        "target": target_stream(problem, trainer, sides.target_preparation, augment, BATCH),
+        "target": bench.stream(sides.target_preparation, batch_size=BATCH, augment=augment),
     }
     lead = max(streams, key=lambda name: streams[name].steps)
     return Streams(**{lead: streams[lead], **streams})
 
 
-def target_stream(
-    problem: Problem, trainer: Trainer, preparation: Preparation, augment: bool, batch_size: int
-) -> Stream:
-    """Batches of the target's labelled training rows."""
-    draw = None if problem.draw is None else problem.draw[problem.train]
-    return trainer.stream(
-        preparation, problem.inputs, problem.targets, rows=problem.train, weights=problem.weights, draw=draw,
-        batch_size=batch_size, augment=augment,
-    )  # fmt: skip
-
-
 def groups_of(
-    networks: Iterable[Network], learning_rate: float, layer_decay: float, weight_decay: float
+    networks: Iterable[Network], learning_rate: float, layer_decay: float, weight_decay: float = WEIGHT_DECAY
 ) -> list[dict[str, Any]]:
     """AdamW groups of several networks' parameters by depth, those they share once."""
     groups: list[dict[str, Any]] = []
@@ -207,39 +179,8 @@ def groups_of(
     return groups
 
 
-def minimise(
-    problem: Problem, trainer: Trainer, network: Network, objective: Objective, stream: Stream | Streams,
-    groups: list[dict[str, Any]], *, stage: str, epochs: int | None,
-) -> None:  # fmt: skip
-    """Train; with enough validation rows they choose the epoch by the target network's score.
-
-    Parameters
-    ----------
-    network
-        Answers for the target.
-    epochs
-        8 to 30 by the number of steps in one if none.
-    """
-    few = few_validation_rows(problem)
-    kept = trainer.fit(
-        objective,
-        stream,
-        groups,
-        stage=stage,
-        epochs=epochs or default_epochs(stream.steps * stream.batch_size, stream.batch_size),
-        validate=None if few else lambda: validation_score(problem, trainer, network),
-        patience=None if few else 5,
-        average=True,
-    )
-    if not few:
-        trainer.log.choose("validation", len(problem.validation), "epoch", kept, problem.labels_of)
-
-
-def probed(body: Body, preparation: Preparation, problem: Problem, trainer: Trainer) -> nn.Linear:
+def probed(bench: Bench, body: Body, preparation: Preparation, views: Views = Views.ONE) -> tuple[nn.Linear, Choice]:
     """A head fitted on the features of a body as it is: from a random one the first steps would spoil them."""
-    rows, task = problem.train, problem.task
-    features = trainer.features(body, preparation, problem.inputs, body.outputs).array(rows)
-    head, penalty = fit_head_on(features, problem.targets[rows], task, problem.row_weights()[rows], seed=problem.seed)
-    asked = sample_of(rows, problem.targets, task, problem.seed)
-    trainer.log.choose("cross-validation", len(asked), "penalty", penalty, problem.labels_of)
-    return head
+    problem, rows = bench.problem, bench.problem.train
+    features = bench.features(body, preparation, problem.inputs, body.outputs, views).array(rows)
+    return bench.fit_head(features, problem.targets[rows], problem.row_weights()[rows])

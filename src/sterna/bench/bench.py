@@ -1,0 +1,232 @@
+"""What a method works with: the problem, and tools that keep to its rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from torch import nn
+
+from sterna.bench import tuning
+from sterna.bench.adapting import DomainTerm, adapt
+from sterna.bench.fitted import Fitted
+from sterna.bench.probe import probe
+from sterna.bench.problem import Array, Problem
+from sterna.bench.source_answers import answers, in_terms_of, network_of
+from sterna.bench.vectors import Vectors, vectors_of
+from sterna.domains.inputs import Inputs, Preparation
+from sterna.errors import RunError
+from sterna.kinds.kind import kind_of
+from sterna.networks.body import Body
+from sterna.networks.network import Network
+from sterna.networks.small import small_body
+from sterna.networks.views import Views
+from sterna.record.choice import Choice
+from sterna.selection.cross_validation import SAMPLE, Trial, fit_head, simplest
+from sterna.selection.validator import Validator
+from sterna.tasks.task import Task
+from sterna.training.batches import Stream
+from sterna.training.cache import Features
+from sterna.training.log import Log
+from sterna.training.recipe import Recipe
+from sterna.training.trainer import Trainer
+
+T = TypeVar("T")
+
+
+class Component(Protocol):
+    """A method as a part of another."""
+
+    def run(self, bench: Bench) -> Fitted: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What a method works with: the problem, and tools that keep to its rules.
+
+    Attributes
+    ----------
+    problem
+        All that may be seen.
+    trainer
+        Runs and trains networks.
+    make
+        Makes a method of its id and settings, to be a part of another.
+    """
+
+    problem: Problem
+    trainer: Trainer
+    make: Callable[[str, Mapping[str, Any]], Component]
+
+    @property
+    def task(self) -> Task:
+        """What is asked."""
+        return self.problem.task
+
+    @property
+    def seed(self) -> int:
+        """Of this run."""
+        return self.problem.seed
+
+    @property
+    def validator(self) -> Validator:
+        """Scores answers for the validation rows."""
+        problem = self.problem
+        return Validator(problem.task, problem.targets[problem.validation])
+
+    def on(self, problem: Problem) -> Bench:
+        """The same tools for another problem."""
+        return replace(self, problem=problem)
+
+    def aside(self, name: str) -> Bench:
+        """Tools for a network that only serves to choose: what is told of the run is told of another."""
+        folder = None if self.trainer.folder is None else self.trainer.folder / name
+        return replace(self, trainer=replace(self.trainer, folder=folder, log=Log()))
+
+    def say(self, sentence: str) -> None:
+        """Tell the user, and keep it with the result."""
+        self.trainer.say(sentence)
+
+    # -- other methods as parts ----------------------------------------------------------------------
+
+    def component(self, method: str, **settings: Any) -> Fitted:
+        """What another method makes of this problem."""
+        return self.make(method, settings).run(self)
+
+    def learn(self) -> Fitted:
+        """Learn from the training rows in the simplest sensible way.
+
+        With a source model a linear head on its features; without, a small network for images, and for tables, texts
+        and audio the best cheap learner.
+        """
+        if self.problem.source_body is not None:
+            return self.component("feature-extraction")
+        return self.component("scratch" if kind_of(self.problem.target.kind).learnt else "target-only")
+
+    # -- networks ------------------------------------------------------------------------------------
+
+    def fresh(self, inputs: Inputs) -> Network:
+        """A small network from a random start that suits these inputs."""
+        body, preparation = small_body(inputs, seed=self.seed)
+        return self.network(preparation, body)
+
+    def source_body(self, inputs: Inputs | None = None) -> tuple[Preparation, Body] | None:
+        """A copy of the source's body, if it gives features, and its preparation for these inputs (the target's)."""
+        source, body = self.problem.source, self.problem.source_body
+        if source is None or body is None:
+            return None
+        return source.prepared(self.problem.inputs if inputs is None else inputs), body.copied()
+
+    def pretrained(self) -> Network:
+        """A copy of the source's body under a head from a random start."""
+        found = self.source_body()
+        assert found is not None
+        return self.network(*found, views=self.problem.source_views)
+
+    def answering(self) -> Network | None:
+        """A copy of the source's own network, which answers with the task's classes in their order, if it has one."""
+        source = self.problem.source
+        if source is None or not answers(source, self.task):
+            return None
+        return in_terms_of(self.task, network_of(source, self.problem.inputs))
+
+    def network(
+        self, preparation: Preparation, body: Body, head: nn.Module | None = None, views: Views = Views.ONE
+    ) -> Network:
+        """A network for the task; its head starts at random if none is given."""
+        head = self.task.head(body.width) if head is None else head
+        return Network(preparation, body, head, task=self.task, views=views)
+
+    def outputs(self, network: Network, inputs: Inputs | None = None, rows: Array | None = None) -> Array:
+        """What a network answers, ``(n, o)``: for the target's labelled rows, or some of them, or other inputs."""
+        return self.trainer.outputs(network, self.problem.inputs if inputs is None else inputs, rows)
+
+    def features(
+        self, body: Body, preparation: Preparation, inputs: Inputs, names: Sequence[str], views: Views = Views.ONE
+    ) -> Features:
+        """Pooled features of some blocks of a body that stays as it is, each row computed once."""
+        return self.trainer.features(body, preparation, inputs, names, views)
+
+    def probe(self, blocks: str | Sequence[str] = "auto", penalty: float | None = None) -> Fitted:
+        """A linear head on pooled features of the source's body, which stays as it is; see :func:`.probe.probe`."""
+        return probe(self, blocks, penalty)
+
+    def vectors(self) -> Vectors:
+        """What the rows of both domains are compared by; see :func:`.vectors.vectors_of`."""
+        return vectors_of(self)
+
+    # -- fitting -------------------------------------------------------------------------------------
+
+    def fit_head(
+        self,
+        x: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        penalty: float | None = None,
+        of: str | None = None,
+    ) -> tuple[nn.Linear, Choice]:
+        """A linear head on features ``(n, d)``, and its penalty, chosen by cross-validation if none is given.
+
+        Parameters
+        ----------
+        x, targets, weights
+            Features, encoded labels, and a weight for each row (1 by default).
+        of
+            Whose labels these are; those of the problem by default.
+        """
+        head, found = fit_head(x, targets, self.task, weights, penalty=penalty, seed=self.seed)
+        rows = len(x) if weights is None else int(np.count_nonzero(weights))
+        return head, self.cross_validated("penalty", found, min(rows, SAMPLE), of)
+
+    def among(self, what: str, trials: Mapping[T, Trial], labels: int) -> tuple[T, Choice]:
+        """The first candidate whose held-out loss is within one standard error of the lowest, and that choice of it."""
+        found = simplest(trials)
+        return found, self.cross_validated(what, list(found) if isinstance(found, tuple) else found, labels)
+
+    def validated(self, what: str, candidates: Sequence[T], answered: Callable[[T], Array]) -> Choice:
+        """The candidate whose answers for the validation rows are best; among equals the first.
+
+        Few rows choose by the loss, which says more than how many of them are right; 100 or more by the metric first.
+        """
+
+        def rank(candidate: T) -> tuple[float, ...]:
+            try:
+                return self.validator.rank(answered(candidate))
+            except RunError:  # outputs that are not finite: nothing to choose
+                return (-math.inf,)
+
+        ranks = [rank(candidate) for candidate in candidates]
+        return self.validator.chose(what, candidates[ranks.index(max(ranks))])
+
+    def cross_validated(self, what: str, value: Any, labels: int, of: str | None = None) -> Choice:
+        """The choice of a value by so many labels that were held out in turn."""
+        return Choice(what, value, "cross-validation", labels, of or self.problem.labels_of)
+
+    def stream(self, preparation: Preparation, *, batch_size: int, augment: bool = False) -> Stream:
+        """Batches of the labelled training rows."""
+        problem = self.problem
+        return self.trainer.stream(
+            preparation,
+            problem.inputs,
+            problem.targets,
+            rows=problem.train,
+            weights=problem.weights,
+            draw=None if problem.draw is None else problem.draw[problem.train],
+            batch_size=batch_size,
+            augment=augment,
+        )
+
+    def train(self, network: Network, recipe: Recipe, *, stage: str) -> tuple[Choice, ...]:
+        """Train a network on the training rows, in place; many validation rows choose the epoch."""
+        return tuning.train(self, network, recipe, stage)
+
+    def adapt(
+        self, term: Callable[[int], DomainTerm], *, weight: float, epochs: int | None, learning_rate: float | None,
+        stage: str,
+    ) -> Fitted:  # fmt: skip
+        """Train on the source's labels while a term brings the domains together; see :func:`.adapting.adapt`."""
+        return adapt(self, term, stage=stage, weight=weight, epochs=epochs, learning_rate=learning_rate)

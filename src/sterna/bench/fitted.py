@@ -1,0 +1,27 @@
+"""What a method gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sterna.networks.network import Network
+from sterna.record.choice import Choice
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A network, and which labels chose what of it.
+
+    Attributes
+    ----------
+    network
+        Does the target's task.
+    choices
+        In the order they were made.
+    held_out
+        The network before it saw any label of the validation rows, where that is another than `network`.
+    """
+
+    network: Network
+    choices: tuple[Choice, ...] = ()
+    held_out: Network | None = None

@@ -1,0 +1,1 @@
+"""Which one: who holds rows out, and what their labels choose."""

@@ -1,0 +1,133 @@
+"""Choosing a penalty, or one of several candidates, by rows that are held out in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from sklearn.model_selection import KFold, StratifiedKFold
+from torch import nn
+
+from sterna.tasks.task import Task
+from sterna.training.linear import fit_layer, fit_linear, in_memory, moments, rotated
+
+Array = np.ndarray[Any, Any]
+T = TypeVar("T")
+
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+"""Candidates for the L2 penalty λ of a standardised linear head, strongest first."""
+
+SAMPLE = 1500
+"""Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How well a candidate did on held-out rows.
+
+    Attributes
+    ----------
+    penalty
+        λ with the lowest loss.
+    losses
+        Held-out loss of each row at that λ, ``(n,)``.
+    loss
+        Their weighted mean.
+    """
+
+    penalty: float
+    losses: Array
+    loss: float
+
+    def is_near(self, best: Trial) -> bool:
+        """Whether the loss is within one standard error of the best, row by row (Breiman et al., 1984)."""
+        difference = self.losses - best.losses
+        return bool(difference.mean() <= difference.std() / np.sqrt(len(difference)))
+
+
+def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Trial:
+    """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised).
+
+    The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
+    longest, are not tried: with less penalty than is best the held-out loss only grows. Of one row none can be held
+    out: it gets the strongest.
+    """
+    if len(targets) == 1:
+        return Trial(PENALTIES[0], np.zeros(1), 0.0)
+    x, _ = rotated(features)
+    parts = folds_of(targets, task, folds, seed)
+    starts: list[Array | None] = [None] * len(parts)
+    last = task.last_layer()
+    tried: list[Trial] = []
+    for penalty in PENALTIES:
+        losses = np.full(len(x), np.nan)
+        for fold, (train, held) in enumerate(parts):
+            found = fit_linear(
+                in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
+            )
+            outputs = last(torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]))
+            losses[held], starts[fold] = task.losses(outputs, torch.as_tensor(targets[held])).numpy(), found
+        tried.append(Trial(penalty, losses, float(np.average(losses, weights=weights))))
+        best = min(tried, key=lambda trial: trial.loss)
+        if len(tried) > 2 and best not in tried[-2:]:
+            break
+    return best
+
+
+def simplest(trials: Mapping[T, Trial]) -> T:
+    """The first candidate whose loss is within one standard error of the lowest: the one to prefer comes first."""
+    best = min(trials.values(), key=lambda trial: trial.loss)
+    return next(name for name, trial in trials.items() if trial.is_near(best))
+
+
+def fit_head(
+    x: Array, targets: Array, task: Task, weights: Array | None = None, *, penalty: float | None = None, seed: int = 0
+) -> tuple[nn.Linear, float]:
+    """A linear head on features in memory, and its penalty, chosen by cross-validation where none is given.
+
+    Parameters
+    ----------
+    x
+        Features ``(n, width)``; they are standardised by these rows for the fit, and the layer takes them as they are.
+    targets
+        Encoded labels, ``(n,)`` or ``(n, k)``.
+    weights
+        A weight for each row, ``(n,)``; 1 by default. Rows of weight zero are not looked at.
+    penalty
+        λ of :func:`~sterna.training.linear.fit_linear`.
+    """
+    weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if penalty is None:
+        mean, scale = moments(in_memory(x), weights)
+        some = sample_of(np.flatnonzero(weights), targets, task, seed)
+        penalty = choose_penalty((x[some] - mean) / scale, targets[some], task, weights[some], seed).penalty
+    return fit_layer(x, targets, task, weights, penalty), penalty
+
+
+def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
+    """At most `SAMPLE` of these rows, sorted, every class with its share."""
+    if len(rows) <= SAMPLE:
+        return rows
+    random = np.random.default_rng(seed)
+    if not task.one_class:
+        return np.sort(random.choice(rows, SAMPLE, replace=False))
+    shuffled = random.permutation(rows)
+    within = np.empty(len(rows))  # place of each row in its class, from 0 to 1
+    for code in np.unique(targets[rows]):
+        here = targets[shuffled] == code
+        within[here] = (np.arange(here.sum()) + random.random()) / here.sum()
+    return np.sort(shuffled[np.argsort(within, kind="stable")[:SAMPLE]])
+
+
+def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
+    """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row."""
+    if len(targets) < 2:
+        return []
+    if task.one_class:
+        fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
+        if fewest >= 2:
+            return list(StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed).split(targets, targets))
+    return list(KFold(min(folds, len(targets)), shuffle=True, random_state=seed).split(targets))
