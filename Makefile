@@ -9,7 +9,7 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
 DEMO := .venv/.ready-demo-$(KEY)
 DEV := .venv/.ready-dev-$(KEY)
 
-.PHONY: demo test lint types contracts docs bench format clean
+.PHONY: demo test lint types contracts house docs bench format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,10 @@ types: $(DEV)
 
 contracts: $(DEV)
 	@$(BIN)/lint-imports
+
+# Cycles, what a method costs to write, tests of kind and task outside their rooms, long modules; PLACES=1 names each.
+house:
+	@$(PYTHON) .ci/house.py $(if $(PLACES),--places)
 
 docs: $(DEV)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
