@@ -81,7 +81,7 @@ class Bench:
         """The same tools for another problem."""
         return replace(self, problem=problem)
 
-    def aside(self, name: str) -> Bench:
+    def _aside(self, name: str) -> Bench:
         """Tools for a network that only serves to choose: what is told of the run is told of another."""
         folder = None if self.trainer.folder is None else self.trainer.folder / name
         return replace(self, trainer=replace(self.trainer, folder=folder, log=Log()))
@@ -95,6 +95,16 @@ class Bench:
     def component(self, method: str, **settings: Any) -> Fitted:
         """What another method makes of this problem."""
         return self.make(method, settings).run(self)
+
+    def component_apart(self, method: str, **settings: Any) -> Fitted:
+        """The same, and beside it, where few validation rows are to choose, what it makes without these."""
+        if not self.validator.few:
+            return self.component(method, **settings)
+        problem, held_out = self.problem, None
+        if len(problem.validation):
+            hidden = replace(problem, validation=problem.validation[:0])
+            held_out = self._aside("held-out").on(hidden).component(method, **settings).network
+        return replace(self.on(problem.joined()).component(method, **settings), held_out=held_out)
 
     def learn(self) -> Fitted:
         """Learn from the training rows in the simplest sensible way.

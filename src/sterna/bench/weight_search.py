@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,19 +83,6 @@ def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -
     if value == "search" or (number and fits(float(value))):
         return value
     raise PydanticCustomError("number_or_search", "Expected {what}, or search", {"what": expected})
-
-
-def tuned_apart(bench: Bench, method: str, **settings: Any) -> Fitted:
-    """A network tuned on all labels, and beside it, where few validation rows are to choose, one tuned without them."""
-    if not bench.validator.few:
-        return bench.component(method, **settings)
-    problem = bench.problem
-    held_out = None
-    if len(problem.validation):
-        hidden = replace(problem, validation=problem.validation[:0])
-        held_out = bench.aside("held-out").on(hidden).component(method, **settings).network
-    tuned = bench.on(problem.joined()).component(method, **settings)
-    return replace(tuned, held_out=held_out)
 
 
 @dataclass(eq=False)

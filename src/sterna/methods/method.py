@@ -219,6 +219,8 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, RequestError):
             raise cause from None
+        if not first["loc"]:  # of several settings together
+            raise RequestError(f"{name}: {cause}") from None
         where = ".".join(str(part) for part in first["loc"])
         raise RequestError(
             f"{name}: setting {where} is {first['input']!r}, but {_lower(first['msg'])}; see: sterna methods {name}."

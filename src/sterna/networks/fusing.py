@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sterna.errors import RequestError
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     State = Mapping[str, Tensor]
+
+M = TypeVar("M", bound="nn.Module")
 
 _SHOWN = 3
 
@@ -133,13 +135,14 @@ def add_states(source: State, target: State, beta: float) -> dict[str, Tensor]:
     return {name: _combined(source[name], tensor, beta, 1.0) for name, tensor in target.items()}
 
 
-def between(module: nn.Module, start: nn.Module, share: float, tuned: nn.Module | None = None) -> None:
-    """Fill `module` with γ W_tuned + (1 − γ) W_start; its own weights count as tuned where no others are given.
+def between(module: M, start: nn.Module, share: float, tuned: nn.Module | None = None) -> M:
+    """Fill `module` with γ W_tuned + (1 − γ) W_start, and give it back; by default its own weights are the tuned ones.
 
     With γ = 1 and 0 the weights are exactly the tuned ones and the start's; whole numbers are those of the tuned.
     """
     ends = start.state_dict(), (tuned or module).state_dict()
     module.load_state_dict({name: blended(first, ends[1][name], share) for name, first in ends[0].items()})
+    return module
 
 
 def blended(start: Tensor, tuned: Tensor, share: float) -> Tensor:

@@ -6,14 +6,12 @@ import copy
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sterna.bench import Array, Bench, Fitted
-from sterna.errors import RequestError
+from sterna.bench import Bench, Fitted
 from sterna.methods.method import Method, Needs
 from sterna.networks.fusing import between
 from sterna.networks.network import Network
-from sterna.record.choice import Choice
 from sterna.training.recipe import Recipe
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -68,28 +66,35 @@ class FineTuning(Method):
         chooses = self.linear_probe and self.share is None  # the share, and then it sees to all labels itself
         return "kept" if chooses else "epoch"
 
+    @model_validator(mode="after")
+    def _share_of_a_probe(self) -> FineTuning:
+        if not self.linear_probe and self.share is not None:
+            raise ValueError("share weighs the linear probe; leave it out, or linear_probe=false.")
+        return self
+
     def run(self, bench: Bench) -> Fitted:
         if not self.linear_probe:
-            if self.share is not None:
-                raise RequestError("fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false.")
             return self._trained(bench, bench.pretrained(), "fine-tuning")
         start = bench.probe()
         tuned = self._tuned(bench, start.network, "fine-tuning")
-        share, choices = self.share, (*start.choices, *tuned.choices)
-        if share is None and len(bench.problem.validation):
-            choice = chosen_share(bench, tuned.network, start.network)
+        share, choices, rows = self.share, (*start.choices, *tuned.choices), bench.problem.validation
+        if share is None and len(rows):
+            tried = copy.deepcopy(tuned.network)
+            choice = bench.validated(
+                "share of the tuned weights",
+                SHARES,
+                lambda share: bench.outputs(between(tried, start.network, share, tuned.network), rows=rows),
+            )
             share, choices = choice.value, (*choices, choice)
         share = 0.5 if share is None else share  # without validation rows to choose by
-        network = tuned.network
-        between(network, start.network, share)
-        if self.share is not None or not bench.validator.few or not len(bench.problem.validation):
+        network = between(tuned.network, start.network, share)
+        if self.share is not None or not bench.validator.few or not len(rows):
             return Fitted(network, choices)
         every = bench.on(bench.problem.joined())
         start = every.probe()
         final = self._tuned(every, start.network, "fine-tuning-on-all")
         choices = (*choices, *start.choices, *final.choices)
-        between(final.network, start.network, share)
-        return Fitted(final.network, choices, held_out=network)
+        return Fitted(between(final.network, start.network, share), choices, held_out=network)
 
     def _tuned(self, bench: Bench, start: Network, stage: str) -> Fitted:
         """A network tuned from a probe, which stays as it is."""
@@ -117,14 +122,3 @@ class FineTuning(Method):
             gradual=self.gradual,
             hold_statistics=True,
         )
-
-
-def chosen_share(bench: Bench, tuned: Network, start: Network) -> Choice:
-    """The share of the tuned weights that does best on the validation rows."""
-    tried, rows = copy.deepcopy(tuned), bench.problem.validation
-
-    def answered(share: float) -> Array:
-        between(tried, start, share, tuned)
-        return bench.outputs(tried, rows=rows)
-
-    return bench.validated("share of the tuned weights", SHARES, answered)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.weight_search import Setting, number_or_search, tuned_apart
+from sterna.bench.weight_search import Setting, number_or_search
 from sterna.methods.method import Method, Needs
 from sterna.networks.fusing import fuse_states
 from sterna.training.recipe import Recipe
@@ -74,7 +74,7 @@ class WeightFusion(Method):
         setting = Setting("alpha", fused, (0.0, 1.0), lambda alpha: alpha, ALPHAS, 0.5)
         asked: dict[str, Any] = {"learning_rate": self.learning_rate, "epochs": self.epochs, "share": 1.0}
         search = self.alpha == "search"
-        tuned = tuned_apart(bench, "fine-tuning", **asked) if search else bench.component("fine-tuning", **asked)
+        tuned = (bench.component_apart if search else bench.component)("fine-tuning", **asked)
         fitted = setting.mixed(bench, tuned, None if self.alpha == "search" else self.alpha)
         if not self.epochs_after:
             return fitted
