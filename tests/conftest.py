@@ -15,6 +15,15 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Fresh layers start alike whatever ran before: alone, in order, or in one of several processes."""
+    import torch
+
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
     """Features go to a folder of the test run, one for all its processes (also commands that tests start)."""

@@ -170,7 +170,7 @@ def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer
 
 def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, digits, problem_of, trainer):
     problem, network = tuned(
-        source, digits(900), problem_of, trainer, epochs=6, learning_rate=0.01, augment=False, linear_probe=False
+        source, digits(900), problem_of, trainer, epochs=12, learning_rate=0.01, augment=False, linear_probe=False
     )
     probe = FeatureExtraction(blocks="last", penalty=0.01).run(problem, trainer())
     rows = problem.validation
