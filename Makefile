@@ -19,7 +19,7 @@ demo: $(DEMO)
 	@$(BIN)/sterna demo
 
 test: $(DEV)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 lint: $(DEV)
 	@$(BIN)/ruff check .

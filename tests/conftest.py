@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import numpy as np
-import pytest
+# Before anything imports torch, also in processes that tests start: tests run beside each other, one on a core, and
+# small networks are slower in several threads.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Fresh layers start alike whatever ran before: alone, in order, or in one of several processes."""
+    import torch
+
+    torch.manual_seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """Features go to a folder of the test run (also those of commands that tests start)."""
-    before = os.environ.get("STERNA_CACHE")
-    os.environ["STERNA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Features go to a folder of the test run, one for all its processes (also commands that tests start)."""
+    before, folder = os.environ.get("STERNA_CACHE"), tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["STERNA_CACHE"] = str(folder / "cache")
     yield
     os.environ.pop("STERNA_CACHE")
     if before is not None:
@@ -87,7 +104,7 @@ def source():
     return load_source(tiny_module(), preparation=preparation)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def problem_of():
     """Makes the Problem of a Domain as ``transfer`` does: ``problem_of(source, domain, seed=0)``."""
 
@@ -106,19 +123,30 @@ def problem_of():
     return make
 
 
-@pytest.fixture
-def trainer(tmp_path):
-    """Makes a Trainer with a cache of its own."""
+def trainer_in(folder):
+    """A maker of Trainers whose cache is in this folder."""
     from sterna.training.cache import FeatureCache
     from sterna.training.schedule import Budget
     from sterna.training.trainer import Trainer
 
     def make(seed=0, epochs=None, **options):
         return Trainer(
-            seed=seed, device="cpu", cache=FeatureCache(tmp_path / "features"), budget=Budget(epochs=epochs), **options
+            seed=seed, device="cpu", cache=FeatureCache(folder / "features"), budget=Budget(epochs=epochs), **options
         )
 
     return make
+
+
+@pytest.fixture
+def trainer(tmp_path):
+    """Makes a Trainer with a cache of its own."""
+    return trainer_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_trainer(tmp_path_factory):
+    """Makes a Trainer for what the tests of a file share."""
+    return trainer_in(tmp_path_factory.mktemp("module"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sterna import load_transfer
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [3])
 def test_two_processes_write_one_run_folder(digits_arrays, tmp_path, epochs):
-    images, labels = (part[:700] for part in digits_arrays)
+    images, labels = (part[:450] for part in digits_arrays)
     np.savez(tmp_path / "digits.npz", images=images, labels=labels)
     asked = [
         "transfer", str(tmp_path / "digits.npz"), "--method", "scratch", "--control", "target-only",

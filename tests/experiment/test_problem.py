@@ -61,7 +61,9 @@ def test_classes_of_a_source_help_a_target_of_numbers(target, method, settings, 
     source = Source("other", data=table(words, rows=200))
     result = transfer(source, target, method=method, settings=settings, control="none", epochs=2, out=tmp_path / "r")
     assert result.record["task"]["id"] == "regression"
-    assert np.isfinite(result.predict(target)).all()
+    wrong = np.asarray(result.predict(target)) - np.asarray(target.labels, dtype=float)
+    assert np.square(wrong).mean() < 0.15 * np.var(np.asarray(target.labels, dtype=float))
+    assert result.scores["r2"].value > 0.85
 
 
 @pytest.mark.parametrize("method", ["pooled", "coral", "example-mining", "source-only"])

@@ -23,14 +23,15 @@ from sterna.training.trainer import Trainer
 RUN = """
 import sys, time
 from pathlib import Path
-from sterna.training.fit import Fit
+from sterna.training.batches import Stream
 from sterna.training.trainer import Trainer
 if {pause}:
-    step = Fit._step
-    def slow(self, module, batch):
-        step(self, module, batch)
-        time.sleep({pause})
-    Fit._step = slow
+    epoch = Stream.epoch
+    def slow(self, *arguments):
+        for batch in epoch(self, *arguments):
+            yield batch
+            time.sleep({pause})
+    Stream.epoch = slow
 init = Trainer.__init__
 def eager(self, *args, **more):
     init(self, *args, **{{**more, "checkpoint_seconds": 0.0}})
@@ -50,19 +51,29 @@ def command(*arguments, pause=0.0):
     )  # fmt: skip
 
 
-@pytest.fixture
-def digits_file(digits_arrays, tmp_path):
+@pytest.fixture(scope="module")
+def digits_file(digits_arrays, tmp_path_factory):
     images, labels = (part[:700] for part in digits_arrays)
-    path = tmp_path / "digits.npz"
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
     np.savez(path, images=images, labels=labels)
     return path
 
 
+COMMAND = ["--method", "scratch", "--control", "none", "--epochs", "3", "--quiet", "--batch-size", "64"]
+
+
+@pytest.fixture(scope="module")
+def whole_command(digits_file, tmp_path_factory):
+    """The folder of a command that nobody stopped."""
+    folder = tmp_path_factory.mktemp("command") / "whole"
+    process = command("transfer", digits_file, *COMMAND, "--out", folder)
+    assert process.wait() == 0, process.stderr.read()
+    return folder
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_killed_command_goes_on_to_the_same_weights_bit_for_bit(digits_file, tmp_path, how):
-    asked = ["transfer", digits_file, "--method", "scratch", "--control", "none", "--epochs", "3", "--quiet",
-             "--batch-size", "64"]  # fmt: skip
-    whole = command(*asked, "--out", tmp_path / "whole")
+def test_a_killed_command_goes_on_to_the_same_weights_bit_for_bit(digits_file, tmp_path, how, whole_command):
+    asked = ["transfer", digits_file, *COMMAND]
     cut = command(*asked, "--out", tmp_path / "cut", pause=0.12)
     work = tmp_path / "cut" / "work" / "0-scratch" / "scratch.pt"
     deadline = time.monotonic() + 60
@@ -83,13 +94,13 @@ def test_a_killed_command_goes_on_to_the_same_weights_bit_for_bit(digits_file, t
     assert work.exists()
     again = command(*asked, "--out", tmp_path / "cut", "--resume")
     assert again.wait() == 0, again.stderr.read()
-    assert whole.wait() == 0, whole.stderr.read()
-    files = [tmp_path / name / "network" / "model.safetensors" for name in ("whole", "cut")]
+    folders = (whole_command, tmp_path / "cut")
+    files = [folder / "network" / "model.safetensors" for folder in folders]
     assert files[0].read_bytes() == files[1].read_bytes()
-    records = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("whole", "cut")]
+    records = [json.loads((folder / "manifest.json").read_text()) for folder in folders]
     for key in ("scores", "selected_by", "chosen", "trained_parameters"):
         assert records[0][key] == records[1][key]
-    histories = [json.loads((tmp_path / name / "history.json").read_text())["scratch"] for name in ("whole", "cut")]
+    histories = [json.loads((folder / "history.json").read_text())["scratch"] for folder in folders]
     plain = [[{k: v for k, v in row.items() if k != "seconds"} for row in some] for some in histories]
     assert plain[0] == plain[1]
     assert not (tmp_path / "cut" / "work").exists()
@@ -282,7 +293,7 @@ def test_overwriting_with_a_wrong_request_keeps_the_old_run(finished, tmp_path, 
 def test_a_request_that_proves_wrong_on_the_way_brings_the_old_run_back(finished, digits, source, tmp_path):
     finished()
     before = contents(tmp_path / "run")
-    wrong = {"method": "fine-tuning", "settings": {"freeze_until": "nowhere"}, "control": "none"}
+    wrong = {"method": "fine-tuning", "settings": {"freeze_until": "nowhere", "linear_probe": False}, "control": "none"}
     with pytest.raises(RequestError, match="no block 'nowhere'"):
         transfer(source, digits(100), out=tmp_path / "run", overwrite=True, **wrong)
     assert contents(tmp_path / "run") == before

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sterna.methods.adaptation import Adaptation, DomainTerm, default_epochs, network_for
 from torch import nn
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.domains.splits import Splits
 from sterna.experiment.units import seeded
-from sterna.methods.adaptation import Adaptation, DomainTerm, default_epochs, network_for
 from sterna.methods.method import make_method
 from sterna.networks import load_network, save_network
 from sterna.networks.statistics import statistics_held
@@ -112,8 +112,29 @@ def test_statistics_that_are_held_do_not_move_even_on_an_error():
 # -- training ---------------------------------------------------------------------------------------
 
 
+def sure_and_doubtful(rows, seed, moved):
+    """Labels that both columns tell; `moved`, only a does, and b lies where it said yes before."""
+    random = np.random.default_rng(seed)
+    yes = random.integers(0, 2, rows)
+    a = 2 * yes - 1 + random.normal(size=rows) * 0.7
+    b = random.normal(3, 1.5, rows) if moved else 3 * yes - 1.5 + random.normal(size=rows) * 0.4
+    return Domain.from_arrays(pd.DataFrame({"a": a, "b": b}), np.where(yes, "yes", "no"))
+
+
+@pytest.mark.parametrize(("method", "weight"), [("deep-coral", 100), ("dan", 1), ("dann", 1)])
+def test_it_learns_the_target_without_its_labels(method, weight, problem_of, trainer):
+    """Without the term the network listens to b, which says yes to almost every row of the target."""
+    known, domain = Source("old", data=sure_and_doubtful(300, 2, False)), sure_and_doubtful(300, 12, True)
+    problem, _ = problem_of(known, domain, labels=0, seed=2)
+    found = []
+    for factor in (0, weight):
+        network = seeded(make_method(method, {"weight": factor}), problem, trainer(seed=2, epochs=20))
+        found.append(accuracy(network, problem, domain, trainer))
+    assert found[0] < 0.62 and found[1] > 0.7 and found[1] > found[0] + 0.1
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_it_learns_the_target_without_its_labels(method, pair, problem_of, trainer, weights_of, tmp_path):
+def test_a_copy_of_the_sources_body_learns_and_comes_back(method, pair, problem_of, trainer, weights_of, tmp_path):
     known, domain = pair
     before = weights_of(known.body)
     problem, _ = problem_of(known, domain, labels=0)

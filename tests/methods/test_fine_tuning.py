@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sterna.methods.tuning import layer_rates, thawed_at
 from torch import nn
 
 from sterna import RequestError
@@ -15,7 +16,6 @@ from sterna.methods import tuning
 from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning, between
-from sterna.methods.tuning import layer_rates, thawed_at
 from sterna.record.choice import Choice
 from sterna.training.trainer import Trainer
 
@@ -42,6 +42,12 @@ def watched(monkeypatch):
 
     monkeypatch.setattr(Trainer, "fit", watching)
     return seen
+
+
+@pytest.fixture
+def quick_probe(monkeypatch):
+    """A head on the last features, of a given penalty: choosing both takes longest."""
+    monkeypatch.setattr(fine_tuning, "FeatureExtraction", lambda: FeatureExtraction(blocks="last", penalty=0.1))
 
 
 def tuned(source, domain, problem_of, trainer, epochs=6, **settings):
@@ -85,7 +91,7 @@ def test_batch_statistics_of_the_source_are_kept(source, digits, problem_of, tra
 
 def test_an_unknown_block_is_refused_with_close_matches(source, digits, problem_of, trainer):
     with pytest.raises(RequestError, match="no block 'blok1'. Did you mean 'block1'.*in depth order: block0, block1"):
-        tuned(source, digits(100), problem_of, trainer, freeze_until="blok1")
+        tuned(source, digits(100), problem_of, trainer, freeze_until="blok1", linear_probe=False)
 
 
 def test_rates_fall_with_the_distance_from_the_head_and_vectors_do_not_decay(
@@ -165,7 +171,7 @@ def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer
 
 def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, digits, problem_of, trainer):
     problem, network = tuned(
-        source, digits(900), problem_of, trainer, epochs=6, learning_rate=0.01, augment=False, linear_probe=False
+        source, digits(900), problem_of, trainer, epochs=12, learning_rate=0.01, augment=False, linear_probe=False
     )
     probe = FeatureExtraction(blocks="last", penalty=0.01).run(problem, trainer())
     rows = problem.validation
@@ -207,12 +213,14 @@ def test_the_sampler_draws_rare_classes_as_often(source, digits_arrays, problem_
 # -- between the probe and the tuned weights ---------------------------------------------------------
 
 
-def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(source, digits, problem_of, trainer, monkeypatch):
+def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(
+    source, digits, problem_of, trainer, monkeypatch, quick_probe
+):
     domain = digits(300, splits=(120, 100))
     kept = {}
-    monkeypatch.setattr(fine_tuning, "between", lambda network, start, share: kept.update(start=start) or network)
-    _, whole = tuned(source, domain, problem_of, trainer, share=1.0)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(fine_tuning, "between", lambda network, start, share: kept.update(start=start) or network)
+        _, whole = tuned(source, domain, problem_of, trainer, share=1.0)
     ends = kept["start"].state_dict(), whole.state_dict()
     assert any(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     for share in (0.0, 0.25, 1.0):
@@ -226,7 +234,7 @@ def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(source, digit
 
 
 @pytest.mark.parametrize("validation", [30, 100])
-def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, validation):
+def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, validation, quick_probe):
     domain = digits(300, splits=(120, validation))
     problem, _ = problem_of(source, domain)
     method = FineTuning(learning_rate=0.02)
@@ -247,7 +255,9 @@ def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, v
     assert made.log.choices[-1] == Choice("share of the tuned weights", best, "validation", validation)
 
 
-def test_with_few_validation_rows_all_labels_train_in_the_end(source, digits, problem_of, trainer, monkeypatch):
+def test_with_few_validation_rows_all_labels_train_in_the_end(
+    source, digits, problem_of, trainer, monkeypatch, quick_probe
+):
     seen = []
     tune = fine_tuning.tune
     monkeypatch.setattr(

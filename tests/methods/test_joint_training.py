@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sterna.methods.two_domains import TwoDomains, sides_of, streams_of
 from torchjd.aggregation import UPGrad
 from torchjd.autojac import backward
 
@@ -12,10 +13,9 @@ from sterna.methods import two_domains
 from sterna.methods.method import Needs, make_method
 from sterna.methods.networks import joint_training
 from sterna.methods.networks.joint_training import JointTraining, in_own_units, networks_of
-from sterna.methods.two_domains import TwoDomains, sides_of, streams_of
 from sterna.networks.saved import load_network, save_network
 from sterna.sources.source import Source
-from sterna.training.fit import Fit
+from sterna.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -73,21 +73,18 @@ def test_one_head_answers_the_same_classes_and_two_others(halves, problem_of, tr
 
 
 def watched_step(halves, problem_of, trainer, monkeypatch, how, aggregator):
-    """The gradients of the first step, the objective and its batch."""
+    """The gradients that the one step of a training followed (at most of length 1), the objective and its batch."""
     problem, _ = made(halves, problem_of, how)
-    seen = {}
-    step = Fit._gradients
+    seen, fit = {}, Trainer.fit
 
-    def watching(self, module, batch):
-        if not seen:
-            seen["before"] = {k: v.clone() for k, v in module.state_dict().items()}
-        found = step(self, module, batch)
-        if "gradients" not in seen:
-            grads = {n: None if p.grad is None else p.grad.clone() for n, p in module.named_parameters()}
-            seen.update(objective=module, batch=batch, gradients=grads)
+    def watching(self, objective, stream, groups, **more):
+        seen["before"] = {k: v.clone() for k, v in objective.state_dict().items()}
+        seen.update(objective=objective, batch=next(iter(stream.epoch(0))))
+        found = fit(self, objective, stream, groups, **more)
+        seen["gradients"] = {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
         return found
 
-    monkeypatch.setattr(Fit, "_gradients", watching)
+    monkeypatch.setattr(Trainer, "fit", watching)
     coach = trainer(epochs=1)
     coach.budget = type(coach.budget)(steps=1)
     JointTraining(aggregator=aggregator, augment=False).run(problem, coach)
@@ -112,10 +109,13 @@ def test_upgrad_is_torchjds_on_all_that_is_common_and_own_heads_receive_the_sum(
     jacobian = torch.cat([p.jac.flatten(1) for p in common], 1).double()
     combined = UPGrad(pref_vector=torch.ones(2, dtype=torch.float64))(jacobian)
     names = {id(p): name for name, p in objective.named_parameters()}
+    sums = [part.jac.sum(0) for part in own]
+    length = torch.cat([combined, *(each.flatten().double() for each in sums)]).norm()
+    factor = min(1.0, 1.0 / float(length))
     found = torch.cat([seen["gradients"][names[id(p)]].flatten() for p in common]).double()
-    torch.testing.assert_close(found, combined, rtol=1e-3, atol=1e-5)
-    for part in own:
-        torch.testing.assert_close(seen["gradients"][names[id(part)]], part.jac.sum(0), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found, combined * factor, rtol=1e-3, atol=1e-5)
+    for part, each in zip(own, sums, strict=True):
+        torch.testing.assert_close(seen["gradients"][names[id(part)]], each * factor, rtol=1e-3, atol=1e-6)
 
 
 def test_upgrad_raises_neither_loss_where_the_gradients_conflict_and_is_their_sum_elsewhere():

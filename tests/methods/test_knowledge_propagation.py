@@ -15,6 +15,7 @@ from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.knowledge_propagation import BETAS, KnowledgePropagation, added
 from sterna.record.choice import Choice
+from sterna.training.trainer import Trainer
 
 RATE = 0.01
 
@@ -105,17 +106,17 @@ def test_features_grow_by_one_plus_beta_where_the_sum_is_a_scaling(problem, sour
 
 
 def test_the_factor_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, monkeypatch):
-    seen, tuned, search = [], FineTuning._tuned, mixing.searched
+    seen, fit, search = [], Trainer.fit, mixing.searched
 
-    def watching(self, network, problem, trainer, stage):
-        seen.append((stage, len(problem.train)))
-        return tuned(self, network, problem, trainer, stage)
+    def watching(self, objective, stream, groups, *, stage, **more):
+        seen.append((stage, len(stream.rows)))
+        return fit(self, objective, stream, groups, stage=stage, **more)
 
     def searching(mixture):
         seen.append({name: tensor.clone() for name, tensor in mixture.network.state_dict().items()})
         return search(mixture)
 
-    monkeypatch.setattr(FineTuning, "_tuned", watching)
+    monkeypatch.setattr(Trainer, "fit", watching)
     monkeypatch.setattr(mixing, "searched", searching)
     coach = trainer(epochs=2)
     network = seeded(KnowledgePropagation(learning_rate=RATE), problem, coach)

@@ -73,7 +73,7 @@ PAGES = Path(__file__).parents[2] / "docs" / "methods"
 
 
 @pytest.mark.parametrize("name", method_ids())
-def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(name, tmp_path, monkeypatch, capsys):
+def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(name, capsys):
     english, chinese = ((PAGES / f"{name}{end}").read_text("utf-8") for end in (".md", ".zh.md"))
     assert english.splitlines()[0] == chinese.splitlines()[0] == f"# {name}"
     if method_class(name).kind() != "controls":
@@ -81,6 +81,5 @@ def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(nam
         assert "**Paper" in english or "arXiv" in english
     code, same = (re.search(r"```python\n(.*?)```", page, re.DOTALL)[1] for page in (english, chinese))
     assert code == same and f'method="{name}"' in code
-    monkeypatch.setenv("STERNA_CACHE", str(tmp_path))
     exec(compile(code, f"{name}.md", "exec"), {})
     assert capsys.readouterr().out.startswith(f"Transfer({name}: ")

@@ -1,5 +1,7 @@
 """Colour images are answered with their mirror images: by every network, before and after it was saved."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ def coloured(images):
     return np.stack([images * shade, images, images * shade[::-1]], axis=3).astype(np.uint8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def domains(digits_arrays):
     images, labels = digits_arrays[0][:240], np.array([f"d{v}" for v in digits_arrays[1][:240]])
     return {
@@ -27,12 +29,18 @@ def domains(digits_arrays):
     }
 
 
-@pytest.fixture
-def learnt(domains, problem_of, trainer):
-    """What was learnt from colour images, as a source."""
+@pytest.fixture(scope="module")
+def network_of_colours(domains, problem_of, module_trainer):
     problem, _ = problem_of(None, domains["colour"])
-    network = Scratch().run(problem, trainer(epochs=2))
+    network = Scratch().run(problem, module_trainer(epochs=2))
     assert network.views is Views.MIRRORED
+    return network
+
+
+@pytest.fixture
+def learnt(domains, network_of_colours):
+    """What was learnt from colour images, as a source (each test has a copy)."""
+    network = copy.deepcopy(network_of_colours)
     return Source(
         "run:colour", network.body, network.preparation, network.head, network.task, data=domains["colour"],
         views=network.views,
@@ -75,7 +83,7 @@ def test_a_source_is_seen_in_a_mirror_where_the_target_has_one(target, views, do
 
 FROZEN = [
     ("feature-extraction", {}),
-    ("fine-tuning", {"freeze_until": "stage3.1", "epochs": 1}),
+    ("fine-tuning", {"freeze_until": "stage3.1", "epochs": 1, "linear_probe": False}),
     ("task-nesting", {}),
     ("parameter-sharing", {"mode": "fixed"}),
     ("transfer-network", {"epochs": 1}),

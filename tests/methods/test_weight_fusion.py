@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sterna.methods.tuning import few_validation_rows
 from torch import nn
 
 from sterna import RequestError, load_transfer, transfer
@@ -12,7 +13,6 @@ from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.weight_fusion import ALPHAS, WeightFusion
-from sterna.methods.tuning import few_validation_rows
 from sterna.networks import load_network, save_network
 from sterna.networks.statistics import recalibrate
 from sterna.record.choice import Choice
@@ -128,10 +128,12 @@ def test_statistics_of_a_source_fused_with_itself_stay(problem, source, trainer,
         torch.testing.assert_close(network.body.module.state_dict()[name], value, msg=name)
 
 
-def test_where_the_networks_kept_the_inputs_statistics_so_does_the_fused_one(problem, source, trainer, monkeypatch):
+def test_where_the_networks_kept_the_inputs_statistics_so_does_the_fused_one(
+    source, digits, problem_of, trainer, monkeypatch
+):
     """Then it is the plain recalibration: reset, and the mean over batches."""
-    run = FineTuning.run
-    batches = [torch.from_numpy(np.array([0]))]
+    problem, run, batches = problem_of(source, digits(80))[0].joined(), FineTuning.run, []
+    assert len(problem.target_inputs()) <= mixing.ROWS  # so all of them are measured
 
     def kept(self, problem, trainer):
         network = run(self, problem, trainer)
@@ -139,10 +141,9 @@ def test_where_the_networks_kept_the_inputs_statistics_so_does_the_fused_one(pro
         recalibrate(network.body, batches)
         return network
 
-    recalibrate(source.body, [inputs_of(tuned(problem.joined(), trainer), problem.joined())])
+    recalibrate(source.body, [inputs_of(tuned(problem, trainer), problem)])
     monkeypatch.setattr(FineTuning, "run", kept)
-    monkeypatch.setattr(mixing._Mixture, "_batches", lambda self: iter(batches))
-    network = fused(problem.joined(), trainer, 0.5)
+    network = fused(problem, trainer, 0.5)
     found = {n: v.clone() for n, v in network.body.module.state_dict().items() if "running" in n}
     recalibrate(network.body, batches)
     for name, value in found.items():

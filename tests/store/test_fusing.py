@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,21 +184,51 @@ def test_nothing_is_written_over(two, tmp_path):
     same(load_file(tmp_path / "d.safetensors"), fuse_states(load_file(two[0]), load_file(two[1]), 0.5))
 
 
-def test_a_write_that_fails_leaves_what_was_there(two, monkeypatch):
-    fuse_files(two[0], two[1], 0.5, two[2])
-    before, calls = two[2].read_bytes(), []
+class Full:
+    """An open file on a disk with room for so many writes; `done` counts those of all files."""
 
-    def full(*arguments):
-        calls.append(1)
-        if len(calls) > 5:
+    def __init__(self, file, room, done):
+        self.file, self.room, self.done = file, room, done
+
+    def write(self, data):
+        if len(self.done) >= self.room:
             raise OSError(28, "No space left on device")
-        return original(*arguments)
+        self.done.append(len(data))
+        return self.file.write(data)
 
-    original = fusing._fused
-    monkeypatch.setattr(fusing, "_fused", full)
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """``full_disk(5)``: after five writes there is no room; gives the list of the writes that were done."""
+
+    def make(room):
+        done, opened = [], Path.open
+
+        def opening(path, mode="r", *arguments, **more):
+            file = opened(path, mode, *arguments, **more)
+            return file if mode in ("r", "rb") else Full(file, room, done)
+
+        monkeypatch.setattr(Path, "open", opening)
+        return done
+
+    return make
+
+
+def test_a_write_that_fails_leaves_what_was_there(two, full_disk):
+    fuse_files(two[0], two[1], 0.5, two[2])
+    before, done = two[2].read_bytes(), full_disk(6)
     with pytest.raises(RunError, match="No space left"):
         fuse_files(two[0], two[1], 0.2, two[2], overwrite=True)
-    assert two[2].read_bytes() == before and not list(two[2].parent.glob(".*"))
+    assert len(done) == 6 and two[2].read_bytes() == before and not list(two[2].parent.glob(".*"))
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
@@ -216,16 +247,22 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def test_what_fails_in_one_thread_stops_the_other_and_leaves_nothing(two, monkeypatch):
-    true, done = fusing._fused, []
-
-    def failing(a, b, name, start, count, alpha):
-        done.append(name)
-        if len(done) == 3:
-            raise OSError(28, "No space left on device")
-        return true(a, b, name, start, count, alpha)
-
+    """The disk has no room for the third write alone: what did not stop then would go on."""
     monkeypatch.setattr(fusing, "SLICE", 4)  # some thousand pieces
-    monkeypatch.setattr(fusing, "_fused", failing)
+    opened, done = Path.open, []
+
+    class Once(Full):
+        def write(self, data):
+            done.append(len(data))
+            if len(done) == 3:
+                raise OSError(28, "No space left on device")
+            return self.file.write(data)
+
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode="r", *a, **k: (
+            opened(path, mode, *a, **k) if mode in ("r", "rb") else Once(opened(path, mode, *a, **k), 0, done)
+        )
+    )  # fmt: skip
     before = sorted(p.name for p in two[0].parent.iterdir())
     with pytest.raises(RunError, match="No space left"):
         fuse_files(two[0], two[1], 0.3, two[2])

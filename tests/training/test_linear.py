@@ -62,9 +62,9 @@ def test_several_labels_equal_one_logistic_regression_each(random):
     y = (x @ random.normal(size=(4, 2)) + random.normal(size=(150, 2)) > 0).astype(np.float32)
     task = MultiLabel(("a", "b"))
     ours = fit_linear(in_memory(x), y, task, np.ones(150), 0.01)
-    share = 1.0 if task.loss(torch.zeros(1, 2), torch.zeros(1, 2)) < 1 else 2.0  # mean or sum over labels
+    # The mean over n rows and k labels plus λ/2 ‖W‖² is 1/k of: the mean over rows plus kλ/2 ‖w‖² of each label.
+    strength = 1 / (150 * 2 * 0.01)
     for j in range(2):
-        strength = 1 / (150 * 0.01 * (2.0 if share == 1.0 else 1.0))
         theirs = LogisticRegression(C=strength, tol=1e-10, max_iter=5000).fit(x, y[:, j])
         np.testing.assert_allclose(ours[j, :-1], theirs.coef_[0], atol=2e-3)
 

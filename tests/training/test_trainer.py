@@ -221,11 +221,17 @@ def run_script(folder, resume=False, pause=0.0):
     return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+@pytest.fixture(scope="module")
+def whole_script(tmp_path_factory):
+    """The folder of a script that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run_script(folder).wait() == 0
+    return folder
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_in_the_middle_and_resumed_gives_the_same_weights_bit_for_bit(tmp_path, how):
-    (tmp_path / "whole").mkdir()
+def test_killed_in_the_middle_and_resumed_gives_the_same_weights_bit_for_bit(tmp_path, how, whole_script):
     (tmp_path / "cut").mkdir()
-    assert run_script(tmp_path / "whole").wait() == 0
     process = run_script(tmp_path / "cut", pause=0.05)
     while not (tmp_path / "cut" / "fit.pt").exists() or torch.load(tmp_path / "cut" / "fit.pt")["state"]["step"] < 11:
         time.sleep(0.02)
@@ -234,7 +240,8 @@ def test_killed_in_the_middle_and_resumed_gives_the_same_weights_bit_for_bit(tmp
     assert process.wait() != 0
     assert not (tmp_path / "cut" / "final.pt").exists()
     assert run_script(tmp_path / "cut", resume=True).wait() == 0
-    whole, resumed = (torch.load(tmp_path / name / "final.pt", weights_only=True) for name in ("whole", "cut"))
+    folders = (whole_script, tmp_path / "cut")
+    whole, resumed = (torch.load(folder / "final.pt", weights_only=True) for folder in folders)
     assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
 
 

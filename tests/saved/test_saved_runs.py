@@ -1,0 +1,78 @@
+"""Runs that earlier versions saved: they load, answer as they did, are reported, and are sources (see make.py)."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sterna import load_source, load_transfer
+from sterna.networks import load_network
+
+HERE = Path(__file__).parent
+RUNS = sorted(path.with_suffix("") for path in HERE.glob("v*/*.npz"))
+
+
+@pytest.fixture(scope="module")
+def make():
+    """The script; it also lets bodies be found that saved networks name."""
+    spec = importlib.util.spec_from_file_location("make_saved_runs", HERE / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=RUNS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def run(request, make, tmp_path):
+    """A copy of a run folder, the inputs it answered, and what it answered."""
+    with np.load(request.param.with_suffix(".npz"), allow_pickle=False) as file:
+        arrays = dict(file)
+    shutil.copytree(request.param, tmp_path / request.param.name)
+    return tmp_path / request.param.name, make.read(arrays), arrays
+
+
+def same(found, expected):
+    """Equal but for the last bits, which another processor may round otherwise."""
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+def test_there_is_one_of_every_kind(make):
+    assert {path.name for path in RUNS if path.parent.name == "v1"} == {each.__name__ for each in make.RUNS}
+
+
+def test_it_answers_as_it_did(run):
+    folder, inputs, arrays = run
+    found = load_transfer(folder)
+    same(found.outputs(inputs), arrays["outputs"])
+    answers = np.asarray(found.predict(inputs))
+    if arrays["answers"].dtype.kind == "U":
+        assert answers.astype(str).tolist() == arrays["answers"].tolist()
+    else:
+        same(answers.astype(float), arrays["answers"].astype(float))
+
+
+def test_it_is_saved_again_as_it_is(run, tmp_path):
+    folder, inputs, _ = run
+    found = load_transfer(folder)
+    found.save(tmp_path / "again")
+    np.testing.assert_array_equal(load_transfer(tmp_path / "again").outputs(inputs), found.outputs(inputs))
+
+
+def test_it_is_reported(run, tmp_path):
+    folder, _, _ = run
+    page = load_transfer(folder).report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert folder.name in page and page.rstrip().endswith("</html>")
+
+
+def test_it_is_a_source(run):
+    folder, _, _ = run
+    source, network = load_source(f"run:{folder}"), load_network(folder / "network")
+    assert source.task.state() == network.task.state()
+    assert source.preparation.fingerprint() == network.preparation.fingerprint()
+
+
+def test_no_path_of_a_machine_is_in_them():
+    for path in HERE.glob("v*/*/*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(part in text for part in ('"/', "/tmp", "/home", "/Users", ":\\\\")), path
