@@ -34,8 +34,8 @@ from sterna.networks import small_body
 from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.pair import PairBody
-from sterna.preparations.pair import PairItems, PairPreparation
 from sterna.networks.small import identity_body
+from sterna.preparations.pair import PairItems, PairPreparation
 from sterna.tasks import infer_task
 from sterna.training.activations import ActivationPreparation
 from sterna.training.batches import Batch, Stream, Streams
