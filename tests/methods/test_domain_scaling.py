@@ -14,7 +14,7 @@ from sterna.experiment.problem import make_problem, widened
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.features.domain_scaling import DomainScaling, behind, standardised
 from sterna.networks import load_network, save_network
-from sterna.tasks import infer_task
+from sterna.tasks import Classification, Regression, infer_task
 
 
 def table(rows, seed, shift=0.0, factor=1.0, order=None):
@@ -83,10 +83,11 @@ def test_the_folded_head_is_the_head_on_standardised_features():
     z, mean, scale = standardised(x)
     np.testing.assert_allclose(z[:, [0, 1, 3, 4, 5]], StandardScaler().fit_transform(x)[:, [0, 1, 3, 4, 5]])
     assert (z[:, 2] == 0).all()
-    head = torch.nn.Linear(6, 3)
-    with torch.inference_mode():
-        folded = behind(head, mean, scale)(torch.as_tensor(x, dtype=torch.float32))
-        np.testing.assert_allclose(folded, head(torch.as_tensor(z, dtype=torch.float32)), atol=1e-4)
+    for task in (Classification(("a", "b", "c")), Regression(mean=500.0, scale=40.0)):
+        head = task.head(6)
+        with torch.inference_mode():
+            folded = behind(head, mean, scale, task)(torch.as_tensor(x, dtype=torch.float32))
+            np.testing.assert_allclose(folded, head(torch.as_tensor(z, dtype=torch.float32)), atol=1e-4, rtol=1e-6)
 
 
 def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):

@@ -19,7 +19,8 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import thaw
 from sterna.networks.pooling import side_by_side
 from sterna.networks.preparation_pair import KEYS
-from sterna.tasks.task import Task, at_least_float32
+from sterna.tasks.losses import at_least_float32
+from sterna.tasks.task import Task
 
 
 class Answers(nn.Module):

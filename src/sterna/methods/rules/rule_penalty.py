@@ -35,7 +35,8 @@ from sterna.networks.freezing import freeze
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.rules.ruleset import RuleSet
-from sterna.tasks.task import Task, at_least_float32, weighted_mean
+from sterna.tasks.losses import at_least_float32, weighted_mean
+from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
 from sterna.training.trainer import Trainer
