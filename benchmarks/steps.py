@@ -22,14 +22,14 @@ from torchjd.autojac import backward, jac_to_grad
 
 from benchmarks.common import write
 from benchmarks.pairs.digits import mnist
-from sterna.methods.adaptation import Adaptation
+from sterna.bench.adapting import Adaptation
+from sterna.bench.side_by_side import TwoDomains
 from sterna.methods.features.dan import KernelDistance
 from sterna.methods.features.dann import DomainClassifier
 from sterna.methods.features.deep_coral import CovarianceDistance
 from sterna.methods.networks.parameter_sharing import APART, Linked
 from sterna.methods.networks.transfer_network import scaled
 from sterna.methods.rules.rule_penalty import Penalised
-from sterna.methods.two_domains import TwoDomains
 from sterna.networks import small_body
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body

@@ -106,7 +106,7 @@ def test_nothing_of_a_test_row_can_be_reached_through_a_problem(kind, given, pro
 
 def fitted(domain, source, problem_of, trainer, method, splits, settings=None, metric=None, balance="none"):
     problem, _ = problem_of(source, domain, splits=splits, metric=metric, balance=balance)
-    network = make_method(method, settings).run(problem, trainer(epochs=2))
+    network = make_method(method, settings).fit(problem, trainer(epochs=2)).network
     return problem, network
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sterna.methods.adaptation import Adaptation, DomainTerm, default_epochs, network_for
 from torch import nn
 
 from sterna import Domain, RequestError, Source, transfer
+from sterna.bench.adapting import Adaptation, DomainTerm, default_epochs, network_for
 from sterna.domains.splits import Splits
 from sterna.experiment.units import seeded
 from sterna.methods.method import make_method
@@ -139,7 +139,7 @@ def test_a_copy_of_the_sources_body_learns_and_comes_back(method, pair, problem_
     before = weights_of(known.body)
     problem, _ = problem_of(known, domain, labels=0)
     coach = trainer(epochs=6)
-    network = make_method(method, FAST).run(problem, coach)
+    network = make_method(method, FAST).fit(problem, coach).network
     assert accuracy(network, problem, domain, trainer) > 0.6
     for name, value in weights_of(known.body).items():
         assert torch.equal(value, before[name])  # the source's own body is not touched
@@ -181,7 +181,7 @@ def test_labels_of_the_target_are_learnt_from_where_there_are_some(pair, problem
     scores = []
     for labels in (0, None):
         problem, splits = problem_of(known, renamed, labels=labels)
-        network = make_method("dan", FAST).run(problem, trainer(epochs=5))
+        network = make_method("dan", FAST).fit(problem, trainer(epochs=5)).network
         test = renamed.take(splits.test)
         scores.append(accuracy(network, problem, test, trainer))
     assert scores[0] < 0.15 and scores[1] > scores[0] + 0.2
@@ -198,7 +198,7 @@ def test_tables_train_a_small_network(problem_of, trainer, tmp_path):
         )
 
     problem, _ = problem_of(Source("old", data=table(300, 0.0)), table(200, 0.3), labels=0)
-    network = make_method("dan").run(problem, trainer(epochs=6))
+    network = make_method("dan").fit(problem, trainer(epochs=6)).network
     new = table(200, 0.3)
     assert accuracy(network, problem, new, trainer) > 0.7
     save_network(network, tmp_path / "network")
@@ -247,7 +247,7 @@ def test_a_mirror_image_is_made_in_both_domains_or_in_neither(digits_arrays, pro
     ):  # fmt: skip
         known = Source("s", data=Domain.from_arrays(theirs, labels))
         problem, _ = problem_of(known, Domain.from_arrays(ours, labels), labels=0)
-        network = make_method("deep-coral").run(problem, coach)
+        network = make_method("deep-coral").fit(problem, coach).network
         assert asked == [expected, expected]
         assert (network.views is Views.MIRRORED) == (theirs is ours is colour)
         assert not network.preparation.recolours  # the answers see images as they are
@@ -266,10 +266,10 @@ def test_a_batch_of_one_row_is_refused(pair, problem_of, trainer):
     rows = np.arange(len(domain))
     problem, _ = problem_of(known, domain, splits=Splits(rows[:0], rows[:0], rows[1:], rows[:1]))
     with pytest.raises(RequestError, match="a batch of the target would hold one \\(1 rows"):
-        make_method("dan").run(problem, trainer())
+        make_method("dan").fit(problem, trainer())
     problem, _ = problem_of(known, domain, labels=0)
     with pytest.raises(RequestError, match="a batch of the source would hold one"):
-        make_method("deep-coral").run(problem, trainer(batch_size=1))
+        make_method("deep-coral").fit(problem, trainer(batch_size=1))
 
 
 def test_other_classes_or_columns_are_refused_at_once(source, digits):

@@ -27,7 +27,7 @@ def test_scratch_starts_at_random_from_the_seed_and_not_from_the_source(source, 
     starts = {}
     for seed in (0, 1):
         problem, _ = problem_of(source, digits(100), seed=seed)
-        network = Scratch(learning_rate=1e-30).run(problem, trainer(seed=seed, epochs=1))
+        network = Scratch(learning_rate=1e-30).fit(problem, trainer(seed=seed, epochs=1)).network
         starts[seed] = network.body.module.state_dict()
     theirs = source.body.module.state_dict()
     for name, value in starts[0].items():
@@ -40,7 +40,7 @@ def test_scratch_starts_at_random_from_the_seed_and_not_from_the_source(source, 
 
 def test_scratch_learns_without_a_source(digits, problem_of, trainer):
     problem, _ = problem_of(None, digits(400))
-    network = Scratch().run(problem, trainer(epochs=12))
+    network = Scratch().fit(problem, trainer(epochs=12)).network
     rows = problem.validation
     answers = trainer().outputs(network, problem.inputs, rows).argmax(1)
     assert (answers == problem.targets[rows]).mean() > 0.7
@@ -64,7 +64,7 @@ def table(problem_of):
 def test_boosting_is_scikit_learns_and_wins_where_it_should(table, problem_of, trainer):
     problem, _ = problem_of(None, table)
     coach = trainer()
-    network = TargetOnly().run(problem, coach)
+    network = TargetOnly().fit(problem, coach).network
     assert coach.log.chosen["learner"] == "HistGradientBoostingClassifier"  # an exclusive or is not linear
     x = np.asarray(TablePreparation().fit(problem.inputs.take(problem.train)).items(problem.inputs))
     leaf = int(np.clip(len(problem.train) // 20, 2, 20))
@@ -108,7 +108,7 @@ def test_ridge_wins_on_a_line_and_is_scikit_learns(problem_of, trainer):
     y = x @ [3.0, -2.0, 0.5] + 100 + random.normal(0, 0.3, 150)
     problem, splits = problem_of(None, Domain.from_arrays(x, y))
     coach = trainer()
-    network = TargetOnly().run(problem, coach)
+    network = TargetOnly().fit(problem, coach).network
     assert coach.log.chosen["learner"] == "linear"
     wanted = y[np.concatenate([splits.train, splits.validation])]
     columns = np.asarray(TablePreparation().fit(problem.inputs.take(problem.train)).items(problem.inputs)).astype(float)
@@ -124,7 +124,7 @@ def test_text_is_tf_idf_under_a_logistic_regression(problem_of, trainer, monkeyp
     domain = load_domain(demo_path("reviews"), text="text", label="department", drop=["sentiment"])
     problem, _ = problem_of(None, domain)
     monkeypatch.setattr(target_only, "STRENGTHS", (10.0,))
-    network = TargetOnly().run(problem, trainer())
+    network = TargetOnly().fit(problem, trainer()).network
     texts = [problem.inputs[i] for i in range(len(problem.target))]
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
@@ -143,7 +143,7 @@ def test_the_learner_with_the_lower_held_out_loss_is_taken(table, problem_of, tr
     for loss, expected in ((-1.0, "linear"), (9.0, "HistGradientBoostingClassifier")):
         monkeypatch.setattr(target_only, "choose_penalty", lambda *_, loss=loss: Choice(0.1, np.zeros(1), loss))
         coach = trainer()
-        TargetOnly().run(problem, coach)
+        TargetOnly().fit(problem, coach)
         assert coach.log.chosen["learner"] == expected
 
 
@@ -162,7 +162,7 @@ def test_source_only_answers_as_the_source_does_whatever_the_order_of_classes(so
     order = (*tuple(str(i) for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)), "ten")
     known = answering(source, Classification(order))
     problem, _ = problem_of(known, domain)
-    network = SourceOnly().run(problem, trainer())
+    network = SourceOnly().fit(problem, trainer()).network
     assert all(p.requires_grad for p in problem.source.head.parameters())  # the user's own is not frozen
     found = trainer().outputs(network, problem.inputs)
     with torch.inference_mode():
@@ -178,7 +178,7 @@ def test_other_classes_are_refused(source, digits, problem_of, trainer):
     known = answering(source, Classification(("cat", "dog")))
     problem, _ = problem_of(known, digits(100))
     with pytest.raises(RequestError, match="the source answers classification of cat, dog, the target asks for"):
-        SourceOnly().run(problem, trainer())
+        SourceOnly().fit(problem, trainer())
 
 
 def test_source_only_needs_no_target_label(source, digits):
@@ -253,7 +253,7 @@ def test_a_single_label_makes_a_control_that_answers_its_class(kind, problem_of,
     problem, _ = problem_of(None, domain, labels=1)
     only = problem.targets[problem.train][0]
     coach = trainer()
-    outputs = trainer().outputs(TargetOnly().run(problem, coach), domain.inputs)
+    outputs = trainer().outputs(TargetOnly().fit(problem, coach).network, domain.inputs)
     assert (outputs.argmax(1) == only).all()
     assert coach.log.selected_by() == "nothing was selected: fixed settings"  # one row cannot be held out
 

@@ -68,7 +68,7 @@ def test_the_network_is_a_logistic_regression_on_mapped_rows(problem_of, trainer
     source = Source("old", data=turned(150, 1))
     problem, _ = problem_of(source, turned(120, 2, angle=0.6), labels=0)
     coach = trainer()
-    network = Coral(regularization=0.5).run(problem, coach)
+    network = Coral(regularization=0.5).fit(problem, coach).network
     preparation = TablePreparation().fit(source.data.inputs)
     z_s, z_t = (
         StandardScaler().fit_transform(np.asarray(preparation.items(each), float))
@@ -88,7 +88,7 @@ def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
     for order in (None, np.random.default_rng(0).permutation(150)):
         problem, _ = problem_of(Source("old", data=turned(150, 1, order=order)), turned(120, 2, 0.6), labels=0)
         coach = trainer()
-        answers.append(trainer().outputs(Coral().run(problem, coach), problem.target_inputs()))
+        answers.append(trainer().outputs(Coral().fit(problem, coach).network, problem.target_inputs()))
         penalties.append(coach.log.chosen["penalty"])
     assert (answers[0].argmax(1) == answers[1].argmax(1)).mean() >= 0.98
     if penalties[0] == penalties[1]:
@@ -98,7 +98,7 @@ def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
 def test_it_works_on_features_of_a_body_and_survives_saving(source, digits, problem_of, trainer, tmp_path):
     known = source.with_data(digits(200))
     problem, _ = problem_of(known, digits(100), labels=0)
-    network = Coral().run(problem, trainer())
+    network = Coral().fit(problem, trainer()).network
     assert not any(p.requires_grad for p in network.body.parameters())
     save_network(network, tmp_path / "network")
     again = load_network(tmp_path / "network")

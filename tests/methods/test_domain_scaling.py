@@ -14,7 +14,7 @@ from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.features.domain_scaling import DomainScaling, behind, standardised
 from sterna.networks import load_network, save_network
 from sterna.preparations.table import TablePreparation
-from sterna.tasks import infer_task
+from sterna.tasks import Classification, Regression, infer_task
 
 
 def table(rows, seed, shift=0.0, factor=1.0, order=None):
@@ -40,7 +40,7 @@ def test_it_is_a_logistic_regression_between_two_scalers(drifted, problem_of, tr
     source, target = drifted
     problem, _ = problem_of(source, target, labels=0)
     coach = trainer()
-    network = DomainScaling().run(problem, coach)
+    network = DomainScaling().fit(problem, coach).network
     preparation = TablePreparation().fit(source.data.inputs)
     x_s, x_t = (np.asarray(preparation.items(each), float) for each in (source.data.inputs, problem.target_inputs()))
     by_hand = LogisticRegression(C=2 / (200 * coach.log.chosen["penalty"]), max_iter=1000, tol=1e-8)
@@ -53,9 +53,9 @@ def test_a_drift_of_every_column_changes_no_answer(problem_of, trainer):
     source, answers = Source("old", data=table(200, 1)), []
     for drift in ({}, DRIFT):
         problem, _ = problem_of(source, table(150, 2, **drift), splits=ALL_UNLABELLED)
-        answers.append(trainer().outputs(DomainScaling().run(problem, trainer()), problem.target_inputs()))
+        answers.append(trainer().outputs(DomainScaling().fit(problem, trainer()).network, problem.target_inputs()))
     np.testing.assert_allclose(answers[0], answers[1], atol=2e-3)
-    plain = trainer().outputs(SourceOnly().run(problem, trainer()), problem.target_inputs())
+    plain = trainer().outputs(SourceOnly().fit(problem, trainer()).network, problem.target_inputs())
     assert (plain.argmax(1) == answers[0].argmax(1)).mean() < 0.8  # the source as it is does not stand it
 
 
@@ -65,7 +65,7 @@ def test_labelled_target_rows_join_the_fit(drifted, problem_of, trainer):
     problem, _ = problem_of(source, upside_down, labels=60)
     assert len(problem.unlabelled)  # which come first among the target's rows
     coach = trainer()
-    network = DomainScaling().run(problem, coach)
+    network = DomainScaling().fit(problem, coach).network
     assert coach.log.choices[0].of == "source and target"
     rows = problem.train
     own, _, _ = standardised(np.asarray(TablePreparation().fit(source.data.inputs).items(problem.target_inputs())))
@@ -83,10 +83,11 @@ def test_the_folded_head_is_the_head_on_standardised_features():
     z, mean, scale = standardised(x)
     np.testing.assert_allclose(z[:, [0, 1, 3, 4, 5]], StandardScaler().fit_transform(x)[:, [0, 1, 3, 4, 5]])
     assert (z[:, 2] == 0).all()
-    head = torch.nn.Linear(6, 3)
-    with torch.inference_mode():
-        folded = behind(head, mean, scale)(torch.as_tensor(x, dtype=torch.float32))
-        np.testing.assert_allclose(folded, head(torch.as_tensor(z, dtype=torch.float32)), atol=1e-4)
+    for task in (Classification(("a", "b", "c")), Regression(mean=500.0, scale=40.0)):
+        head = task.head(6)
+        with torch.inference_mode():
+            folded = behind(head, mean, scale, task)(torch.as_tensor(x, dtype=torch.float32))
+            np.testing.assert_allclose(folded, head(torch.as_tensor(z, dtype=torch.float32)), atol=1e-4, rtol=1e-6)
 
 
 def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
@@ -95,7 +96,7 @@ def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
         problem, _ = problem_of(Source("old", data=table(200, 1, order=each)), table(100, 2, **DRIFT), labels=0)
         # the folds of the choice of the penalty follow the order, so the fit is compared at the penalty chosen once
         coach = trainer()
-        network = DomainScaling().run(problem, coach)
+        network = DomainScaling().fit(problem, coach).network
         answers.append((coach.log.chosen["penalty"], trainer().outputs(network, problem.target_inputs())))
     if answers[0][0] == answers[1][0]:
         np.testing.assert_allclose(answers[0][1], answers[1][1], atol=1e-3)
@@ -104,7 +105,7 @@ def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
 
 def test_it_survives_saving_and_predicts_on_new_rows(drifted, problem_of, trainer, tmp_path):
     problem, _ = problem_of(*drifted, labels=0)
-    network = DomainScaling().run(problem, trainer())
+    network = DomainScaling().fit(problem, trainer()).network
     save_network(network, tmp_path / "network")
     again, new = load_network(tmp_path / "network"), table(40, 3, **DRIFT)
     outputs = trainer().outputs(network, new.inputs)
@@ -129,7 +130,7 @@ def test_sensors_that_drifted(shared_data, problem_of, trainer):
     problem, _ = make_problem(known, new, task, Splits(none, none, none, every), "none", 0)
     scores = {}
     for method in (DomainScaling(), SourceOnly()):
-        outputs = trainer().outputs(method.run(problem, trainer()), new.inputs)
+        outputs = trainer().outputs(method.fit(problem, trainer()).network, new.inputs)
         scores[method.id()] = (outputs.argmax(1) == task.encode(new.labels)).mean()
     assert scores["domain-scaling"] > 0.7 and scores["source-only"] < 0.45
 

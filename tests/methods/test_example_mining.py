@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, RequestError, Source, load_source, transfer
+from sterna.bench.density_ratio import meeting
 from sterna.methods.examples import example_mining
 from sterna.methods.examples.example_mining import (
     ExampleMining,
@@ -15,7 +16,6 @@ from sterna.methods.examples.example_mining import (
     trial,
 )
 from sterna.methods.method import make_method
-from sterna.methods.odds import meeting
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice as Chosen
 from sterna.training.linear import Choice, fit_head_on
@@ -53,7 +53,7 @@ def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, trainer):
     for by in ("neighbours", "odds"):
         for share, (head, penalty) in ((0.0, alone), (1.0, pooled)):
             coach = trainer()
-            network = ExampleMining(by=by, share=share).run(problem, coach)
+            network = ExampleMining(by=by, share=share).fit(problem, coach).network
             assert coach.log.chosen == {"penalty": penalty}
             np.testing.assert_allclose(network.head.weight.detach(), head.weight.detach(), rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(network.head.bias.detach(), head.bias.detach(), rtol=1e-4, atol=1e-6)
@@ -78,7 +78,7 @@ def test_rows_like_the_targets_rank_first_and_a_row_far_from_everything_low(betw
 def test_the_share_leaves_out_the_half_that_misleads(between, trainer):
     problem = between(half_good(), domain(160, [0, 0], 9), labels=40)
     coach = trainer()
-    ExampleMining().run(problem, coach)
+    ExampleMining().fit(problem, coach)
     assert coach.log.chosen["share of the source's rows"] in (0.5, 0.25)
     share = coach.log.chosen["share of the source's rows"]
     assert coach.log.choices[0] == Chosen("share of the source's rows", share, "cross-validation", len(problem.train))
@@ -123,7 +123,7 @@ def test_the_order_of_the_source_changes_nothing(between, trainer, tmp_path, mon
     monkeypatch.setattr(example_mining, "SHARES", (1.0, 0.5))  # fewer to try
     source, target = half_good(80), domain(90, [0, 0], 9)
     problem = between(source, target, labels=20)
-    network = ExampleMining(by=by).run(problem, trainer())
+    network = ExampleMining(by=by).fit(problem, trainer()).network
     mixed = between(source.take(np.random.default_rng(4).permutation(80)), target, labels=20)
     answers = trainer().outputs(network, problem.inputs)
     again = trainer().outputs(ExampleMining(by=by).run(mixed, trainer()), problem.inputs)
@@ -136,7 +136,7 @@ def test_of_a_large_source_some_rows_are_tried_in_the_place_of_all(between, trai
     problem = between(half_good(100), domain(120, [0, 0], 9), labels=40)
     monkeypatch.setattr(example_mining, "drawn", lambda rows, seed: np.arange(0, rows, 2))
     coach = trainer()
-    ExampleMining().run(problem, coach)
+    ExampleMining().fit(problem, coach)
     share = coach.log.chosen["share of the source's rows"]
     assert share in (0.5, 0.25) and coach.log.messages == [f"Kept {kept_rows(share, 100)} of 100 source rows."]
 
@@ -148,7 +148,7 @@ def test_in_a_bodys_features_nothing_of_the_body_changes_and_rows_are_named(
     known = source.with_data(digits(300).take(range(150, 300)))
     problem, _ = problem_of(known, digits(150), labels=60)
     coach = trainer()
-    network = ExampleMining(share=0.5).run(problem, coach)
+    network = ExampleMining(share=0.5).fit(problem, coach).network
     for name, value in weights_of(known.body).items():
         assert (value == before[name]).all()
     assert not any(p.requires_grad for p in network.body.parameters())
@@ -158,7 +158,7 @@ def test_in_a_bodys_features_nothing_of_the_body_changes_and_rows_are_named(
 def test_numbers_are_mined_as_well(between, trainer):
     number = lambda x: 3 * x[:, 0] + x[:, 1]
     problem = between(domain(80, [0, 0], 0, number), domain(80, [0, 1], 1, number), labels=12)
-    network = ExampleMining().run(problem, trainer())
+    network = ExampleMining().fit(problem, trainer()).network
     rows = problem.validation
     found = trainer().outputs(network, problem.inputs, rows)[:, 0]
     np.testing.assert_allclose(found, problem.targets[rows], atol=0.2)
@@ -179,6 +179,6 @@ def test_bad_requests_are_one_sentence(digits, source):
 def test_with_one_label_there_is_nothing_to_compare_shares_by(between, trainer):
     problem = between(domain(40, [0.5, 1], 0), domain(60, [0, 0], 1), labels=1)
     coach = trainer()
-    ExampleMining().run(problem, coach)
+    ExampleMining().fit(problem, coach)
     assert [choice.what for choice in coach.log.choices] == ["penalty"]
     assert "Kept 40 of 40 source rows" in coach.log.messages[-1]

@@ -8,9 +8,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sterna import Domain, RequestError, Source, load_domain, transfer
-from sterna.methods import odds
+from sterna.bench.density_ratio import content_folds, domain_odds, likeness, meeting, nearest_distances, within_reach
 from sterna.methods.examples.example_weighting import ExampleWeighting, effective_rows, fitting_power, weights_of
-from sterna.methods.odds import content_folds, domain_odds, likeness, meeting, nearest_distances, within_reach
 from sterna.networks.saved import load_network, save_network
 from sterna.training.linear import Choice, fit_head_on
 
@@ -147,7 +146,7 @@ def test_rows_like_the_targets_count_for_more_and_a_far_one_for_less(problem_of,
 def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, trainer, labels):
     problem = problem_between(problem_of, shifted(150), shifted(150, shift=1.0, seed=1), labels=labels)
     coach = trainer()
-    network = ExampleWeighting().run(problem, coach)
+    network = ExampleWeighting().fit(problem, coach).network
     met = meeting(problem, trainer())
     found = likeness(met, problem.seed)
     weights = weights_of(found, fitting_power(found))
@@ -167,12 +166,12 @@ def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, trainer, la
 def test_power_zero_is_pooling_and_the_order_of_the_source_changes_nothing(problem_of, trainer, tmp_path):
     source, target = shifted(120), shifted(120, shift=1.0, seed=1)
     problem = problem_between(problem_of, source, target, labels=20)
-    pooled = ExampleWeighting(power=0).run(problem, trainer())
+    pooled = ExampleWeighting(power=0).fit(problem, trainer()).network
     met = meeting(problem, trainer())
     x, y = np.concatenate([met.labelled, met.source]), np.concatenate([met.targets, met.source_targets])
     np.testing.assert_array_equal(pooled.head.weight.detach(), fit_head_on(x, y, problem.task)[0].weight.detach())
 
-    network = ExampleWeighting().run(problem, trainer())
+    network = ExampleWeighting().fit(problem, trainer()).network
     mixed = problem_between(problem_of, source.take(np.random.default_rng(4).permutation(120)), target, labels=20)
     again = ExampleWeighting().run(mixed, trainer())
     answers = trainer().outputs(network, problem.inputs)
@@ -196,7 +195,7 @@ def test_weighting_helps_where_only_the_inputs_differ(problem_of, trainer):
     codes = problem.task.encode(target.labels)
 
     def right(power):
-        network = ExampleWeighting(power=power).run(problem, trainer())
+        network = ExampleWeighting(power=power).fit(problem, trainer()).network
         return (trainer().outputs(network, target.inputs).argmax(1) == codes).mean()
 
     assert right(None) > right(0) + 0.1 and right(None) > 0.85
@@ -205,7 +204,7 @@ def test_weighting_helps_where_only_the_inputs_differ(problem_of, trainer):
 def test_numbers_are_weighted_as_well(problem_of, trainer):
     rule = lambda x: x[:, 0] * 2 + x[:, 1] + 5
     problem = problem_between(problem_of, shifted(100, labels=rule), shifted(100, 1.0, 1, rule), labels=0)
-    network = ExampleWeighting().run(problem, trainer())
+    network = ExampleWeighting().fit(problem, trainer()).network
     found = trainer().outputs(network, problem.unlabelled.inputs)[:, 0] * problem.task.scale + problem.task.mean
     np.testing.assert_allclose(found, rule(problem.unlabelled.inputs.frame.to_numpy()), atol=0.1)
 

@@ -18,7 +18,7 @@ def test_it_is_a_logistic_regression_on_timms_own_features(digits, problem_of, t
     source = load_source(model)
     domain = digits(120, splits=(80, 0))
     problem, splits = problem_of(source, domain)
-    network = FeatureExtraction(blocks="last", penalty=0.1).run(problem, trainer())
+    network = FeatureExtraction(blocks="last", penalty=0.1).fit(problem, trainer()).network
     outputs = trainer().outputs(network, domain.inputs)
 
     size = network.preparation.size  # small images are prepared at 96 px
@@ -42,7 +42,7 @@ def test_a_regression_is_ridge(source, digits_arrays, problem_of, trainer):
     images, _labels = (part[:150] for part in digits_arrays)
     wanted = images.mean(axis=(1, 2)) + np.random.default_rng(0).normal(size=150)
     problem, splits = problem_of(source, Domain.from_arrays(images, wanted), task="regression")
-    network = FeatureExtraction(blocks="last", penalty=0.05).run(problem, trainer())
+    network = FeatureExtraction(blocks="last", penalty=0.05).fit(problem, trainer()).network
     outputs = trainer().outputs(network, problem.inputs)[:, 0] * problem.task.scale + problem.task.mean
     features = trainer().features(source.body, source.preparation, problem.inputs, ["last"]).array().astype(float)
     rows, y = problem.train, wanted[np.concatenate([splits.train, splits.validation])]
@@ -58,7 +58,7 @@ def test_class_weights_are_those_of_scikit_learn(source, digits_arrays, problem_
     problem, _ = problem_of(source, domain, balance="weights")
     plain, _ = problem_of(source, domain)
     method, coach = FeatureExtraction(blocks="last", penalty=1.0), trainer()
-    found = problem.task.probabilities(coach.outputs(method.run(problem, coach), problem.inputs))
+    found = problem.task.probabilities(coach.outputs(method.fit(problem, coach).network, problem.inputs))
     unweighted = problem.task.probabilities(coach.outputs(method.run(plain, coach), problem.inputs))
     x = coach.features(source.body, source.preparation, problem.inputs, ["last"]).array().astype(float)
     rows = problem.train
@@ -74,7 +74,7 @@ def test_class_weights_are_those_of_scikit_learn(source, digits_arrays, problem_
 def test_the_body_does_not_change_by_one_bit(source, digits, problem_of, trainer, weights_of, blocks):
     before = weights_of(source.body.module)
     problem, _ = problem_of(source, digits(120))
-    network = FeatureExtraction(blocks=blocks).run(problem, trainer())
+    network = FeatureExtraction(blocks=blocks).fit(problem, trainer()).network
     for body in (source.body, network.body):
         after = body.module.state_dict()
         assert after.keys() == before.keys()
@@ -86,7 +86,7 @@ def test_the_body_does_not_change_by_one_bit(source, digits, problem_of, trainer
 
 def test_named_blocks_are_what_the_head_sees(source, digits, problem_of, trainer):
     problem, _ = problem_of(source, digits(100))
-    network = FeatureExtraction(blocks=("block1", "block3"), penalty=0.1).run(problem, trainer())
+    network = FeatureExtraction(blocks=("block1", "block3"), penalty=0.1).fit(problem, trainer()).network
     assert network.head.in_features == 12 + 24
     x = network.preparation.collate([network.preparation.items(problem.inputs)[0]])
     hooked = {}
@@ -103,7 +103,7 @@ def test_named_blocks_are_what_the_head_sees(source, digits, problem_of, trainer
 def test_an_unknown_block_is_refused_with_close_matches(source, digits, problem_of, trainer):
     problem, _ = problem_of(source, digits(100))
     with pytest.raises(RequestError, match="block9.*Did you mean.*block"):
-        FeatureExtraction(blocks=("block9",)).run(problem, trainer())
+        FeatureExtraction(blocks=("block9",)).fit(problem, trainer())
 
 
 def test_the_first_set_within_one_standard_error_of_the_best_is_chosen(
@@ -120,7 +120,7 @@ def test_the_first_set_within_one_standard_error_of_the_best_is_chosen(
     problem, _ = problem_of(source, digits(120))
     monkeypatch.setattr("sterna.methods.parameters.feature_extraction.choose_penalty", choose)
     coach = trainer()
-    FeatureExtraction().run(problem, coach)
+    FeatureExtraction().fit(problem, coach)
     # Constant differences have no standard error, so only the best itself is near.
     sets = block_sets(["block0", "block1", "block2"])
     widths = {"block0": 8, "block1": 12, "block2": 16, "last": 24}
@@ -152,7 +152,7 @@ def test_validation_rows_and_their_labels_do_not_touch_the_head(source, digits, 
     other = problem.targets.copy()
     other[problem.validation] = (other[problem.validation] + 1) % 10
     heads = [
-        FeatureExtraction(blocks="last").run(p, trainer()).head.weight
+        FeatureExtraction(blocks="last").fit(p, trainer()).network.head.weight
         for p in (problem, replace(problem, targets=other))
     ]
     assert torch.equal(*heads)

@@ -95,7 +95,7 @@ def test_the_network_is_target_columns_a_map_and_the_source_s_head(pair, problem
     source, target = pair
     problem, _ = problem_of(source, target, labels=30)
     coach = trainer()
-    network = FeatureMapping(penalty=0.1).run(problem, coach)
+    network = FeatureMapping(penalty=0.1).fit(problem, coach).network
     theirs = source_network(problem, trainer())
     assert isinstance(network.map, nn.Linear) and network.map.in_features == 6 and network.map.out_features == 4
     for name, value in theirs.head.state_dict().items():
@@ -127,7 +127,7 @@ def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
     domain, answers = flowers(150, 1, "abcd"), []
     for order in (np.arange(150), np.random.default_rng(0).permutation(150)):
         problem, _ = problem_of(Source("old", data=domain.take(order)), flowers(120, 2, "pqrstu"), labels=30)
-        network = FeatureMapping(penalty=0.1).run(problem, trainer())
+        network = FeatureMapping(penalty=0.1).fit(problem, trainer()).network
         answers.append(trainer().outputs(network, problem.target_inputs()))
     assert (answers[0].argmax(1) == answers[1].argmax(1)).all()
 
@@ -143,7 +143,7 @@ def test_a_source_that_answers_the_task_is_used_as_it_is(source, digits, problem
     x = np.random.default_rng(0).normal(size=(200, 5)) + 2 * np.arange(200)[:, None] % 10
     target = Domain.from_arrays(x, [str(i % 10) for i in range(200)])
     problem, _ = problem_of(known, target)
-    network = FeatureMapping(penalty=0.1).run(problem, trainer())
+    network = FeatureMapping(penalty=0.1).fit(problem, trainer()).network
     assert all(p.requires_grad for p in head.parameters())
     fitted = {name for name, p in network.named_parameters() if p.requires_grad}
     assert fitted == {"map.weight", "map.bias"}  # the source's model is as it was
@@ -157,7 +157,7 @@ def test_a_source_that_answers_the_task_is_used_as_it_is(source, digits, problem
 
 def test_images_of_another_size_go_through_the_source_s_body(source, digits, problem_of, trainer):
     problem, _ = problem_of(source.with_data(digits(200)), digits(300), labels=60)
-    network = FeatureMapping().run(problem, trainer())
+    network = FeatureMapping().fit(problem, trainer()).network
     assert network.map.in_features == network.map.out_features == network.body.width > source.body.width
 
 
@@ -165,7 +165,7 @@ def test_a_class_that_the_source_lacks_is_left_to_the_others(problem_of, trainer
     known = flowers(150, 1, "abcd")
     two = Source("old", data=known.take(np.flatnonzero(known.labels != "red")))
     problem, _ = problem_of(two, flowers(120, 2, "pqrstu"), labels=30)
-    outputs = trainer().outputs(FeatureMapping().run(problem, trainer()), problem.inputs)
+    outputs = trainer().outputs(FeatureMapping().fit(problem, trainer()).network, problem.inputs)
     assert np.isfinite(outputs).all() and (outputs.argmax(1) != problem.task.classes.index("red")).mean() > 0.9
 
 
@@ -187,4 +187,4 @@ def test_numbers_and_too_few_classes_are_refused(problem_of, trainer):
 
     one = replace(problem, train=problem.train[problem.targets[problem.train] == 0])
     with pytest.raises(RequestError, match="of two classes or more that the source's data have"):
-        FeatureMapping().run(one, trainer())
+        FeatureMapping().fit(one, trainer())

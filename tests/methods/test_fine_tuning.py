@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sterna.methods.tuning import layer_rates, thawed_at
 from torch import nn
 
 from sterna import RequestError
-from sterna.methods import tuning
+from sterna.bench import tuning
+from sterna.bench.tuning import layer_rates, thawed_at
 from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning, between
@@ -52,7 +52,7 @@ def quick_probe(monkeypatch):
 
 def tuned(source, domain, problem_of, trainer, epochs=6, **settings):
     problem, _ = problem_of(source, domain)
-    return problem, FineTuning(**settings).run(problem, trainer(epochs=epochs))
+    return problem, FineTuning(**settings).fit(problem, trainer(epochs=epochs)).network
 
 
 @pytest.mark.parametrize("augment", [True, False])
@@ -161,11 +161,11 @@ def test_layer_rates_are_a_geometric_row(count, rate, decay):
 
 def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer, watched):
     problem, _ = problem_of(source, digits(60))
-    probe = FeatureExtraction().run(problem, trainer())
-    FineTuning().run(problem, trainer(epochs=1))
+    probe = FeatureExtraction().fit(problem, trainer()).network
+    FineTuning().fit(problem, trainer(epochs=1))
     assert torch.equal(watched["start"][0]["network.head.weight"], probe.head.weight)
     assert torch.equal(watched["start"][0]["network.head.bias"], probe.head.bias)
-    FineTuning(linear_probe=False).run(problem, trainer(epochs=1))
+    FineTuning(linear_probe=False).fit(problem, trainer(epochs=1))
     assert not torch.equal(watched["start"][1]["network.head.weight"], probe.head.weight)
 
 
@@ -173,7 +173,7 @@ def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, dig
     problem, network = tuned(
         source, digits(900), problem_of, trainer, epochs=12, learning_rate=0.01, augment=False, linear_probe=False
     )
-    probe = FeatureExtraction(blocks="last", penalty=0.01).run(problem, trainer())
+    probe = FeatureExtraction(blocks="last", penalty=0.01).fit(problem, trainer()).network
     rows = problem.validation
     right = [
         (trainer().outputs(n, problem.inputs, rows).argmax(1) == problem.targets[rows]).mean() for n in (probe, network)
@@ -184,7 +184,7 @@ def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, dig
 def test_validation_chooses_the_epoch_and_that_is_said(source, digits, problem_of, trainer):
     problem, _ = problem_of(source, digits(700))
     coach = trainer(epochs=2)
-    FineTuning(linear_probe=False).run(problem, coach)
+    FineTuning(linear_probe=False).fit(problem, coach)
     few = tuning.few_validation_rows(problem)
     assert (f"validation: {len(problem.validation)} labelled" in coach.log.selected_by()) != few
     assert all((row["validation"] is None) == few for row in coach.log.history)
@@ -203,7 +203,7 @@ def test_the_sampler_draws_rare_classes_as_often(source, digits_arrays, problem_
     problem, _ = problem_of(source, domain, balance="sampler")
     for each in (problem, problem.joined()):
         drawn.clear()
-        FineTuning(linear_probe=False).run(each, trainer(epochs=8))
+        FineTuning(linear_probe=False).fit(each, trainer(epochs=8))
         rows = np.concatenate([found for stream, found in drawn if stream.shuffle])
         assert set(rows) <= set(each.train)
         assert each.targets[rows].mean() == pytest.approx(0.5, abs=0.05)
@@ -267,5 +267,5 @@ def test_with_few_validation_rows_all_labels_train_in_the_end(
         seen.clear()
         problem, _ = problem_of(source, digits(300, splits=(120, 100)))
         problem = replace(problem, validation=problem.validation[:validation])
-        FineTuning().run(problem, trainer(epochs=1))
+        FineTuning().fit(problem, trainer(epochs=1))
         assert seen == expected

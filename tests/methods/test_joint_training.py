@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sterna.methods.two_domains import TwoDomains, sides_of, streams_of
 from torchjd.aggregation import UPGrad
 from torchjd.autojac import backward
 
 from sterna import Domain, RequestError, load_domain
-from sterna.methods import two_domains
+from sterna.bench.side_by_side import TwoDomains, sides_of, streams_of
 from sterna.methods.method import Needs, make_method
 from sterna.methods.networks import joint_training
 from sterna.methods.networks.joint_training import JointTraining, in_own_units, networks_of
@@ -87,7 +86,7 @@ def watched_step(halves, problem_of, trainer, monkeypatch, how, aggregator):
     monkeypatch.setattr(Trainer, "fit", watching)
     coach = trainer(epochs=1)
     coach.budget = type(coach.budget)(steps=1)
-    JointTraining(aggregator=aggregator, augment=False).run(problem, coach)
+    JointTraining(aggregator=aggregator, augment=False).fit(problem, coach)
     return seen
 
 
@@ -130,13 +129,15 @@ def test_where_gradients_conflict_the_aggregator_changes_the_result(halves, prob
     found = []
     for aggregator in ("sum", "upgrad"):
         torch.manual_seed(0)
-        found.append(JointTraining(aggregator=aggregator, augment=False).run(problem, trainer(epochs=2)).state_dict())
+        found.append(
+            JointTraining(aggregator=aggregator, augment=False).fit(problem, trainer(epochs=2)).network.state_dict()
+        )
     assert any(not torch.allclose(value, found[1][name], atol=1e-4) for name, value in found[0].items())
 
 
 def test_inverted_digits_are_learnt_with_the_sources_labels(halves, problem_of, trainer, tmp_path):
     problem, test = made(halves, problem_of, rows=200, labels=60)
-    network = JointTraining(epochs=10, augment=False).run(problem.joined(), trainer())
+    network = JointTraining(epochs=10, augment=False).fit(problem.joined(), trainer()).network
     assert right(network, trainer(), test) > 0.6
     save_network(network, tmp_path / "n")
     np.testing.assert_array_equal(
@@ -150,7 +151,7 @@ def test_a_source_models_body_keeps_its_statistics_and_the_source_its_weights(
     known, domain = halves("classes")
     problem, _ = problem_of(source.with_data(known.data), domain)
     before = weights_of(source.body)
-    network = JointTraining().run(problem, trainer(epochs=1))
+    network = JointTraining().fit(problem, trainer(epochs=1)).network
     after = source.body.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     changed = {n for n, v in network.body.state_dict().items() if not torch.equal(v, before[n])}
@@ -165,7 +166,7 @@ def test_numbers_are_learnt_in_the_targets_units_from_tables_with_other_columns(
     problem, _ = problem_of(Source("numbers", data=source), target)
     sides = sides_of(problem)
     assert sides.private and sides.common(sides.source) is sides.common(sides.target)
-    network = JointTraining().run(problem, trainer())
+    network = JointTraining().fit(problem, trainer()).network
     rows = problem.validation
     outputs = trainer().outputs(network, problem.inputs, rows)[:, 0]
     assert 1 - np.mean((outputs - problem.targets[rows]) ** 2) / np.var(problem.targets[rows]) > 0.8
@@ -202,7 +203,7 @@ def test_numbers_in_other_units_have_a_head_for_each_side_and_are_learnt(problem
         assert asked is problem
     source, target = networks_of(asked, coach, sides_of(asked))
     assert (source.head is not target.head) is two
-    network = JointTraining().run(problem.joined(), trainer())
+    network = JointTraining().fit(problem.joined(), trainer()).network
     rest = domain.take(np.sort(np.concatenate([splits.test, splits.unlabelled])))
     answers = problem.task.answers(trainer().outputs(network, rest.inputs))
     assert 1 - np.mean((answers - rest.labels) ** 2) / np.var(rest.labels) > 0.8
@@ -215,7 +216,7 @@ def test_hearts_of_another_hospital(shared_data, problem_of, trainer):
     known = Source("cleveland", data=every.take(np.flatnonzero(hospital == "cleveland")))
     problem, splits = problem_of(known, every.take(np.flatnonzero(hospital == "hungarian")), labels=20)
     for aggregator in ("sum", "upgrad"):
-        network = JointTraining(aggregator=aggregator, epochs=6).run(problem.joined(), trainer())
+        network = JointTraining(aggregator=aggregator, epochs=6).fit(problem.joined(), trainer()).network
         test = every.take(np.flatnonzero(hospital == "hungarian")).take(splits.test)
         assert right(network, trainer(), test) > 0.65
 
@@ -230,5 +231,5 @@ def test_needs_and_bad_settings(monkeypatch):
 
     monkeypatch.setattr(joint_training, "require", missing)
     with pytest.raises(RequestError, match="torchjd joint"):
-        JointTraining(aggregator="upgrad").run(None, None)
+        JointTraining(aggregator="upgrad").fit(None, None)
     assert two_domains.BATCH == 32

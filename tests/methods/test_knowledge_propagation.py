@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from sterna import RequestError, load_transfer, transfer
-from sterna.methods import mixing
 from sterna.methods.method import make_method
 from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
@@ -33,7 +32,7 @@ def problem(source, digits, problem_of):
 
 def seeded(method, problem, trainer):
     torch.manual_seed(0)
-    return method.run(problem, trainer)
+    return method.fit(problem, trainer).network
 
 
 def propagated(problem, trainer, beta):
@@ -97,7 +96,7 @@ def test_features_grow_by_one_plus_beta_where_the_sum_is_a_scaling(problem, sour
         return mixing.Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task)
 
     monkeypatch.setattr(FineTuning, "run", untouched)
-    plain, scaled = (KnowledgePropagation(beta=b).run(problem, trainer()) for b in (0, 0.25))
+    plain, scaled = (KnowledgePropagation(beta=b).fit(problem, trainer()).network for b in (0, 0.25))
     items = plain.preparation.items(problem.inputs)
     x = plain.preparation.collate([items[i] for i in range(60)])
     with torch.no_grad():

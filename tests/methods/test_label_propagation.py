@@ -8,13 +8,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sterna import Domain, RequestError, Source, transfer
+from sterna.bench.labelled import fitting_source
 from sterna.methods.examples import label_propagation
 from sterna.methods.examples.label_propagation import (
     LabelPropagation,
     class_weights,
     spread_labels,
 )
-from sterna.methods.labelled_rows import fitting_source
 from sterna.methods.method import make_method
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
@@ -74,7 +74,7 @@ def test_unlabelled_rows_show_the_groups_that_a_few_labels_alone_do_not(problem_
         problem, _ = problem_of(None, domain, labels_per_class=2, seed=seed)
         problem = problem.joined()
         coach = trainer(seed=seed)
-        network = LabelPropagation().run(problem, coach)
+        network = LabelPropagation().fit(problem, coach).network
         codes = problem.task.encode(domain.labels)
         right = (trainer().outputs(network, domain.inputs).argmax(1) == codes).mean()
         rows = problem.train
@@ -93,7 +93,7 @@ def test_without_target_labels_those_of_the_source_spread(problem_of, trainer):
     target = moons(200, seed=1, shift=0.1)
     problem, _ = problem_of(Source("known", data=moons(60)), target, labels=0)
     coach = trainer()
-    network = LabelPropagation(neighbours=5).run(problem, coach)
+    network = LabelPropagation(neighbours=5).fit(problem, coach).network
     codes = problem.task.encode(target.labels)
     assert (trainer().outputs(network, target.inputs).argmax(1) == codes).mean() > 0.8
     assert coach.log.selected_by(0) == (
@@ -108,7 +108,7 @@ def test_no_hidden_target_label_is_looked_at(problem_of, trainer):
     hidden = np.concatenate([splits.unlabelled, splits.test])
     other[hidden] = np.where(other[hidden] == "up", "down", "up")
     again, _ = problem_of(None, replace(target, labels=other), splits=splits)
-    first = LabelPropagation().run(problem, trainer()).head.weight.detach()
+    first = LabelPropagation().fit(problem, trainer()).network.head.weight.detach()
     np.testing.assert_array_equal(first, LabelPropagation().run(again, trainer()).head.weight.detach())
 
 
@@ -122,7 +122,7 @@ def test_labelled_rows_keep_their_label_and_the_weight_of_their_class(problem_of
 
     monkeypatch.setattr(label_propagation, "fit_head_on", spy)
     problem, _ = problem_of(None, moons(90), labels=20, balance="weights")
-    LabelPropagation().run(problem, trainer())
+    LabelPropagation().fit(problem, trainer())
     count = len(problem.train)
     np.testing.assert_array_equal(seen["targets"][:count], np.eye(2)[problem.targets[problem.train]])
     np.testing.assert_allclose(seen["targets"].sum(1), 1)
@@ -143,7 +143,7 @@ def test_many_rows_are_bounded_by_a_drawn_part_and_that_is_said(problem_of, trai
     monkeypatch.setattr(label_propagation, "spread_labels", spy)
     problem, _ = problem_of(Source("known", data=moons(50)), moons(200, seed=1), labels=60)
     coach = trainer()
-    LabelPropagation().run(problem, coach)
+    LabelPropagation().fit(problem, coach)
     assert sizes == [90]  # 30 labelled, 30 unlabelled, 30 of the source
     assert coach.log.messages[0] == "Labels spread to 30 of the 100 unlabelled target rows, drawn at random."
 
@@ -154,7 +154,7 @@ def test_a_source_with_other_classes_lends_no_labels(problem_of, trainer):
     assert problem.known is not None and fitting_source(problem).known is None
     alone, _ = problem_of(None, moons(80, seed=1), labels=10)
     np.testing.assert_array_equal(
-        LabelPropagation().run(problem, trainer()).head.weight.detach(),
+        LabelPropagation().fit(problem, trainer()).network.head.weight.detach(),
         LabelPropagation().run(alone, trainer()).head.weight.detach(),
     )
 

@@ -32,7 +32,7 @@ def domains(digits_arrays):
 @pytest.fixture(scope="module")
 def network_of_colours(domains, problem_of, module_trainer):
     problem, _ = problem_of(None, domains["colour"])
-    network = Scratch().run(problem, module_trainer(epochs=2))
+    network = Scratch().fit(problem, module_trainer(epochs=2)).network
     assert network.views is Views.MIRRORED
     return network
 
@@ -99,7 +99,7 @@ def test_a_saved_network_answers_as_it_was_scored(
     if method == "fine-tuning":
         settings = {**settings, "freeze_until": learnt.body.blocks[-1].name}
     problem, splits = problem_of(learnt, domains[target], labels=60)
-    network = make_method(method, settings).run(problem, trainer(epochs=1))
+    network = make_method(method, settings).fit(problem, trainer(epochs=1)).network
     test = domains[target].inputs.take(splits.test)
     scored = trainer().outputs(network, test)
     save_network(network, tmp_path / "kept")
@@ -122,7 +122,7 @@ def test_batch_normalisation_is_measured_as_it_is(learnt, domains):
 @pytest.mark.parametrize("mode", ["fixed", "weights", "gradients"])
 def test_a_common_part_is_mirrored_as_the_target_asks(theirs, ours, mode, domains, problem_of, trainer, tmp_path):
     problem, splits = problem_of(Source("known", data=domains[theirs]), domains[ours], labels=60)
-    network = make_method("parameter-sharing", {"mode": mode, "epochs": 1}).run(problem, trainer(epochs=1))
+    network = make_method("parameter-sharing", {"mode": mode, "epochs": 1}).fit(problem, trainer(epochs=1)).network
     assert (network.views is Views.MIRRORED) == (ours == "colour")
     test = domains[ours].inputs.take(splits.test)
     save_network(network, tmp_path / "kept")

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sterna.methods.two_domains import sides_of, streams_of
 from torch import nn
 
 from sterna import Domain, load_domain
+from sterna.bench.side_by_side import sides_of, streams_of
 from sterna.methods.method import Needs
 from sterna.methods.networks.parameter_sharing import APART, Linked, ParameterSharing, linked
 from sterna.networks.network import Network
@@ -68,7 +68,7 @@ def objectives(monkeypatch):
 def test_hard_sharing_has_one_common_part_and_a_head_for_each(digits_arrays, problem_of, trainer, objectives, tmp_path):
     known, domain = low_and_high(digits_arrays)
     problem, splits = problem_of(known, domain)
-    network = ParameterSharing(epochs=8).run(problem, trainer())
+    network = ParameterSharing(epochs=8).fit(problem, trainer()).network
     objective, before = objectives[0]
     assert objective.source.body is objective.target.body is network.body
     assert objective.source.head is not network.head
@@ -84,7 +84,7 @@ def test_hard_sharing_has_one_common_part_and_a_head_for_each(digits_arrays, pro
 def test_tables_with_other_columns_have_a_first_layer_each(problem_of, trainer, objectives, tmp_path):
     known, domain = tables()
     problem, splits = problem_of(known, domain)
-    network = ParameterSharing(epochs=10).run(problem, trainer())
+    network = ParameterSharing(epochs=10).fit(problem, trainer()).network
     objective, _ = objectives[0]
     ours, theirs = objective.target.body.module, objective.source.body.module
     assert ours.layer2 is theirs.layer2 and ours.layer1 is not theirs.layer1
@@ -103,7 +103,7 @@ def test_the_fixed_part_is_the_source_models_bit_for_bit(digits_arrays, source, 
     known, domain = low_and_high(digits_arrays)
     problem, _ = problem_of(source.with_data(known.data), domain)
     coach = trainer()
-    network = ParameterSharing(mode="fixed").run(problem, coach)
+    network = ParameterSharing(mode="fixed").fit(problem, coach).network
     before, after = weights_of(source.body), network.body.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert network.body_is_frozen() and network.body is not source.body
@@ -114,7 +114,7 @@ def test_the_fixed_part_is_the_source_models_bit_for_bit(digits_arrays, source, 
 def test_without_a_model_it_is_learnt_from_the_sources_rows_alone(problem_of, trainer, objectives):
     known, domain = tables()
     problem, splits = problem_of(known, domain)
-    network = ParameterSharing(mode="fixed").run(problem, trainer(epochs=10))
+    network = ParameterSharing(mode="fixed").fit(problem, trainer(epochs=10)).network
     first, second = objectives
     learnt = first[0].state_dict()
     for name, value in network.body.module.layer2.state_dict().items():
@@ -136,7 +136,7 @@ def test_the_targets_labels_do_not_reach_the_fixed_part(problem_of, trainer):
         if flip:
             problem = replace(problem, targets=1 - problem.targets)
         torch.manual_seed(0)
-        network = ParameterSharing(mode="fixed").run(problem, trainer(epochs=2))
+        network = ParameterSharing(mode="fixed").fit(problem, trainer(epochs=2)).network
         found.append(network.body.module.layer2.state_dict())
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
@@ -213,7 +213,7 @@ def test_the_copies_keep_the_difference_they_have_once_they_move_alike(problem_o
         return loss(self, batch)
 
     monkeypatch.setattr(Linked, "forward", watching)
-    network = ParameterSharing(mode="gradients", epochs=20).run(problem, trainer())
+    network = ParameterSharing(mode="gradients", epochs=20).fit(problem, trainer()).network
     early = max(d.abs().max().item() for progress, d in differences if progress < APART)
     together = [
         d for progress, d in differences if progress > 0.6
@@ -228,7 +228,7 @@ def test_the_copies_keep_the_difference_they_have_once_they_move_alike(problem_o
 def test_each_copy_has_statistics_of_its_own(digits_arrays, problem_of, trainer, objectives):
     known, domain = low_and_high(digits_arrays)
     problem, splits = problem_of(known, domain)
-    network = ParameterSharing(mode="gradients", epochs=5).run(problem, trainer())
+    network = ParameterSharing(mode="gradients", epochs=5).fit(problem, trainer()).network
     ours, theirs = (
         objectives[0][0].state_dict()[f"{side}.body.module.stem.1.running_mean"] for side in ("target", "source")
     )
@@ -244,7 +244,7 @@ def test_credit_of_another_country_with_other_columns(shared_data, problem_of, t
     test = german.take(splits.test)
     task = Classification(problem.task.classes, "auroc")
     for mode in ("fixed", "weights", "gradients"):
-        network = ParameterSharing(mode=mode, epochs=3).run(problem.joined(), trainer())
+        network = ParameterSharing(mode=mode, epochs=3).fit(problem.joined(), trainer()).network
         outputs = trainer().outputs(network, test.inputs)
         assert task.metrics(outputs, task.encode(test.labels))["auroc"][0] > 0.65, mode
 
@@ -266,7 +266,9 @@ def test_a_fixed_part_gets_a_head_that_was_fitted_on_every_label(problem_of, tra
     other[rows] += 3
     means = []
     for targets in (problem.targets, other):
-        network = ParameterSharing(mode="fixed", epochs=1).run(replace(problem, targets=targets), trainer(epochs=1))
+        network = (
+            ParameterSharing(mode="fixed", epochs=1).fit(replace(problem, targets=targets), trainer(epochs=1)).network
+        )
         means.append(trainer().outputs(network, problem.inputs, problem.train).mean())
     # A linear fit with an intercept answers the mean label in the mean.
     assert means[1] - means[0] == pytest.approx(3 * len(rows) / len(problem.train), abs=0.01)

@@ -34,7 +34,7 @@ def flat_digits():
 def test_it_is_scikit_learns_nearest_centroid(flat_digits, problem_of, trainer, tmp_path, normalize, count):
     problem, _ = problem_of(None, flat_digits, labels_per_class=count)
     problem = problem.joined()
-    network = Prototypes(normalize=normalize).run(problem, trainer())
+    network = Prototypes(normalize=normalize).fit(problem, trainer()).network
     x = np.asarray(network.preparation.items(flat_digits.inputs), dtype=np.float64)
     train = np.asarray(network.preparation.items(problem.inputs), dtype=np.float64)
     if normalize:
@@ -55,7 +55,7 @@ def test_more_labels_make_better_means_and_honest_probabilities(flat_digits, pro
     right, confidence = {}, {}
     for count in (1, 5, 20):
         problem, _ = problem_of(None, flat_digits, labels_per_class=count)
-        network = Prototypes().run(problem.joined(), trainer())
+        network = Prototypes().fit(problem.joined(), trainer()).network
         rest = problem.unlabelled.inputs
         names = dict(zip(flat_digits.inputs.keys(), flat_digits.labels, strict=True))
         keys = rest.keys()
@@ -106,7 +106,7 @@ def test_without_repeats_a_row_at_a_mean_is_nine_tenths_sure():
 def test_means_in_a_bodys_features_leave_the_body_as_it_was(source, digits, problem_of, trainer, weights_of):
     before = weights_of(source.body)
     problem, _ = problem_of(source, digits(150), labels_per_class=5)
-    network = Prototypes(normalize=True).run(problem, trainer())
+    network = Prototypes(normalize=True).fit(problem, trainer()).network
     for name, value in weights_of(source.body).items():
         assert (value == before[name]).all()
     assert not any(p.requires_grad for p in network.body.parameters())
@@ -116,7 +116,7 @@ def test_the_sources_means_stand_in_where_the_target_has_none(flat_digits, probl
     known = flat_digits.take(range(300, 600))
     problem, _ = problem_of(Source("known", data=known), flat_digits.take(range(300)), labels=0)
     coach = trainer()
-    network = Prototypes().run(problem, coach)
+    network = Prototypes().fit(problem, coach).network
     x = np.asarray(network.preparation.items(known.inputs), dtype=np.float64)
     by_hand = NearestCentroid().fit(x, problem.task.encode(known.labels))
     rest = problem.unlabelled.inputs
@@ -128,7 +128,7 @@ def test_the_sources_means_stand_in_where_the_target_has_none(flat_digits, probl
     codes = some.targets
     without = replace(some, train=some.train[codes[some.train] != 3])
     coach = trainer()
-    mixed = Prototypes().run(without, coach)
+    mixed = Prototypes().fit(without, coach).network
     assert coach.log.messages == ["Classes without a target label have the mean of source rows: d3."]
     weight, theirs = mixed.head.weight.detach().numpy(), by_hand.centroids_
     np.testing.assert_allclose(weight[3] / np.linalg.norm(weight[3]), theirs[3] / np.linalg.norm(theirs[3]), atol=1e-5)
@@ -139,7 +139,7 @@ def test_bad_requests_are_one_sentence(flat_digits, problem_of, trainer):
     problem, _ = problem_of(None, flat_digits, labels_per_class=2)
     without = replace(problem, train=problem.train[problem.targets[problem.train] > 1])
     with pytest.raises(RequestError, match="no labelled row is of the class d0, d1; every class needs one"):
-        Prototypes().run(without, trainer())
+        Prototypes().fit(without, trainer())
     with pytest.raises(RequestError, match="prototypes needs labelled examples, of the target or of source data"):
         transfer(None, flat_digits, method="prototypes", labels=0, control="none")
     number = Domain.from_arrays(np.random.default_rng(0).normal(size=(50, 2)), np.linspace(0, 1, 50))

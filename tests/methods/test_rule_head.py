@@ -6,8 +6,8 @@ import pytest
 
 import sterna
 from sterna import Domain, RequestError, load_domain
+from sterna.bench.drawn_rules import shared_columns
 from sterna.methods.method import make_method
-from sterna.methods.rule_source import shared_columns
 from sterna.networks import load_network, save_network, small_body
 from sterna.rules import RuleSet, fires, parse_rules
 from sterna.rules.voting import votes_of
@@ -42,7 +42,7 @@ def saved_and_loaded(network, folder):
 def test_written_rules_answer_as_their_vote_and_survive_saving(shared_data, problem_of, trainer, tmp_path):
     hungarian = heart(shared_data, "hungarian")
     problem, splits = problem_of(None, hungarian, labels=0)
-    network = make_method("rule-head", {"rules": WRITTEN}).run(problem, trainer())
+    network = make_method("rule-head", {"rules": WRITTEN}).fit(problem, trainer()).network
     test = hungarian.inputs.take(splits.test)
     rules = parse_rules(WRITTEN)
     expected = votes_of(rules, problem.task).outputs(fires(rules, test))
@@ -61,7 +61,7 @@ def test_rules_drawn_from_another_hospital_answer_without_any_label(shared_data,
     )
     assert not len(problem.train)
     run = trainer()
-    network = make_method("rule-head", {"depth": 3, "leaves": 8}).run(problem, run)
+    network = make_method("rule-head", {"depth": 3, "leaves": 8}).fit(problem, run).network
     rules = network.preparation.rules
     assert 3 <= len(rules) <= 10 and not {"ca", "thal", "slope"} & set(rules.columns)  # nearly empty there
     test = heart(shared_data, "hungarian").take(splits.test)
@@ -81,7 +81,7 @@ def test_the_labels_of_the_target_change_no_rule(problem_of, trainer):
     rules = []
     for domain in (target, flipped):
         problem, _ = problem_of(source, domain, labels=0)
-        rules.append(make_method("rule-head").run(problem, trainer()).preparation.rules)
+        rules.append(make_method("rule-head").fit(problem, trainer()).network.preparation.rules)
     assert rules[0] == rules[1]
 
 
@@ -89,18 +89,18 @@ def test_columns_are_renamed_by_a_map(problem_of, trainer):
     source = Source(spec="s", data=people(90, 0, names=("AGE", "BP")))
     problem, _ = problem_of(source, people(120, 1), labels=0)
     method = make_method("rule-head", {"columns": "AGE=age,BP=pressure"})
-    assert set(method.run(problem, trainer()).preparation.rules.columns) <= {"age", "pressure", "noise"}
+    assert set(method.fit(problem, trainer()).network.preparation.rules.columns) <= {"age", "pressure", "noise"}
     run = trainer()
-    only = make_method("rule-head", {"columns": {"AGE": "age"}}).run(problem, run)
+    only = make_method("rule-head", {"columns": {"AGE": "age"}}).fit(problem, run).network
     assert (
         set(only.preparation.rules.columns) <= {"age", "noise"}
         and "1 others have no counterpart" in run.log.messages[0]
     )
     with pytest.raises(RequestError, match="maps 'AGEE', which the source has not. Did you mean 'AGE'"):
-        make_method("rule-head", {"columns": "AGEE=age"}).run(problem, trainer())
+        make_method("rule-head", {"columns": "AGEE=age"}).fit(problem, trainer())
     run = trainer()
     written = "IF AGE > 0 THEN ill (0.9)\nIF LIMIT > 3 THEN ill (0.9)"
-    found = make_method("rule-head", {"rules": written, "columns": "AGE=age"}).run(problem, run)
+    found = make_method("rule-head", {"rules": written, "columns": "AGE=age"}).fit(problem, run).network
     assert str(found.preparation.rules) == "IF age > 0 THEN ill (0.9)"
     assert run.log.messages[0].startswith("1 of 2 rules speak of columns without a counterpart in the target ('LIMIT')")
 
@@ -118,7 +118,7 @@ def test_columns_of_another_kind_or_mostly_empty_are_left_aside():
 def test_where_no_rule_fires_the_training_labels_give_the_prior(problem_of, trainer):
     problem, _ = problem_of(None, people(200, 0), labels=40)
     problem = problem.joined()
-    network = make_method("rule-head", {"rules": "IF age > 100 THEN ill (0.9)"}).run(problem, trainer())
+    network = make_method("rule-head", {"rules": "IF age > 100 THEN ill (0.9)"}).fit(problem, trainer()).network
     counts = np.bincount(problem.targets[problem.train], minlength=2)
     found = problem.task.probabilities(trainer().outputs(network, problem.inputs))
     np.testing.assert_allclose(found, np.tile((counts + 1) / (counts.sum() + 2), (len(found), 1)), rtol=1e-5)
@@ -138,7 +138,7 @@ def test_a_model_alone_is_asked_about_the_rows_of_the_target(problem_of, trainer
     source = Source("model", body, preparation, head, Classification(("ill", "well")))
     problem, _ = problem_of(source, domain, labels=0)
     run = trainer()
-    network = make_method("rule-head").run(problem, run)
+    network = make_method("rule-head").fit(problem, run).network
     assert "held-out target rows" in run.log.messages[0]
     answered = run.outputs(network, domain.inputs).argmax(axis=1)
     from sterna.networks import Network
@@ -153,7 +153,7 @@ def test_rules_on_texts_as_a_ruleset_from_python(problem_of, trainer, tmp_path):
     problem, _ = problem_of(None, domain, labels=0)
     rules = parse_rules("IF text CONTAINS 难吃 THEN bad (0.95)\nOTHERWISE good (0.6)")
     assert isinstance(rules, RuleSet)
-    network = make_method("rule-head", {"rules": rules}).run(problem, trainer())
+    network = make_method("rule-head", {"rules": rules}).fit(problem, trainer()).network
     network = saved_and_loaded(network, tmp_path / "network")
     assert (problem.task.answers(trainer().outputs(network, domain.inputs)) == domain.labels).all()
     assert network.preparation.kind == "text"
@@ -164,7 +164,9 @@ def test_numbers_are_answered_in_the_user_s_units(problem_of, trainer, tmp_path)
     domain = Domain.from_arrays(pd.DataFrame({"x": x, "z": x % 7}), 1000 + 500.5 * (x > 40), name="numbers")
     problem, _ = problem_of(None, domain, task="regression")
     rules = "IF x > 40 THEN 1500.5 (0.9)\nIF x <= 40 THEN 1000 (0.9)"
-    network = saved_and_loaded(make_method("rule-head", {"rules": rules}).run(problem, trainer()), tmp_path / "n")
+    network = saved_and_loaded(
+        make_method("rule-head", {"rules": rules}).fit(problem, trainer()).network, tmp_path / "n"
+    )
     found = problem.task.answers(trainer().outputs(network, domain.inputs))
     np.testing.assert_allclose(found, domain.labels, rtol=1e-5)
     source = Source(spec="s", data=domain)
@@ -198,15 +200,17 @@ def test_a_source_that_answers_something_else_gives_no_rules_and_is_not_fitted(n
     problem, _ = problem_of(source, people(60, 1), labels=10)
     run, own = trainer(), "numbers" if numbers else "healthy, sick"
     with pytest.raises(RequestError, match=f"the source answers {own}, the target asks for ill, well; write rules"):
-        make_method("rule-head").run(problem, run)
+        make_method("rule-head").fit(problem, run)
     assert not run.log.messages
-    assert make_method("rule-head", {"rules": "IF age > 0 THEN ill (0.9)"}).run(problem, trainer())
+    assert make_method("rule-head", {"rules": "IF age > 0 THEN ill (0.9)"}).fit(problem, trainer()).network
 
 
 def test_a_rule_at_even_odds_answers_its_class_where_none_speaks_against_it(problem_of, trainer, tmp_path):
     problem, _ = problem_of(None, people(60, 0), labels=0)
     rules = "IF age > 0 THEN well (0.5)\nOTHERWISE well (0.5)"
-    network = saved_and_loaded(make_method("rule-head", {"rules": rules}).run(problem, trainer()), tmp_path / "n")
+    network = saved_and_loaded(
+        make_method("rule-head", {"rules": rules}).fit(problem, trainer()).network, tmp_path / "n"
+    )
     outputs = trainer().outputs(network, problem.target_inputs())
     assert set(problem.task.answers(outputs)) == {"well"}
     np.testing.assert_allclose(problem.task.probabilities(outputs), 0.5, atol=1e-6)
@@ -215,4 +219,4 @@ def test_a_rule_at_even_odds_answers_its_class_where_none_speaks_against_it(prob
 def test_images_have_no_rules(digits, problem_of, trainer):
     problem, _ = problem_of(None, digits(60))
     with pytest.raises(RequestError, match="the target holds images"):
-        make_method("rule-head", {"rules": "OTHERWISE 1 (0.5)"}).run(problem, trainer())
+        make_method("rule-head", {"rules": "OTHERWISE 1 (0.5)"}).fit(problem, trainer())

@@ -78,7 +78,7 @@ def test_good_rules_help_a_few_wrong_labels_and_strength_decides(problem_of, tra
     for strength in (0.0, 5.0):
         run = trainer()
         settings = {"rules": rules, "strength": strength}
-        network = make_method("rule-penalty", settings).run(problem, run)
+        network = make_method("rule-penalty", settings).fit(problem, run).network
         outputs = run.outputs(network, test.inputs)
         right[strength] = (problem.task.answers(outputs) == test.labels).mean()
     assert right[5.0] > max(right[0.0], 0.8)
@@ -95,7 +95,7 @@ def test_labels_may_overrule_wrong_rules(problem_of, trainer):
     test = domain.take(splits.test)
     answers = {}
     for method, settings in (("rule-head", {}), ("rule-penalty", {"strength": 0.2})):
-        network = make_method(method, {"rules": wrong, **settings}).run(problem, trainer())
+        network = make_method(method, {"rules": wrong, **settings}).fit(problem, trainer()).network
         outputs = trainer().outputs(network, test.inputs)
         answers[method] = (problem.task.answers(outputs) == test.labels).mean()
     assert answers["rule-head"] < 0.5 < 0.8 < answers["rule-penalty"]
@@ -108,7 +108,7 @@ def test_rules_that_never_fire_change_nothing(problem_of, trainer):
         run = trainer(epochs=2)
         torch.manual_seed(0)
         settings = {"rules": "IF age > 99 THEN ill (0.9)", "strength": strength}
-        network = make_method("rule-penalty", settings).run(problem, run)
+        network = make_method("rule-penalty", settings).fit(problem, run).network
         found.append(run.outputs(network, problem.inputs))
         assert "No rule fires on any" in run.log.messages[0]
     np.testing.assert_array_equal(*found)
@@ -120,7 +120,9 @@ def test_a_source_s_body_is_not_changed(problem_of, trainer, weights_of):
     source = Source("model", body, preparation)
     before = weights_of(body)
     problem, _ = problem_of(source, domain, labels=16)
-    network = make_method("rule-penalty", {"rules": "IF age > 0 THEN ill (0.8)"}).run(problem, trainer(epochs=1))
+    network = (
+        make_method("rule-penalty", {"rules": "IF age > 0 THEN ill (0.8)"}).fit(problem, trainer(epochs=1)).network
+    )
     for name, tensor in weights_of(body).items():
         assert torch.equal(tensor, before[name])
     assert any(not torch.equal(t, before[n]) for n, t in weights_of(network.body).items())

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, Source, transfer
+from sterna.bench.vectors import space_of
 from sterna.errors import RequestError
-from sterna.methods.space import space_of
 
 
 def test_the_space_of_a_body_is_its_deepest_quarter_and_its_last_features(source, digits, problem_of, trainer):

@@ -50,7 +50,7 @@ def chain(problem_of, trainer):
         known, domain = chained()
         problem, splits = problem_of(known, domain)
         problem, coach = problem.joined(), trainer()
-        _ONCE["made"] = known, domain, problem, splits, TaskNesting().run(problem, coach), coach
+        _ONCE["made"] = known, domain, problem, splits, TaskNesting().fit(problem, coach).network, coach
     return _ONCE["made"]
 
 
@@ -65,7 +65,7 @@ def test_the_sources_answer_helps_where_it_is_half_of_the_rule(chain, trainer, t
     assert isinstance(network.body, PairBody) and isinstance(network.body.halves["second"], AnswerBody)
     assert coach.log.chosen["features"].startswith("answers and features")
     ours = scores(network, problem, domain, splits, trainer)
-    alone = scores(TargetOnly().run(problem, trainer()), problem, domain, splits, trainer)
+    alone = scores(TargetOnly().fit(problem, trainer()).network, problem, domain, splits, trainer)
     assert ours > 0.85 and ours > alone + 0.03
     save_network(network, tmp_path / "n")
     test = domain.take(splits.test).inputs
@@ -78,7 +78,7 @@ def test_its_features_are_the_columns_and_the_sources_log_probabilities(chain, t
     x = trainer().outputs(Network(network.preparation, network.body, nn.Identity()), problem.inputs)
     columns = TablePreparation().fit(problem.inputs.take(problem.train)).items(problem.inputs)
     np.testing.assert_allclose(x[:, :3], columns, atol=1e-6)
-    source = TargetOnly().run(problem.on_source(), trainer())
+    source = TargetOnly().fit(problem.on_source(), trainer()).network
     wanted = problem.known.task.probabilities(trainer().outputs(source, problem.inputs))
     np.testing.assert_allclose(np.exp(x[:, 3:]), np.maximum(wanted, 1e-3), atol=1e-5)
 
@@ -134,7 +134,7 @@ def test_with_few_labels_it_is_not_much_worse_than_the_source_alone(hearts, prob
     for seed in (0, 1, 2):
         problem, splits = problem_of(known, domain, labels=20, seed=seed)
         rest = replace(splits, test=np.sort(np.concatenate([splits.unlabelled, splits.test])))
-        network = TaskNesting().run(problem.joined(), trainer(seed))
+        network = TaskNesting().fit(problem.joined(), trainer(seed)).network
         ours, theirs = (scores(each, problem, domain, rest, trainer) for each in (network, alone))
         differences.append(ours - theirs)
     assert np.mean(differences) > -0.05
@@ -147,10 +147,10 @@ def test_a_source_that_is_wrong_everywhere_is_overruled(hearts, problem_of, trai
     problem, splits = problem_of(Source("wrong", data=wrong), domain, labels=60)
     problem = problem.joined()
     coach = trainer()
-    network = TaskNesting().run(problem, coach)
+    network = TaskNesting().fit(problem, coach).network
     assert coach.log.chosen["features"] != "the source alone"
     assert scores(network, problem, domain, splits, trainer) > 0.65
-    assert scores(SourceOnly().run(problem, trainer()), problem, domain, splits, trainer) < 0.4
+    assert scores(SourceOnly().fit(problem, trainer()).network, problem, domain, splits, trainer) < 0.4
 
 
 def test_target_labels_choose_and_the_log_says_so(chain):
@@ -169,7 +169,9 @@ def test_validation_labels_are_not_looked_at(problem_of, trainer, monkeypatch):
     targets[problem.validation] = 1 - targets[problem.validation]
     source = source_network(problem, trainer())
     monkeypatch.setattr(task_nesting, "learn", lambda *_: source)
-    found = [TaskNesting().run(each, trainer()).head.weight for each in (problem, replace(problem, targets=targets))]
+    found = [
+        TaskNesting().fit(each, trainer()).network.head.weight for each in (problem, replace(problem, targets=targets))
+    ]
     assert torch.equal(found[0], found[1])
 
 
@@ -190,7 +192,7 @@ def test_a_source_models_own_head_on_its_body_runs_once_a_row(
     rows.clear()
     heads = weights_of(head)
     coach = trainer()
-    network = TaskNesting().run(problem, coach)
+    network = TaskNesting().fit(problem, coach).network
     assert sum(rows) == len(problem.inputs)
     assert all(torch.equal(value, before[name]) for name, value in source.body.state_dict().items())
     assert network.head.in_features == source.body.width + 3 and network.body_is_frozen()
@@ -222,7 +224,7 @@ def test_images_with_source_data_alone_have_pixels_beside_the_answers(digits_arr
     low, high = np.flatnonzero(labels < 3)[:60], np.flatnonzero(labels >= 7)[:90]
     known = Source("low", data=Domain.from_arrays(images[low], [str(v) for v in labels[low]]))
     problem, _ = problem_of(known, Domain.from_arrays(images[high], [str(v) for v in labels[high]]))
-    network = TaskNesting().run(problem, trainer(epochs=3))
+    network = TaskNesting().fit(problem, trainer(epochs=3)).network
     assert network.head.in_features == 3 * 32 * 32 + 3 and network.body.halves["second"].body.width == 128
     save_network(network, tmp_path / "n")
     rows = problem.inputs.take(problem.validation)
@@ -237,13 +239,13 @@ def test_an_earlier_run_on_raw_texts_answers_alone(problem_of, trainer, tmp_path
     stars = random.integers(0, 2, 120)
     texts = [" ".join(random.choice(good if star else bad, 3)) + f" {i}" for i, star in enumerate(stars)]
     domain = Domain.from_arrays(texts, np.where(stars, "up", "down"))
-    earlier = TargetOnly().run(problem_of(None, domain)[0], trainer())
+    earlier = TargetOnly().fit(problem_of(None, domain)[0], trainer()).network
     assert isinstance(earlier.head, EstimatorHead)
     known = Source("earlier", earlier.body, earlier.preparation, earlier.head, earlier.task)
     other = Domain.from_arrays(texts, np.where(stars, "buy", "leave"))
     problem, _ = problem_of(known, other, labels=20)
     coach = trainer()
-    network = TaskNesting().run(problem, coach)
+    network = TaskNesting().fit(problem, coach).network
     assert isinstance(network.body, AnswerBody) and coach.log.chosen["features"] == "answers"
     save_network(network, tmp_path / "n")
     outputs = trainer().outputs(load_network(tmp_path / "n"), other.inputs)
@@ -259,7 +261,7 @@ def test_numbers_pass_from_one_table_to_another(problem_of, trainer):
     known = Source("wave", data=Domain.from_arrays(frame, wave))
     domain = Domain.from_arrays(frame, wave * 2 + 5 * x[:, 2])
     problem, splits = problem_of(known, domain, labels=60)
-    network = TaskNesting().run(problem.joined(), trainer())
+    network = TaskNesting().fit(problem.joined(), trainer()).network
     outputs = trainer().outputs(network, domain.take(splits.test).inputs)[:, 0]
     wanted = problem.task.encode(domain.take(splits.test).labels)
     assert 1 - ((outputs - wanted) ** 2).mean() / wanted.var() > 0.9
@@ -269,7 +271,7 @@ def test_columns_that_the_target_lacks_are_left_out_of_the_sources_network(probl
     known, domain = chained()
     wider = known.data.inputs.frame.assign(extra=1.0, d=np.arange(250.0))
     problem, _ = problem_of(Source("wider", data=Domain.from_arrays(wider, known.data.labels)), domain)
-    network = TaskNesting().run(problem, trainer())
+    network = TaskNesting().fit(problem, trainer()).network
     assert network.body.halves["second"].body.width == 3
 
 
@@ -280,7 +282,7 @@ def test_a_table_without_a_column_of_the_target_is_refused(problem_of, trainer):
     )
     problem, _ = problem_of(Source("other", data=other), domain)
     with pytest.raises(RequestError, match=r"\(u, v, w, …\) have no column of the target.*choose parameter-sharing"):
-        TaskNesting().run(problem, trainer())
+        TaskNesting().fit(problem, trainer())
 
 
 def test_a_source_that_answers_nothing_is_refused_and_the_advice_leaves_the_method_out(source, digits):

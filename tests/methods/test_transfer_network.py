@@ -28,7 +28,7 @@ def test_a_frozen_source_stays_bit_for_bit_and_comes_back(
 ):
     before = weights_of(source.body)
     problem, _ = problem_of(source, digits(120))
-    network = TransferNetwork(join=join).run(problem, trainer(epochs=2))
+    network = TransferNetwork(join=join).fit(problem, trainer(epochs=2)).network
     halves = network.body.halves
     for name, value in halves["first"].state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -53,7 +53,7 @@ def test_a_trained_source_moves_at_a_tenth_of_the_rate_and_the_users_weights_sta
     )
     before = weights_of(source.body)
     problem, _ = problem_of(source, digits(100))
-    network = TransferNetwork(train_source=True).run(problem, trainer(epochs=1))
+    network = TransferNetwork(train_source=True).fit(problem, trainer(epochs=1)).network
     assert all(torch.equal(value, before[name]) for name, value in source.body.state_dict().items())
     moved = {n for n, v in network.body.halves["first"].state_dict().items() if not torch.equal(v, before[n])}
     assert moved and not any("running" in name or "batches" in name for name in moved)
@@ -75,7 +75,7 @@ def test_a_frozen_source_runs_once_whatever_the_epochs(outputs, source, digits, 
     runs = []
     for epochs in (1, 4):
         rows.clear()
-        TransferNetwork().run(problem, trainer(seed=epochs, epochs=epochs))
+        TransferNetwork().fit(problem, trainer(seed=epochs, epochs=epochs))
         runs.append(sum(rows))
     assert 0 < runs[0] <= len(problem.inputs) and runs[1] <= len(problem.inputs)
 
@@ -98,7 +98,7 @@ def test_what_is_trained_is_the_network_that_is_kept(outputs, source, digits, pr
 def test_a_source_that_gives_several_blocks_works_as_well(source, digits, problem_of, trainer):
     several = replace(source, body=source.body.selecting(["block1", "last"]))
     problem, _ = problem_of(several, digits(80))
-    network = TransferNetwork().run(problem, trainer(epochs=1))
+    network = TransferNetwork().fit(problem, trainer(epochs=1)).network
     assert network.body.halves["first"].width == 36 and network.body.width == 36 + 128
 
 
@@ -118,7 +118,7 @@ def test_the_scale_gives_both_halves_one_pace():
 def test_the_gates_weight_is_told_and_no_label_chose_it(source, digits, problem_of, trainer):
     problem, _ = problem_of(source, digits(100))
     coach = trainer(epochs=2)
-    network = TransferNetwork(join="gate").run(problem, coach)
+    network = TransferNetwork(join="gate").fit(problem, coach).network
     scale, gate = network.map
     items = network.preparation.items(problem.inputs)
     with torch.inference_mode():
@@ -145,8 +145,8 @@ def test_the_new_body_sees_what_the_source_does_not(join, blind_source, digits, 
     domain = digits(300, splits=(150, 20))
     problem, splits = problem_of(blind_source, domain)
     test = domain.take(splits.test)
-    network = TransferNetwork(join=join).run(problem, trainer(epochs=10))
-    alone = FeatureExtraction(blocks="last").run(problem, trainer())
+    network = TransferNetwork(join=join).fit(problem, trainer(epochs=10)).network
+    alone = FeatureExtraction(blocks="last").fit(problem, trainer()).network
     right = [
         (trainer().outputs(n, test.inputs).argmax(1) == problem.task.encode(test.labels)).mean()
         for n in (network, alone)
@@ -162,7 +162,7 @@ def test_colour_photographs_at_96_pixels_beside_a_small_body_are_mirrored(proble
     body = timm.create_model("resnet10t", num_classes=0)
     known = load_source(body.eval(), preparation=ImagePreparation(size=96, crop=1.0))
     problem, _ = problem_of(known, Domain.from_arrays(images, ["red", "grey"] * 12))
-    network = TransferNetwork().run(problem, trainer(epochs=2))
+    network = TransferNetwork().fit(problem, trainer(epochs=2)).network
     halves = network.preparation
     assert (halves.first.size, halves.second.size, network.views) == (96, 20, Views.MIRRORED)
     flipped = Domain.from_arrays(np.ascontiguousarray(images[:, :, ::-1]))
@@ -183,7 +183,7 @@ def test_a_table_source_stands_beside_the_targets_own_columns(problem_of, traine
     earlier = Scratch().run(first, trainer(epochs=10))
     known = Source("earlier", earlier.body, earlier.preparation, earlier.head, earlier.task)
     problem, _ = problem_of(known, domain, labels=60)
-    network = TransferNetwork().run(problem, trainer(epochs=5))
+    network = TransferNetwork().fit(problem, trainer(epochs=5)).network
     assert network.preparation.first is earlier.preparation and network.preparation.second is not earlier.preparation
     found = trainer().outputs(network, domain.inputs).argmax(1)
     assert (found == problem.task.encode(domain.labels)).mean() > 0.85

@@ -57,7 +57,7 @@ def test_the_head_is_weighted_logistic_regression_on_votes_and_labels(problem_of
     problem, _ = problem_of(None, people(150, 0), labels=20)
     problem = problem.joined()
     run = trainer()
-    network = make_method("weak-labels", {"rules": RULES}).run(problem, run)
+    network = make_method("weak-labels", {"rules": RULES}).fit(problem, run).network
     weak = labelled_by_rules(problem, parse_rules(RULES))
     assert (weak.weights[:20] == 1).all() and len(weak.target) > 60
     np.testing.assert_array_equal(weak.targets[:20], problem.targets[problem.train])
@@ -75,7 +75,7 @@ def test_without_labels_it_answers_where_rules_are_silent_and_claims_no_label(pr
     domain = people(400, 1)
     problem, splits = problem_of(None, domain, labels=0)
     run = trainer()
-    network = make_method("weak-labels", {"rules": RULES}).run(problem, run)
+    network = make_method("weak-labels", {"rules": RULES}).fit(problem, run).network
     assert not run.log.choices and run.log.messages[-1].startswith("Rules labelled ")
     test = domain.take(splits.test)
     silent = np.abs(test.inputs.frame["age"].to_numpy()) < 0.8
@@ -98,7 +98,7 @@ def test_texts_without_a_model_learn_words_that_no_rule_names(problem_of, traine
     problem, splits = problem_of(None, domain, labels=0)
     rules = "IF text CONTAINS 好吃 THEN 1 (0.9)\nIF text CONTAINS 难吃 THEN 0 (0.9)"
     run = trainer()
-    network = make_method("weak-labels", {"rules": rules}).run(problem, run)
+    network = make_method("weak-labels", {"rules": rules}).fit(problem, run).network
     test = domain.take(splits.test)
     assert (problem.task.answers(run.outputs(network, test.inputs)) == test.labels).mean() > 0.95  # by hot and cold
     save_network(network, tmp_path / "n")
@@ -118,7 +118,7 @@ def test_numbers_are_voted_too(problem_of, trainer):
     np.testing.assert_allclose(
         weak.targets[len(problem.train) :], problem.task.encode(np.where(voted < 3, 5.0, 26.5)), rtol=1e-5
     )
-    network = make_method("weak-labels", {"rules": rules}).run(problem, trainer())
+    network = make_method("weak-labels", {"rules": rules}).fit(problem, trainer()).network
     found = problem.task.answers(trainer().outputs(network, domain.inputs))
     assert np.corrcoef(found, domain.labels)[0, 1] > 0.95
     assert voted_labels(np.array([[0.5]]), Regression())[1] == [1]
@@ -129,7 +129,7 @@ def test_rules_that_say_nothing_are_refused_when_there_is_no_label(problem_of, t
     with pytest.raises(
         RequestError, match="No rule says anything on the .* unlabelled target rows.*sterna rules check"
     ):
-        make_method("weak-labels", {"rules": "IF age > 100 THEN ill (0.9)"}).run(problem, trainer())
+        make_method("weak-labels", {"rules": "IF age > 100 THEN ill (0.9)"}).fit(problem, trainer())
 
 
 @pytest.mark.parametrize("kind", ["table", "text"])
@@ -140,4 +140,4 @@ def test_votes_for_one_class_alone_teach_nothing_and_that_is_said(kind, problem_
     problem, _ = problem_of(None, domain, labels=0)
     rules = f"IF {'text CONTAINS bad' if kind == 'text' else 'a = 0'} THEN no (0.9)\nOTHERWISE yes (0.8)"
     with pytest.raises(RequestError, match="rows that have a vote or a label are of the class 'no', so nothing is"):
-        WeakLabels(rules=rules).run(problem, trainer())
+        WeakLabels(rules=rules).fit(problem, trainer())

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from sterna.methods.tuning import few_validation_rows
 from torch import nn
 
 from sterna import RequestError, load_transfer, transfer
-from sterna.methods import mixing
+from sterna.bench.tuning import few_validation_rows
 from sterna.methods.method import make_method
 from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
@@ -34,7 +33,7 @@ def problem(source, digits, problem_of):
 
 def seeded(method, problem, trainer):
     torch.manual_seed(0)
-    return method.run(problem, trainer)
+    return method.fit(problem, trainer).network
 
 
 def fused(problem, trainer, alpha, **more):
@@ -123,7 +122,7 @@ def test_statistics_of_a_source_fused_with_itself_stay(problem, source, trainer,
         body = problem.source.body.copied()
         return mixing.Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task)
 
-    network = WeightFusion(alpha=0.5).run(problem, trainer())
+    network = WeightFusion(alpha=0.5).fit(problem, trainer()).network
     for name, value in source.body.module.state_dict().items():
         torch.testing.assert_close(network.body.module.state_dict()[name], value, msg=name)
 
@@ -202,7 +201,7 @@ def test_without_validation_rows_the_share_is_a_half_and_that_is_said(problem, t
 def test_training_may_go_on_from_the_fused_weights(problem, trainer):
     coach = trainer()
     torch.manual_seed(0)
-    WeightFusion(alpha=0.5, epochs=1, epochs_after=2, learning_rate=RATE).run(problem, coach)
+    WeightFusion(alpha=0.5, epochs=1, epochs_after=2, learning_rate=RATE).fit(problem, coach)
     stages = [(row["stage"], row["epoch"]) for row in coach.log.history]
     assert stages[-2:] == [("after-fusion", 1), ("after-fusion", 2)]
     losses = [row["loss"] for row in coach.log.history if row["stage"] == "after-fusion"]

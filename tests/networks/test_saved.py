@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.linear_model import Ridge
+from sterna.domains.preparation_table import TablePreparation
 from torch import nn
 
+from sterna.domains.domain import Domain
 from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, RunError
@@ -356,3 +359,36 @@ def test_another_package_adds_a_part(tmp_path, monkeypatch):
     about = describe_part(nn.Sequential(Doubled(3)), "head", tmp_path)
     assert about == {"type": "sequential", "names": ["0"], "parts": [{"type": "doubled", "times": 3}]}
     assert torch.equal(build_part(about, tmp_path)(torch.ones(2)), torch.full((2,), 3.0))
+
+
+@pytest.mark.parametrize("kind", ["linear", "sequence", "estimator"])
+def test_numbers_of_format_1_come_in_the_users_units(tmp_path, kind):
+    """Its heads gave standardised numbers, which whoever read them brought to the user's units."""
+    torch.manual_seed(0)
+    task, x = Regression("mae", mean=500.0, scale=40.0), torch.randn(6, 3)
+    old: nn.Module = nn.Linear(3, 1)
+    if kind == "sequence":
+        old = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    elif kind == "estimator":
+        old = EstimatorHead(Ridge().fit(x.numpy(), x.numpy()[:, 0]), Regression())
+    preparation = TablePreparation().fit(Domain.from_arrays(x.numpy()).inputs)
+    save_network(Network(preparation, identity_body(3), old, task=task), tmp_path / "n")
+    path = tmp_path / "n" / "network.json"
+    about = json.loads(path.read_text())
+    assert about["format"] == 2
+    path.write_text(json.dumps(about | {"format": 1}))
+    network = load_network(tmp_path / "n")
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), 500 + 40 * old(x).double())
+    save_network(network, tmp_path / "again")
+    with torch.inference_mode():
+        assert torch.equal(load_network(tmp_path / "again")(x), network(x))
+
+
+def test_answers_as_features_of_format_1_stay_what_they_were(tmp_path):
+    about = {"type": "answers", "head": {"type": "identity"}}
+    numbers = build_part(about | {"kind": "regression"}, tmp_path)
+    classes = build_part(about | {"kind": "classification"}, tmp_path)
+    x = torch.randn(4, 3)
+    assert torch.equal(numbers(x), x)
+    assert torch.equal(classes(x), x.log_softmax(1).clamp_min(float(np.log(1e-3))))

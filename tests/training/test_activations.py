@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from sterna.bench import tuning
 from sterna.domains import Domain
 from sterna.domains.splits import make_splits
 from sterna.experiment.problem import make_problem
-from sterna.methods import tuning
 from sterna.networks import Network
 from sterna.networks.small import small_body
 from sterna.tasks import infer_task

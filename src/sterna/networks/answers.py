@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from sterna.networks.pooling import side_by_side
-from sterna.tasks.task import Task, at_least_float32
+from sterna.tasks.losses import at_least_float32
+from sterna.tasks.task import Task
 
 
 class Answers(nn.Module):

@@ -78,12 +78,13 @@ def task_type(name: str) -> type[Task]:
     wanted = _plain(name)
     if wanted in _OURS:
         return _OURS[wanted]
-    others = {_plain(entry.name): entry for entry in metadata.entry_points(group=GROUP)}
-    if wanted not in others:
-        known = (*_OURS, *sorted(others))
-        raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
-    found: type[Task] = others[wanted].load()
-    return found
+    others = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
+    for entry in others:
+        if _plain(entry.name) == wanted:
+            found: type[Task] = entry.load()
+            return found
+    known = (*_OURS, *(entry.name for entry in others))
+    raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
 
 
 def _plain(name: str) -> str:

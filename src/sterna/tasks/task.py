@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sterna.errors import RequestError, RunError, closest
+from sterna.tasks.losses import at_least_float32, weighted_mean
 from sterna.tasks.metrics import Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
 
@@ -297,18 +298,3 @@ class Task(ABC):
                 f"{int(missing.sum())} of {rows} rows to score have no label (first: row {int(missing.argmax())}); "
                 "score labelled rows only."
             )
-
-
-def at_least_float32(outputs: Tensor) -> Tensor:
-    """Outputs in float32 or wider: half precision is too coarse for a loss."""
-    import torch
-
-    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-
-
-def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean of the losses ``(n,)``, weighted where weights ``(n,)`` are given; 0 if no row has any weight."""
-    if weights is None:
-        return losses.mean()
-    weights = weights.to(losses.dtype)
-    return (weights * losses).sum() / weights.sum().clamp_min(1e-12)

@@ -17,7 +17,8 @@ from sterna.domains.inputs import Inputs
 from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.networks.statistics import hold_statistics
-from sterna.tasks.task import Task, at_least_float32, weighted_mean
+from sterna.tasks.losses import at_least_float32, weighted_mean
+from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
 
