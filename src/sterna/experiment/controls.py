@@ -9,9 +9,12 @@ from sterna.errors import RequestError
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs, make_method, method_class, method_ids
 
+ABLATION = "ablation"
+"""The control that is the method itself without the knowledge that it moves."""
 
-def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs) -> list[Method]:
-    """The controls of a run.
+
+def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs) -> dict[str, Method]:
+    """The controls of a run, by their ids.
 
     Parameters
     ----------
@@ -26,18 +29,32 @@ def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs
         If an id is unknown, or is not a control.
     """
     if list(asked) == ["none"]:
-        return []
+        return {}
+    ablated = method.ablated()
+    own = {} if ablated is None or ablated == method else {ABLATION: ablated}
     if list(asked) == ["auto"]:
         names = [*kind_of(kind).controls, "source-only", "pooled"]
         names = [n for n in names if n != method.id() and not method_class(n).needs & ~have]
-        return [make_method(name) for name in names]
-    known = [name for name, module in method_ids().items() if ".controls." in module]
+        return {name: make_method(name) for name in names} | own
+    known = [*(name for name, module in method_ids().items() if ".controls." in module), ABLATION]
     for name in asked:
         if name not in known:
             raise RequestError(
                 f"control {name!r} is not one of the controls: {', '.join(known)} (or auto, or none alone)."
             )
-    return [make_method(name) for name in dict.fromkeys(asked) if name != method.id()]
+    if ABLATION in asked and not own:
+        raise RequestError(
+            f"control {ABLATION!r} is the method without the knowledge it moves, but {method.id()} has no setting that "
+            "takes it away; leave this control out."
+        )
+    return {name: own.get(name) or make_method(name) for name in dict.fromkeys(asked) if name != method.id()}
+
+
+def without_knowledge(method: Method, control: Method) -> str:
+    """One sentence that says what the ablation of a method is."""
+    ours, theirs = method.model_dump(), control.model_dump()
+    settings = ", ".join(f"{name}={value:g}" for name, value in theirs.items() if ours[name] != value)
+    return f"The control {ABLATION} is {method.id()} with {settings}: without the knowledge that it moves."
 
 
 def headline_control(controls: Sequence[str], validation: Mapping[str, float], rows: int) -> tuple[str, str]:

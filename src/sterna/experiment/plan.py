@@ -11,7 +11,7 @@ from sterna.bench.source_answers import answers
 from sterna.domains import Domain
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
-from sterna.experiment.controls import control_methods
+from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, unseen, widened
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.record.request import Request
@@ -39,7 +39,7 @@ class Plan:
     task: Task
     exam: Exam
     splits: list[Splits]
-    controls: list[Method]
+    controls: dict[str, Method]
     notes: tuple[str, ...]
 
 
@@ -70,8 +70,10 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
         raise RequestError(_without_labels(method, there, known))
     check_needs(method, there, known)
     controls = control_methods(request.control, method, domain.kind, there)
-    for control in controls:
+    for control in controls.values():
         check_needs(control, there, known)
+    if ABLATION in controls:
+        notes = (*notes, without_knowledge(method, controls[ABLATION]))
     return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, (*splits[0].notes, *notes))
 
 

@@ -202,9 +202,11 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
     units: dict[str, list[Unit]] = {}
     for i, splits in enumerate(plan.splits):
         problem, balance = make_problem(plan.source, domain, plan.task, splits, request.balance, seed=request.seed + i)
-        for each in (method, *plan.controls):
-            validated = each is not method and len(plan.controls) > 1
-            first = each is method and i == 0
-            unit = fit_unit(each, problem, plan.exam, folder, means, keep=first, validated=validated)
-            units.setdefault(each.id(), []).append(unit)
+        unit = fit_unit(method.id(), method, problem, plan.exam, folder, means, keep=i == 0)
+        units.setdefault(method.id(), []).append(unit)
+        problem = replace(problem, recipe=method.recipe())  # controls train as the method does
+        for name, control in plan.controls.items():
+            validated = len(plan.controls) > 1
+            unit = fit_unit(name, control, problem, plan.exam, folder, means, validated=validated)
+            units.setdefault(name, []).append(unit)
     return Fitted(plan.task, plan.exam, units, plan.splits, balance, plan.notes)

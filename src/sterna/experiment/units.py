@@ -48,18 +48,20 @@ class Means:
 
 
 def fit_unit(
-    method: Method, problem: Problem, exam: Exam, folder: RunFolder, means: Means, *, keep: bool, validated: bool
-) -> Unit:
+    name: str, method: Method, problem: Problem, exam: Exam, folder: RunFolder, means: Means, *, keep: bool = False,
+    validated: bool = False,
+) -> Unit:  # fmt: skip
     """Fit, and answer the test rows; a fit that an interrupted run finished is taken up.
 
     Parameters
     ----------
+    name
+        What the run calls it.
     keep
         Save the network in the run folder.
     validated
         Score it on the validation rows, before they join the training rows.
     """
-    name = method.id()
     found = folder.load_unit(problem.seed, name)
     if found is not None:
         return found

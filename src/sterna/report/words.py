@@ -40,6 +40,7 @@ _CONTROLS = {
     "target-only": "the best cheap learner on the target’s labels alone",
     "source-only": "the source as it is",
     "pooled": "source and target rows together",
+    "ablation": "this method without the knowledge it moves",
 }
 
 _KINDS = {"images": "images", "text": "texts", "table": "rows", "audio": "recordings"}
