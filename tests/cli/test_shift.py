@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, RequestError, load_domain
-from sterna.experiment.shift import common_columns, reading, shift
+from sterna.selection.shift import common_columns, reading, shift
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def shift(
 
     Example: sterna shift heart.csv heart.csv --domain-column hospital --source-domain a --target-domain b
     """
-    from sterna.experiment.shift import shift as measure
+    from sterna.selection.shift import shift as measure
 
     if seed < 0:
         raise RequestError(f"--seed is {seed}; expected 0 or more.")
