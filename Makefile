@@ -1,6 +1,8 @@
 # make demo   ImageNet features moved to chest X-rays, beside strong controls: a table, and a report
 # make test   the tests
-# Both set up all they need by themselves, in .venv, from Python 3.11 or newer; the rest is for those who work on Sterna.
+# make house  import cycles, what a method costs to write, kinds and tasks asked for by name, long modules (PLACES=1: where)
+# The first two set up all they need by themselves, in .venv, from Python 3.11 or newer; the rest is for those who work
+# on Sterna.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,7 +38,6 @@ types: $(DEV)
 contracts: $(DEV)
 	@$(BIN)/lint-imports
 
-# Cycles, what a method costs to write, tests of kind and task outside their rooms, long modules; PLACES=1 names each.
 house:
 	@$(PYTHON) .ci/house.py $(if $(PLACES),--places)
 

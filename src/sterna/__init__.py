@@ -11,8 +11,9 @@ Names are imported when they are used, so that ``import sterna`` costs no torch 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sterna.lazy import lazily
 
 if TYPE_CHECKING:
     from sterna.domains import Domain as Domain
@@ -47,14 +48,4 @@ _HOMES = {
 
 __all__ = [*_HOMES, "__version__"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sterna' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import metadata
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,14 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.linear_model import Ridge
-from sterna.domains.preparation_table import TablePreparation
 from torch import nn
 
 from sterna.domains.domain import Domain
 from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, RunError
-from sterna.networks import saved_parts
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.identity import identity_body
 from sterna.networks.module_body import ModuleBody
@@ -30,6 +29,7 @@ from sterna.networks.small import small_body
 from sterna.networks.views import Views
 from sterna.preparations.image import ImagePreparation
 from sterna.preparations.pair import PairPreparation
+from sterna.preparations.table import TablePreparation
 from sterna.preparations.text import RawText
 from sterna.tasks import Classification, Regression
 
@@ -355,7 +355,7 @@ def test_another_package_adds_a_part(tmp_path, monkeypatch):
     entry = SimpleNamespace(name="doubled", load=lambda: doubled)
     with pytest.raises(RequestError, match="The head is a Doubled, which cannot be saved"):
         describe_part(Doubled(2), "head", tmp_path)
-    monkeypatch.setattr(saved_parts, "entry_points", lambda group: [entry] if group == "sterna.parts" else [])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] if group == "sterna.parts" else [])
     about = describe_part(nn.Sequential(Doubled(3)), "head", tmp_path)
     assert about == {"type": "sequential", "names": ["0"], "parts": [{"type": "doubled", "times": 3}]}
     assert torch.equal(build_part(about, tmp_path)(torch.ones(2)), torch.full((2,), 3.0))

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from sterna import RequestError, transfer
-from sterna.cli.app import app
+from sterna.cli.commands import app
 from sterna.record.request import Fingerprints, Request, options, read_request
 
 OLD = Path(__file__).parent / "format1"

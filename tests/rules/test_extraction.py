@@ -8,7 +8,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sterna import Domain, RequestError, load_domain
 from sterna.rules import extract_rules, fires, format_rules, parse_rules
 from sterna.rules.extraction import rules_of_tree, without_rare_gaps
-from sterna.rules.questions import table_questions, text_questions, words_of
+from sterna.rules.questions import questions_of, words_of
 from sterna.rules.tree import short_threshold
 from sterna.rules.voting import votes_of
 from sterna.tasks import Classification, Regression
@@ -37,7 +37,7 @@ def mixed(rows, seed, gaps=0.15):
 @pytest.mark.parametrize("depth", [1, 3, 6])
 def test_rules_answer_exactly_as_the_tree_does(gaps, depth):
     inputs, y = mixed(600, 0, gaps)
-    questions = table_questions(inputs, y)
+    questions = questions_of(inputs, y)
     tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=5, random_state=0).fit(questions.features, y)
     rules = rules_of_tree(tree, questions, y, THREE)
     assert parse_rules(format_rules(rules)) == rules
@@ -46,7 +46,7 @@ def test_rules_answer_exactly_as_the_tree_does(gaps, depth):
         assert (fired.sum(axis=1) <= 1).all()  # none where cells are missing together that never were before
         some = fired.any(axis=1)
         assert (~some).mean() <= silent
-        own = table_questions(rows, y)
+        own = questions_of(rows, y)
         assert own.asked == questions.asked
         found = votes_of(rules, THREE).outputs(fired).argmax(axis=1)
         np.testing.assert_array_equal(found[some], tree.predict(own.features)[some])
@@ -54,7 +54,7 @@ def test_rules_answer_exactly_as_the_tree_does(gaps, depth):
 
 def test_confidence_is_the_share_in_the_leaf_after_laplace():
     inputs, y = mixed(600, 0, 0.0)
-    questions = table_questions(inputs, y)
+    questions = questions_of(inputs, y)
     tree = DecisionTreeClassifier(max_depth=2, random_state=0).fit(questions.features, y)
     rules = rules_of_tree(tree, questions, y, THREE)
     for column, rule in zip(fires(rules, inputs).T, rules.rules, strict=True):
@@ -68,7 +68,7 @@ def test_numbers_are_the_means_of_leaves():
     y = 100 + 5 * (x[:, 0] > 9) + random.normal(size=300)
     task = Regression(mean=float(y.mean()), scale=float(y.std()))
     targets, inputs = task.encode(y), inputs_of(pd.DataFrame(x, columns=["a", "b"]))
-    questions = table_questions(inputs, targets)
+    questions = questions_of(inputs, targets)
     tree = DecisionTreeRegressor(max_depth=2, min_samples_leaf=20, random_state=0).fit(questions.features, targets)
     rules = rules_of_tree(tree, questions, targets, task)
     found = votes_of(rules, task).outputs(fires(rules, inputs))[:, 0]
@@ -91,7 +91,7 @@ def test_a_few_gaps_make_no_rules():
     x[[3, 70]] = np.nan
     inputs = inputs_of(pd.DataFrame({"x": x}))
     y = (np.arange(100) > 50).astype(int)
-    assert len(without_rare_gaps(table_questions(inputs, y), 5)) == 98
+    assert len(without_rare_gaps(questions_of(inputs, y), 5)) == 98
     found = extract_rules(inputs, y, Classification(("a", "b")))
     assert "MISSING" not in format_rules(found.rules)
     assert found.rules.otherwise is not None and not fires(found.rules, inputs)[3].any()
@@ -114,7 +114,7 @@ def test_gaps_that_hardly_come_together_make_no_rule():
 
 
 def rules_of_some_tree(inputs, y, task, fewest):
-    questions = table_questions(inputs, y)
+    questions = questions_of(inputs, y)
     tree = DecisionTreeClassifier(max_depth=10, min_samples_leaf=7, random_state=0).fit(questions.features, y)
     return rules_of_tree(tree, questions, y, task, fewest)
 
@@ -167,7 +167,7 @@ def test_words_of_texts_with_and_without_spaces():
     found = extract_rules(inputs, bad.astype(int), Classification(("0", "1")))
     assert found.fidelity == 1.0
     assert all(c.operator.endswith("CONTAINS") for rule in found.rules.rules for c in rule.conditions)
-    questions = text_questions(inputs, bad.astype(int))
+    questions = questions_of(inputs, bad.astype(int))
     tree = DecisionTreeClassifier(max_depth=3, random_state=0).fit(questions.features, bad)
     rules = rules_of_tree(tree, questions, bad.astype(int), Classification(("0", "1")))
     found = votes_of(rules, Classification(("0", "1"))).outputs(fires(rules, inputs)).argmax(axis=1)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from sterna.bench.problem import Array, Problem
 from sterna.bench.source_answers import answers
 from sterna.domains.inputs import Inputs
+from sterna.domains.text import TEXT
 from sterna.errors import RequestError
 from sterna.preparations.rules import BY_KIND
 from sterna.record.choice import Choice
@@ -20,7 +21,7 @@ from sterna.rules.extraction import extract_rules
 from sterna.rules.firing import fires
 from sterna.rules.grammar import parse_rules, read_rules
 from sterna.rules.renaming import check_names, column_map, counterpart, translated
-from sterna.rules.ruleset import TEXT, RuleSet
+from sterna.rules.ruleset import RuleSet
 from sterna.rules.voting import Votes, votes_of
 from sterna.tasks.task import Task
 

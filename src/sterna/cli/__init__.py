@@ -16,7 +16,7 @@ def main() -> None:
         warnings.simplefilter("ignore")  # what a library warns of is for its callers; Sterna's own words are notes
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes, too
     try:
-        from sterna.cli.app import app
+        from sterna.cli.commands import app
 
         code = app(sys.argv[1:] or ["--help"], prog_name="sterna", standalone_mode=False)
         sys.stdout.flush()

@@ -113,6 +113,3 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise RequestError(f"--set {name}: {value!r} cannot be read as a value.") from error
     return found
-
-
-from sterna.cli import demo, doctor, fuse, methods, predict, report, rules, score, shift, sources, transfer  # noqa: E402, F401  # register

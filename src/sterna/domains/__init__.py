@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sterna.lazy import lazily
 
 if TYPE_CHECKING:
     from sterna.domains.audio import AudioFiles as AudioFiles
@@ -59,16 +60,4 @@ _ABOVE = {"TablePreparation": "sterna.preparations.table"}
 
 __all__ = [*_HOMES, *_ABOVE]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _ABOVE:
-        return getattr(importlib.import_module(_ABOVE[name]), name)
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sterna.domains' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"sterna.domains.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__ = lazily(__name__, {**_HOMES, **_ABOVE})

@@ -7,11 +7,12 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
 Kind = str
@@ -22,6 +23,25 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 INFERENCE_ROWS = 64
 """Rows that are run at once where nothing is learnt and nothing speaks against it."""
+
+
+class Columns(NamedTuple):
+    """Rows as named columns of cells: what rules can speak of.
+
+    Attributes
+    ----------
+    frame
+        The cells, one row a row: columns of strings, float64 or dates.
+    asked
+        Columns that a rule may be drawn on, and what is asked of a cell: ``number`` (its value), ``category`` (which
+        it is) or ``text`` (what it contains).
+    owner
+        What has these columns, in a sentence: ``"the table"``.
+    """
+
+    frame: pd.DataFrame
+    asked: Mapping[str, str]
+    owner: str
 
 
 class Inputs(ABC):
@@ -74,6 +94,10 @@ class Inputs(ABC):
     def kinds(self) -> Mapping[str, str]:
         """What each column that a learner may see holds; none where a row is one thing."""
         return {}
+
+    def in_columns(self) -> Columns | None:
+        """The rows as rules speak of them; ``None`` where they hold nothing that a rule can speak of."""
+        return None
 
     def covers(self, other: Inputs) -> bool:
         """Whether rows here hold all that those of `other` do: the same kind of data, in a table all its columns."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sterna.domains.column_kinds import as_kind
-from sterna.domains.inputs import Inputs, Kind, Rows
+from sterna.domains.inputs import Columns, Inputs, Kind, Rows
 from sterna.domains.raw_table import RawTable, listed
 from sterna.domains.schema import ColumnKind, Schema
 from sterna.domains.schema_inference import type_columns
@@ -105,6 +105,11 @@ class TableInputs(Inputs):
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(map(str, self.frame.columns))
+
+    def in_columns(self) -> Columns:
+        """The frame; dates, texts and identifiers are not asked for."""
+        asked = {name: kind for name, kind in self.kinds.items() if kind in ("number", "category")}
+        return Columns(self.frame, asked, "the table")
 
     def covers(self, other: Inputs) -> bool:
         if not isinstance(other, TableInputs):

@@ -8,8 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from sterna.domains.inputs import Inputs, Kind, Rows
+from sterna.domains.inputs import Columns, Inputs, Kind, Rows
 from sterna.errors import RequestError
+
+TEXT = "text"
+"""What rules call the one column of texts."""
 
 
 class TextInputs(Inputs):
@@ -70,6 +73,13 @@ class TextInputs(Inputs):
             digest.update(len(encoded).to_bytes(8, "little"))
             digest.update(encoded)
         return digest.hexdigest()
+
+    def in_columns(self) -> Columns:
+        """One column, ``text``; an empty text counts as missing."""
+        import pandas as pd
+
+        texts = pd.Series([text if text.strip() else None for text in self.texts], dtype="str")
+        return Columns(pd.DataFrame({TEXT: texts}), {TEXT: "text"}, "a text domain")
 
     def joined(self, other: Inputs, ours: str, theirs: str) -> TextInputs:
         return TextInputs([inputs[i] for inputs in (self, other) for i in range(len(inputs))])

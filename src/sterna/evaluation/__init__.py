@@ -5,7 +5,9 @@ The function `gain` is imported from its module (``from sterna.evaluation.gain i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sterna.lazy import lazily
 
 if TYPE_CHECKING:
     from sterna.evaluation.bootstrap import bootstrap_weights as bootstrap_weights
@@ -24,10 +26,4 @@ _HOMES = {
 
 __all__ = ["Gain", "Score", "bootstrap_weights", "confusion", "score"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

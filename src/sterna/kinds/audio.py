@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sterna.domains.inputs import Inputs
 from sterna.kinds.kind import Kind, Vectors
-from sterna.preparations.audio import LogMelPreparation, LogMelStatistics
+
+if TYPE_CHECKING:
+    from sterna.preparations.audio import LogMelPreparation
 
 
 class Audio(Kind):
@@ -16,6 +18,8 @@ class Audio(Kind):
     files = boosting = True
 
     def small(self, inputs: Inputs) -> tuple[LogMelPreparation, dict[str, Any]]:
+        from sterna.preparations.audio import LogMelPreparation
+
         found = LogMelPreparation().fit(inputs)
         size = int((found.mels * found.frames) ** 0.5)
         about = {"channels": 1, "size": size, "mels": found.mels, "frames": found.frames}
@@ -23,5 +27,7 @@ class Audio(Kind):
 
     def vectors(self, inputs: Inputs) -> Vectors:
         """What the log-mel bands are like over time, at a rate that suits these rows."""
+        from sterna.preparations.audio import LogMelStatistics
+
         statistics = LogMelStatistics().fit(inputs)
         return Vectors(statistics, statistics.width, "log-mel statistics")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sterna.domains.inputs import Inputs
 from sterna.kinds.kind import Kind, Vectors
-from sterna.preparations.image import ImagePreparation
+
+if TYPE_CHECKING:
+    from sterna.preparations.image import ImagePreparation
 
 SMALLEST, LARGEST = 16, 96
 """Pixels a side that a small convolutional body works at, at least and at most."""
@@ -25,6 +27,8 @@ class Images(Kind):
 
     def small(self, inputs: Inputs) -> tuple[ImagePreparation, dict[str, Any]]:
         """At the median of their shorter sides, from 16 to 96 px; one channel where a sample of them is grey."""
+        from sterna.preparations.image import ImagePreparation
+
         rows = np.unique(np.linspace(0, len(inputs) - 1, min(32, len(inputs))).astype(int))
         images = [inputs[int(row)] for row in rows]
         size = int(np.clip(np.median([min(image.size) for image in images]), SMALLEST, LARGEST))
@@ -34,17 +38,20 @@ class Images(Kind):
 
     def vectors(self, inputs: Inputs) -> Vectors:
         """Pixels in three channels, so that rows in colour may follow grey ones."""
-        return _pixels(ImagePreparation(PIXELS, (0.5,), (0.5,), crop=1.0))
+        return _pixels(3)
 
     def compared(self, inputs: Inputs) -> Vectors:
         """Pixels; one channel where all are grey."""
         channels = 1 if all(inputs[row].mode == "L" for row in range(len(inputs))) else 3
-        return _pixels(ImagePreparation(PIXELS, (0.5,), (0.5,), "bilinear", crop=1.0, channels=channels))
+        return _pixels(channels, "bilinear")
 
     def mirrored(self, inputs: Inputs) -> bool:
         """Colour photographs do, which training mirrors, too; digits and X-rays have a left and a right."""
         return len(inputs) > 0 and inputs[0].mode == "RGB"
 
 
-def _pixels(preparation: ImagePreparation) -> Vectors:
-    return Vectors(preparation, preparation.channels * PIXELS**2, f"pixels at {PIXELS} × {PIXELS}")
+def _pixels(channels: int, interpolation: str = "bicubic") -> Vectors:
+    from sterna.preparations.image import ImagePreparation
+
+    preparation = ImagePreparation(PIXELS, (0.5,), (0.5,), interpolation, crop=1.0, channels=channels)
+    return Vectors(preparation, channels * PIXELS**2, f"pixels at {PIXELS} × {PIXELS}")

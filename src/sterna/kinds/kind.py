@@ -69,6 +69,8 @@ class Raw(NamedTuple):
 class Kind(ABC):
     """One kind of data: all that differs from kind to kind beside how rows are read and prepared.
 
+    A kind answers what its rows are called without a heavy library, so its preparations are imported where used.
+
     Attributes
     ----------
     noun
@@ -98,6 +100,11 @@ class Kind(ABC):
     readable: ClassVar[bool] = False
     learnt: ClassVar[bool] = False
     boosting: ClassVar[bool] = False
+
+    @property
+    def counted(self) -> str:
+        """What its rows are called behind a number, where it is plain what they are of: ``"rows"`` of a table."""
+        return self.noun
 
     @abstractmethod
     def small(self, inputs: Inputs) -> tuple[Preparation, dict[str, Any]]:

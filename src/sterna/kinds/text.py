@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sterna.domains.inputs import Inputs
 from sterna.kinds.kind import Kind, Raw
-from sterna.preparations.text import HashedTextPreparation, RawText
+
+if TYPE_CHECKING:
+    from sterna.preparations.text import HashedTextPreparation
 
 
 class Text(Kind):
@@ -20,11 +22,15 @@ class Text(Kind):
     readable = True
 
     def small(self, inputs: Inputs) -> tuple[HashedTextPreparation, dict[str, Any]]:
+        from sterna.preparations.text import HashedTextPreparation
+
         preparation = HashedTextPreparation()
         return preparation, {"loader": "small", "name": "hashed", "size": preparation.size}
 
     def raw(self) -> Raw:
         """TF-IDF of words (one and two) and of characters (one to four)."""
+        from sterna.preparations.text import RawText
+
         return Raw(RawText(), _vectoriser)
 
     def told(self, inputs: Inputs, rows: Sequence[int]) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from sterna.networks.answers import Answers, Beside
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.gate import Gate, Scaled
 from sterna.networks.rule_vote import RuleVote
+from sterna.registry import Registry
 from sterna.tasks import task_from_state
 from sterna.tasks.task import Task
 from sterna.tasks.units import NumberHead, Units
@@ -166,11 +166,15 @@ _PARTS: dict[str, Part] = {
 }
 
 
+_OTHERS = Registry("sterna.parts", "part of networks", {})
+"""Of other packages."""
+
+
 def _known() -> Iterator[tuple[str, Part]]:
     """All types and how they are kept: those of Sterna, then those of other packages."""
     yield from _PARTS.items()
-    for entry in entry_points(group="sterna.parts"):
-        yield entry.name, entry.load()
+    for name in _OTHERS.names():
+        yield name, _OTHERS.find(name)
 
 
 def describe_part(part: nn.Module, name: str, folder: Path) -> Description:

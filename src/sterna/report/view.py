@@ -72,7 +72,7 @@ def view(run: Run) -> View:
         confusion=confusion_table(record),
         curve=learning_curve(record),
         scatter=scatter(numbers, title="Each test row: its answer against the truth") if len(numbers) > 1 else None,
-        mistakes=most_confident(run, 12 if record.target.kind == "images" else 8),
+        mistakes=most_confident(run, 12 if words.pictured(record.target.kind) else 8),
         training=training_curves(run.history),
         source_card=_pairs(record.source.card) if record.source is not None else (),
         parameters=_parameters(record),

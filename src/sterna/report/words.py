@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sterna.kinds.kind import KINDS, kind_of
+
 NOTHING = "–"
 
 _METRICS = {
@@ -43,8 +45,6 @@ _CONTROLS = {
     "ablation": "this method without the knowledge it moves",
 }
 
-_KINDS = {"images": "images", "text": "texts", "table": "rows", "audio": "recordings"}
-
 
 def metric_name(metric: str) -> str:
     """A metric as a person calls it: ``"macro_f1"`` → ``"macro F1"``."""
@@ -67,8 +67,13 @@ def control_meaning(control: str) -> str:
 
 
 def rows_name(kind: str) -> str:
-    """What a person calls the rows of a domain of this kind."""
-    return _KINDS.get(kind, "rows")
+    """What a person calls the rows of a domain of this kind; of a kind whose package is not installed, rows."""
+    return kind_of(kind).counted if kind in KINDS else "rows"
+
+
+def pictured(kind: str) -> bool:
+    """Whether the rows of a domain of this kind are pictures."""
+    return kind in KINDS and kind_of(kind).pictured
 
 
 def places(values: Iterable[float | None]) -> int:

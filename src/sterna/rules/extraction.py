@@ -17,8 +17,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sterna.domains.inputs import Inputs
 from sterna.errors import RequestError
-from sterna.rules.firing import fires
-from sterna.rules.questions import Questions, table_questions, text_questions
+from sterna.rules.firing import Cells, fires
+from sterna.rules.questions import Questions, questions_of
 from sterna.rules.ruleset import Rule, RuleSet
 from sterna.rules.tree import leaf_conditions
 from sterna.rules.voting import SUREST, votes_of
@@ -98,13 +98,11 @@ def extract_rules(
     """
     if not (task.one_class or task.one_number):
         raise RequestError(f"Rules answer one class or one number a row, but the task is {task.id}.")
-    if inputs.kind not in ("table", "text"):
-        raise RequestError(f"Rules speak of table columns and of texts, but came upon {inputs.kind}.")
+    Cells(inputs)  # which refuses rows that no rule can speak of
     if len(inputs) < 10:
         raise RequestError(f"{len(inputs)} rows are too few to draw rules from; expected 10 or more.")
     rows, held = _parts(targets, task, seed)
-    asked = text_questions if inputs.kind == "text" else table_questions
-    questions = asked(inputs.take(rows), targets[rows], columns)
+    questions = questions_of(inputs.take(rows), targets[rows], columns)
     kind = DecisionTreeClassifier if task.one_class else DecisionTreeRegressor
     smallest = min(max(FEWEST, round(0.01 * len(rows))), 50)
     whole = without_rare_gaps(questions, smallest)

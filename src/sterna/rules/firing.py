@@ -12,10 +12,8 @@ import pandas as pd
 from sterna.domains.column_kinds import as_kind
 from sterna.domains.inputs import Inputs
 from sterna.domains.table_cells import word, words
-from sterna.domains.tables import TableInputs
-from sterna.domains.text import TextInputs
 from sterna.errors import RequestError, closest
-from sterna.rules.ruleset import TEXT, Condition, RuleSet, Value
+from sterna.rules.ruleset import Condition, RuleSet, Value
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Array = np.ndarray[Any, Any]
@@ -63,18 +61,18 @@ class Cells:
     ----------
     inputs
         A table, or texts: an empty text counts as missing.
+
+    Raises
+    ------
+    RequestError
+        If rules cannot speak of such rows.
     """
 
     def __init__(self, inputs: Inputs) -> None:
-        if isinstance(inputs, TableInputs):
-            self.frame = inputs.frame
-        elif isinstance(inputs, TextInputs):
-            self.frame = pd.DataFrame(
-                {TEXT: pd.Series([text if text.strip() else None for text in inputs.texts], dtype="str")}
-            )
-        else:
+        columns = inputs.in_columns()
+        if columns is None:
             raise RequestError(f"Rules speak of table columns and of texts, but came upon {inputs.kind}.")
-        self._what = "the table" if isinstance(inputs, TableInputs) else "a text domain"
+        self.frame, self.asked, self._owner = columns
         self._kept: dict[tuple[str, str], Any] = {}
 
     def raw(self, name: str) -> pd.Series[Any]:
@@ -82,7 +80,7 @@ class Cells:
         if name not in self.frame.columns:
             known = [str(c) for c in self.frame.columns]
             raise RequestError(
-                f"The rules speak of the column {name!r}, which {self._what} has not (it has "
+                f"The rules speak of the column {name!r}, which {self._owner} has not (it has "
                 f"{', '.join(map(repr, known[:10]))}).{closest(name, known)}"
             )
         return self.frame[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,11 +12,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import chi2
 
 from sterna.domains.inputs import Inputs
-from sterna.domains.tables import TableInputs
-from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 from sterna.rules.firing import Cells
-from sterna.rules.ruleset import TEXT
 
 Array = np.ndarray[Any, Any]
 
@@ -75,42 +72,52 @@ class Questions:
         return replace(self, features=self.features[rows], missing=missing, numbers=numbers)
 
 
-def table_questions(inputs: Inputs, targets: Array, columns: Collection[str] | None = None) -> Questions:
-    """What can be asked of table rows; dates, texts, identifiers and empty columns are left aside.
+def questions_of(inputs: Inputs, targets: Array, columns: Collection[str] | None = None) -> Questions:
+    """What can be asked of rows; dates, identifiers, empty columns and a table's texts are left aside.
 
     Parameters
     ----------
     inputs
-        n rows.
+        n rows of a table, or n texts.
     targets
-        Not looked at: all columns may be asked for.
+        The answers, ``(n,)``, which choose among the words of texts.
     columns
         Which to use; all by default.
+
+    Raises
+    ------
+    RequestError
+        If there is nothing to ask for, or the rows are neither of a table nor texts.
     """
-    assert isinstance(inputs, TableInputs)
     cells = Cells(inputs)
     asked: list[Question] = []
     parts: list[Array] = []
-    numbers: dict[str, Array] = {}
-    for name, kind in inputs.kinds.items():
-        if kind not in ("number", "category") or (columns is not None and name not in columns):
-            continue
-        if cells.missing(name).all():
-            continue
-        if kind == "number":
-            numbers[name] = cells.ordered(name)
-            asked.append(Question(name, "number"))
-            parts.append(numbers[name])
-        else:
-            words = cells.words(name)
-            for word in _frequent(words):
-                asked.append(Question(name, "category", word))
-                parts.append(words == word)
+    for name, kind in cells.asked.items():
+        if columns is None or name in columns:
+            for question, part in _ASKED[kind](name, cells, targets):
+                asked.append(question)
+                parts.append(part)
     if not asked:
         which = "" if columns is None else " that both sides have"
         raise RequestError(f"There is no column of numbers or categories{which}, so no rule can be drawn.")
     missing = {question.column: cells.missing(question.column) for question in asked}
-    return Questions(tuple(asked), _stacked(parts), missing, numbers)
+    numbers = {question.column: cells.ordered(question.column) for question in asked if question.kind == "number"}
+    features = np.stack([np.asarray(part, dtype=np.float32) for part in parts], axis=1)
+    return Questions(tuple(asked), features, missing, numbers)
+
+
+Answered = Iterable[tuple[Question, Array]]
+"""Questions, each with its answers ``(n,)``."""
+
+
+def _number(name: str, cells: Cells, targets: Array) -> Answered:
+    return [] if cells.missing(name).all() else [(Question(name, "number"), cells.ordered(name))]
+
+
+def _categories(name: str, cells: Cells, targets: Array) -> Answered:
+    """Is it this word? Of the commonest words of the column."""
+    words = cells.words(name)
+    return [(Question(name, "category", word), words == word) for word in _frequent(words)]
 
 
 def _frequent(words: Array) -> list[str]:
@@ -119,22 +126,12 @@ def _frequent(words: Array) -> list[str]:
     return sorted(str(word) for word in found[np.argsort(-counts, kind="stable")[:MOST_CATEGORIES]])
 
 
-def text_questions(inputs: Inputs, targets: Array, columns: Collection[str] | None = None) -> Questions:
-    """Which words texts contain: of the frequent ones those whose presence tells most about the answers.
+def _words(name: str, cells: Cells, targets: Array) -> Answered:
+    """Does it contain this word? Of the frequent ones those whose presence tells most about the answers.
 
     In scripts without spaces the words are runs of two to four characters.
-
-    Parameters
-    ----------
-    inputs
-        n texts.
-    targets
-        The answers, ``(n,)``.
-    columns
-        Not looked at: there is one column.
     """
-    assert isinstance(inputs, TextInputs)
-    texts = [text.casefold() for text in inputs.texts]
+    texts = [text or "" for text in cells.folded(name)]
     least = max(2, round(0.005 * len(texts)))
     vectors = CountVectorizer(analyzer=words_of, binary=True, min_df=least, max_features=_CANDIDATES)
     try:
@@ -144,9 +141,12 @@ def text_questions(inputs: Inputs, targets: Array, columns: Collection[str] | No
     telling = _telling(present, targets)
     words = vectors.get_feature_names_out()[np.argsort(-telling, kind="stable")[:MOST_WORDS]]
     # A rule looks for a part of a text, not for a word of it, so the tree has to learn from parts as well.
-    parts = [np.array([word in text for text in texts]) for word in words]
-    asked = tuple(Question(TEXT, "text", str(word)) for word in words)
-    return Questions(asked, _stacked(parts), {TEXT: Cells(inputs).missing(TEXT)}, {})
+    return [(Question(name, "text", str(word)), np.array([word in text for text in texts])) for word in words]
+
+
+_ASKED: dict[str, Callable[[str, Cells, Array], Answered]] = {
+    "number": _number, "category": _categories, "text": _words,
+}  # fmt: skip
 
 
 def _telling(present: Any, targets: Array) -> Array:
@@ -172,7 +172,3 @@ def words_of(text: str) -> list[str]:
         else:
             found.append(run)
     return found
-
-
-def _stacked(parts: list[Array]) -> Array:
-    return np.stack([np.asarray(part, dtype=np.float32) for part in parts], axis=1)

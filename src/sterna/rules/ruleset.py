@@ -21,9 +21,6 @@ ORDERS = (">=", ">", "<=", "<")
 EQUALITIES = ("=", "!=")
 OPERATORS = (*ORDERS, *EQUALITIES, "IN", "IS MISSING", "IS NOT MISSING", "CONTAINS", "NOT CONTAINS")
 
-TEXT = "text"
-"""What rules call the one column of a text domain."""
-
 
 @dataclass(frozen=True)
 class Condition:

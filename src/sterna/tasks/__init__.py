@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sterna.lazy import lazily
 
 if TYPE_CHECKING:
     from sterna.tasks.classification import Classification as Classification
@@ -23,10 +25,4 @@ _HOMES = {
 
 __all__ = ["Classification", "MultiLabel", "Regression", "Task", "infer_task", "task_from_state"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -74,11 +74,11 @@ class TransferNetwork(Method):
         hold_statistics(source) if self.train_source else freeze(source)
         target, own = small_body(problem.inputs.take(problem.train), seed=bench.seed)
         map = self._joined(bench, source, target, prepared)
-        body = PairBody(source, target, (problem.source_views, Views.ONE))
+        body, pair = PairBody(source, target, (problem.source_views, Views.ONE)), PairPreparation(prepared, own)
         head = bench.task.head(target.width if self.join == "gate" else body.width)
-        network = Network(PairPreparation(prepared, own), body, head, map=map, task=bench.task)
+        network = Network(pair, body, head, map=map, task=bench.task)
         network.see_as_trained(problem.inputs, self.augment)
-        choices = self._train(bench, network)
+        choices = self._train(bench, network, body, pair)
         if self.join == "gate":
             choices = (*choices, _told(map, network, bench))
         return Fitted(network, choices)
@@ -92,18 +92,16 @@ class TransferNetwork(Method):
             map.append(Gate(source.width, target.width, target.width))
         return map
 
-    def _train(self, bench: Bench, network: Network) -> tuple[Choice, ...]:
-        body = network.body
-        assert isinstance(body, PairBody) and isinstance(network.preparation, PairPreparation)
+    def _train(self, bench: Bench, network: Network, body: PairBody, pair: PairPreparation) -> tuple[Choice, ...]:
         trained = network
         if not self.train_source:
-            trained, inputs = once(network, body, network.preparation, bench)
+            trained, inputs = once(network, body, pair, bench)
             bench = bench.on(bench.problem.with_inputs(inputs))
         halves = list(body.halves.values())
-        new = Network(network.preparation, halves[1], network.head, map=network.map)
+        new = Network(pair, halves[1], network.head, map=network.map)
         groups = groups_of([new], self.learning_rate, 1.0)
         if self.train_source:
-            old = Network(network.preparation, halves[0], nn.Identity())
+            old = Network(pair, halves[0], nn.Identity())
             groups += groups_of([old], self.learning_rate / 10, LAYER_DECAY)
         stream = bench.stream(trained.preparation, batch_size=BATCH, augment=self.augment)
         objective = Supervised(trained, bench.task)
