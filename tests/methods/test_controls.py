@@ -7,18 +7,17 @@ import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
-from torch import nn
 
 from sterna import Domain, RequestError, load_domain, load_source, transfer
+from sterna.bench import plain
 from sterna.data import demo_path
 from sterna.experiment.units import seeded
-from sterna.methods.controls import target_only
 from sterna.methods.controls.scratch import Scratch
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.controls.target_only import TargetOnly
 from sterna.preparations.table import TablePreparation
+from sterna.selection.cross_validation import Trial, choose_penalty, folds_of
 from sterna.tasks import Classification, Regression
-from sterna.training.linear import Choice, choose_penalty
 
 # -- scratch ----------------------------------------------------------------------------------------
 
@@ -83,7 +82,8 @@ def test_a_column_without_any_value_breaks_nothing(table, problem_of, trainer):
             without = Domain.from_arrays(domain.inputs.frame.drop(columns="empty"), domain.labels)
             other, _ = problem_of(None, without, splits=splits)
             outputs, others = (
-                trainer().outputs(seeded(method, each, trainer(epochs=1)), each.inputs) for each in (problem, other)
+                trainer().outputs(seeded(method, each, trainer(epochs=1)).network, each.inputs)
+                for each in (problem, other)
             )
             np.testing.assert_array_equal(outputs, others)
     result = transfer(None, table, method="target-only", control="scratch", epochs=1)
@@ -116,14 +116,14 @@ def test_ridge_wins_on_a_line_and_is_scikit_learns(problem_of, trainer):
     standard = (columns - columns[rows].mean(0)) / columns[rows].std(0)
     penalty = choose_penalty(standard[rows], problem.targets[rows], problem.task, problem.weights[rows], 0).penalty
     by_hand = Ridge(alpha=len(rows) * penalty / 2).fit(standard[rows], wanted[rows])
-    outputs = trainer().outputs(network, problem.inputs)[:, 0] * problem.task.scale + problem.task.mean
+    outputs = trainer().outputs(network, problem.inputs)[:, 0]
     np.testing.assert_allclose(outputs, by_hand.predict(standard), rtol=1e-3)
 
 
 def test_text_is_tf_idf_under_a_logistic_regression(problem_of, trainer, monkeypatch):
     domain = load_domain(demo_path("reviews"), text="text", label="department", drop=["sentiment"])
     problem, _ = problem_of(None, domain)
-    monkeypatch.setattr(target_only, "STRENGTHS", (10.0,))
+    monkeypatch.setattr(plain, "STRENGTHS", (10.0,))
     network = TargetOnly().fit(problem, trainer()).network
     texts = [problem.inputs[i] for i in range(len(problem.target))]
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
@@ -141,7 +141,7 @@ def test_text_is_tf_idf_under_a_logistic_regression(problem_of, trainer, monkeyp
 def test_the_learner_with_the_lower_held_out_loss_is_taken(table, problem_of, trainer, monkeypatch):
     problem, _ = problem_of(None, table)
     for loss, expected in ((-1.0, "linear"), (9.0, "HistGradientBoostingClassifier")):
-        monkeypatch.setattr(target_only, "choose_penalty", lambda *_, loss=loss: Choice(0.1, np.zeros(1), loss))
+        monkeypatch.setattr(plain, "choose_penalty", lambda *_, loss=loss: Trial(0.1, np.zeros(1), loss))
         coach = trainer()
         TargetOnly().fit(problem, coach)
         assert coach.log.chosen["learner"] == expected
@@ -154,7 +154,7 @@ def answering(source, task, seed=0):
     from dataclasses import replace
 
     torch.manual_seed(seed)
-    return replace(source, head=nn.Linear(source.body.width, task.outputs), task=task)
+    return replace(source, head=task.head(source.body.width), task=task)
 
 
 def test_source_only_answers_as_the_source_does_whatever_the_order_of_classes(source, digits, problem_of, trainer):
@@ -206,7 +206,8 @@ def test_a_source_that_answers_a_number_answers_in_its_own_units(source, digits_
         domain = Domain.from_arrays(images)
         items = source.preparation.items(domain.inputs)
         x = source.preparation.collate([items[i] for i in table["row"]])
-        raw = known.head(source.body.eval()(x))[:, 0].numpy() * 12.0 + 70.0
+        features, head = source.body.eval()(x), known.head
+        raw = (features @ head.weight.T + head.bias)[:, 0].numpy() * 12.0 + 70.0
     np.testing.assert_allclose(table["answer"], raw, rtol=1e-4)
     np.testing.assert_allclose(result.predict(images[table["row"]]), raw, rtol=1e-4)
 
@@ -233,11 +234,11 @@ def test_boosting_and_the_linear_model_are_compared_on_every_row_also_the_only_o
     random = np.random.default_rng(0)
     x, task = random.normal(size=(30, 3)), Classification(("a", "b"))
     codes = np.r_[1, np.zeros(29, dtype=int)]
-    learner, folds = target_only.boosting_learner(task, 30), target_only.folds_of(codes, task, 5, 0)
-    found = target_only._cross_validated_loss(learner, x, codes, np.ones(30), task, folds)
+    learner, folds = plain.boosting_learner(task, 30), folds_of(codes, task, 5, 0)
+    found = plain.cross_validated_loss(learner, x, codes, np.ones(30), task, folds)
     losses = np.zeros(30)
     for train, held in folds:
-        model = target_only.boosting_learner(task, 30).fit(x[train], codes[train])
+        model = plain.boosting_learner(task, 30).fit(x[train], codes[train])
         likely = np.full((len(held), 2), 1e-7)
         likely[:, model.classes_] = np.maximum(model.predict_proba(x[held])[:, : len(model.classes_)], 1e-7)
         losses[held] = -np.log((likely / likely.sum(1, keepdims=True))[np.arange(len(held)), codes[held]])

@@ -11,10 +11,11 @@ from sterna import Domain, RequestError, Source, load_domain, transfer
 from sterna.domains.splits import Splits
 from sterna.experiment.problem import make_problem, widened
 from sterna.methods.controls.source_only import SourceOnly
-from sterna.methods.features.domain_scaling import DomainScaling, behind, standardised
+from sterna.methods.features.domain_scaling import DomainScaling
 from sterna.networks import load_network, save_network
 from sterna.preparations.table import TablePreparation
 from sterna.tasks import Classification, Regression, infer_task
+from sterna.training.linear import behind, standardised
 
 
 def table(rows, seed, shift=0.0, factor=1.0, order=None):

@@ -3,22 +3,22 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sterna import Domain, RequestError, Source, load_source, transfer
-from sterna.bench.density_ratio import meeting
+from sterna.bench.density_ratio import both_domains
 from sterna.methods.examples import example_mining
 from sterna.methods.examples.example_mining import (
     ExampleMining,
     kept_rows,
-    preferred,
     ranking,
     scores_of,
     trial,
 )
 from sterna.methods.method import make_method
 from sterna.networks.saved import load_network, save_network
-from sterna.record.choice import Choice as Chosen
-from sterna.training.linear import Choice, fit_head_on
+from sterna.record.choice import Choice
+from sterna.selection.cross_validation import fit_head, folds_of
 
 
 def rule(x):
@@ -44,12 +44,12 @@ def between(problem_of):
     return lambda source, target, **more: problem_of(Source("known", data=source), target, **more)[0]
 
 
-def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, trainer):
+def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, bench_of, trainer):
     problem = between(domain(80, [0.5, 1], 0), domain(100, [0, 0], 1), labels=30)
-    met = meeting(problem, trainer())
+    both = both_domains(bench_of(problem))
     every = np.concatenate
-    alone = fit_head_on(met.labelled, met.targets, problem.task)
-    pooled = fit_head_on(every([met.labelled, met.source]), every([met.targets, met.source_targets]), problem.task)
+    alone = fit_head(both.labelled, both.targets, problem.task)
+    pooled = fit_head(every([both.labelled, both.source]), every([both.targets, both.source_targets]), problem.task)
     for by in ("neighbours", "odds"):
         for share, (head, penalty) in ((0.0, alone), (1.0, pooled)):
             coach = trainer()
@@ -61,14 +61,14 @@ def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, trainer):
 
 
 @pytest.mark.parametrize("by", ["neighbours", "odds"])
-def test_rows_like_the_targets_rank_first_and_a_row_far_from_everything_low(between, trainer, by):
+def test_rows_like_the_targets_rank_first_and_a_row_far_from_everything_low(between, bench_of, by):
     source = half_good()
     frame = source.inputs.frame.copy()
     frame.iloc[0] = [-90.0, -90.0]
     problem = between(Domain.from_arrays(frame, source.labels), domain(100, [0, -0.5], 7), labels=20)
-    met = meeting(problem, trainer())
+    both = both_domains(bench_of(problem))
     scores = np.empty(120)
-    scores[met.order] = scores_of(met, by, 0)
+    scores[both.order] = scores_of(both, by, 0)
     assert (scores[0] < scores[1:60]).all()
     best = np.argsort(-scores)[:40]
     assert (best < 60).mean() > 0.95
@@ -81,40 +81,26 @@ def test_the_share_leaves_out_the_half_that_misleads(between, trainer):
     ExampleMining().fit(problem, coach)
     assert coach.log.chosen["share of the source's rows"] in (0.5, 0.25)
     share = coach.log.chosen["share of the source's rows"]
-    assert coach.log.choices[0] == Chosen("share of the source's rows", share, "cross-validation", len(problem.train))
+    assert coach.log.choices[0] == Choice("share of the source's rows", share, "cross-validation", len(problem.train))
     kept = kept_rows(coach.log.chosen["share of the source's rows"], 120)
     assert coach.log.messages == [f"Kept {kept} of 120 source rows."]
 
 
-def test_among_equal_shares_the_largest_is_taken():
-    random = np.random.default_rng(0)
-    losses = random.random(50)
-    noisy = {1.0: losses + 0.01 * random.normal(size=50), 0.5: losses - 0.001, 0.0: losses + 0.5}
-    found = {share: Choice(1.0, each, each.mean()) for share, each in noisy.items()}
-    assert preferred(found) == 1.0
-    found[1.0] = Choice(1.0, losses + 0.2, losses.mean() + 0.2)
-    assert preferred(found) == 0.5
-
-
-def test_the_loss_of_a_share_is_that_of_held_out_target_rows(between, trainer):
+def test_the_loss_of_a_share_is_that_of_held_out_target_rows(between, bench_of):
     problem = between(domain(60, [0, 0], 0), domain(100, [0, 0], 1), labels=30)
-    met = meeting(problem, trainer())
-    rows, kept = np.arange(len(met.labelled)), np.arange(10)
-    choice = trial(met, kept, rows, problem.task, 0)
-    spoilt = met.targets.copy()
+    both = both_domains(bench_of(problem))
+    rows, kept = np.arange(len(both.labelled)), np.arange(10)
+    choice = trial(both, kept, rows, problem.task, 0)
+    spoilt = both.targets.copy()
     spoilt[3] = 1 - spoilt[3]
     assert choice.losses.shape == (len(rows),) and choice.loss == pytest.approx(choice.losses.mean())
     # a row's own label cannot lower its loss: the head that answers it was fitted without it
-    from sterna.training.linear import folds_of
-
-    train, held = folds_of(met.targets, problem.task, 5, 0)[0]
-    x = np.concatenate([met.labelled[train], met.source[kept]])
-    y = np.concatenate([met.targets[train], met.source_targets[kept]])
-    head = fit_head_on(x, y, problem.task, penalty=choice.penalty)[0]
-    import torch
-
-    outputs = head.double()(torch.from_numpy(met.labelled[held]))
-    wanted = torch.nn.functional.cross_entropy(outputs, torch.as_tensor(met.targets[held]), reduction="none")
+    train, held = folds_of(both.targets, problem.task, 5, 0)[0]
+    x = np.concatenate([both.labelled[train], both.source[kept]])
+    y = np.concatenate([both.targets[train], both.source_targets[kept]])
+    head = fit_head(x, y, problem.task, penalty=choice.penalty)[0]
+    outputs = head.double()(torch.from_numpy(both.labelled[held]))
+    wanted = torch.nn.functional.cross_entropy(outputs, torch.as_tensor(both.targets[held]), reduction="none")
     np.testing.assert_allclose(choice.losses[held], wanted.detach(), rtol=1e-6)
 
 
@@ -126,7 +112,7 @@ def test_the_order_of_the_source_changes_nothing(between, trainer, tmp_path, mon
     network = ExampleMining(by=by).fit(problem, trainer()).network
     mixed = between(source.take(np.random.default_rng(4).permutation(80)), target, labels=20)
     answers = trainer().outputs(network, problem.inputs)
-    again = trainer().outputs(ExampleMining(by=by).run(mixed, trainer()), problem.inputs)
+    again = trainer().outputs(ExampleMining(by=by).fit(mixed, trainer()).network, problem.inputs)
     np.testing.assert_allclose(again, answers, atol=1e-4)
     save_network(network, tmp_path / "kept")
     np.testing.assert_array_equal(trainer().outputs(load_network(tmp_path / "kept"), problem.inputs), answers)

@@ -1,17 +1,16 @@
-"""example-weighting and the domain classifier's odds: against scikit-learn, and what weights must do."""
+"""example-weighting: what weights must do, and the head that is fitted with them."""
 
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from sterna import Domain, RequestError, Source, load_domain, transfer
-from sterna.bench.density_ratio import content_folds, domain_odds, likeness, meeting, nearest_distances, within_reach
+from sterna.bench.density_ratio import both_domains, likeness
 from sterna.methods.examples.example_weighting import ExampleWeighting, effective_rows, fitting_power, weights_of
 from sterna.networks.saved import load_network, save_network
-from sterna.training.linear import Choice, fit_head_on
+from sterna.selection.cross_validation import fit_head
 
 
 def shifted(rows=240, shift=0.0, seed=0, labels=None):
@@ -24,75 +23,6 @@ def shifted(rows=240, shift=0.0, seed=0, labels=None):
 
 def problem_between(problem_of, source, target, **more):
     return problem_of(Source("known", data=source), target, **more)[0]
-
-
-# -- the odds -----------------------------------------------------------------------------------------
-
-
-def test_the_odds_are_those_of_scikit_learns_logistic_regression_without_the_row(monkeypatch):
-    random = np.random.default_rng(1)
-    source, target = random.normal(size=(60, 3)), random.normal(size=(40, 3)) + np.array([1, 0, 0])
-    folds = np.arange(60) % 5, np.full(40, -1)
-    monkeypatch.setattr(odds, "choose_penalty", lambda *_: Choice(0.1, np.zeros(1), 0.0))
-    found = domain_odds(source, target, *folds, seed=0)
-    for fold in range(5):
-        seen = folds[0] != fold
-        x = np.concatenate([source[seen], target])
-        codes = np.repeat([0, 1], [seen.sum(), 40])
-        # scikit-learn adds the losses, and has one vector for what is here the difference of two: W and -W
-        by_hand = LogisticRegression(C=2 / (0.1 * len(x)), tol=1e-10, max_iter=10_000, class_weight="balanced")
-        by_hand.fit(x, codes)
-        likely = by_hand.predict_proba(source[~seen])
-        np.testing.assert_allclose(found[~seen], likely[:, 1] / likely[:, 0], rtol=1e-3)
-
-
-def test_no_row_and_no_copy_of_it_is_seen_by_the_classifier_that_scores_it(monkeypatch):
-    monkeypatch.setattr(odds, "choose_penalty", lambda *_: Choice(0.1, np.zeros(1), 0.0))
-    keys = ["a", "b", "a", "c", "d", "e", "f", "g", "b"]
-    ours, theirs = content_folds(keys, ["z", "b", "a"], seed=3)
-    assert ours[0] == ours[2] == theirs[2] and ours[1] == ours[8] == theirs[1] and theirs[0] == -1
-    assert set(ours) == set(range(5))
-    random = np.random.default_rng(0)
-    source, target = random.normal(size=(9, 2)), random.normal(size=(3, 2)) + 1
-    before = domain_odds(source, target, ours, theirs, seed=0)
-    source[[0, 2]], target[2] = [50.0, 50.0], [50.0, 50.0]  # "a", one content, is another now
-    after = domain_odds(source, target, ours, theirs, seed=0)
-    copies = ours == ours[0]
-    alone = copies & (np.array(keys) != "a")
-    assert alone.any()
-    np.testing.assert_array_equal(after[alone], before[alone])  # those of its part: their classifier sees no "a"
-    assert (np.abs(after[~copies] / before[~copies] - 1) > 1e-6).all()
-
-
-def test_the_density_ratio_of_two_gaussians_is_found():
-    random = np.random.default_rng(2)
-    source, target = random.normal(size=(2000, 1)), random.normal(size=(2000, 1)) + 1
-    folds = np.arange(2000) % 5, np.full(2000, -1)
-    ratio = np.exp(source[:, 0] - 0.5)  # N(1, 1) over N(0, 1)
-    found = domain_odds(source, target, *folds, seed=0)
-    middle = np.abs(source[:, 0]) < 1.5
-    np.testing.assert_allclose(found[middle], ratio[middle], rtol=0.15)
-    assert abs(found.mean() - 1) < 0.1
-
-
-def test_distances_are_those_of_brute_force(monkeypatch):
-    random = np.random.default_rng(0)
-    rows, others = random.normal(size=(50, 4)), random.normal(size=(30, 4))
-    every = np.sqrt(((rows[:, None] - others[None]) ** 2).sum(2))
-    np.testing.assert_allclose(nearest_distances(rows, others, 0), np.sort(every, axis=1)[:, :5].mean(1))
-    np.testing.assert_allclose(nearest_distances(rows, others[:2], 0), every[:, :2].mean(1))
-    monkeypatch.setattr(odds, "drawn", lambda count, seed: np.arange(count)[::2])
-    np.testing.assert_allclose(nearest_distances(rows, others, 0), np.sort(every[:, ::2], axis=1)[:, :5].mean(1))
-
-
-def test_a_row_far_from_everything_is_out_of_reach_whatever_its_direction():
-    random = np.random.default_rng(0)
-    source, target = random.normal(size=(200, 3)), random.normal(size=(200, 3)) + 0.5
-    for far in ([60.0] * 3, [-60.0] * 3):
-        both = np.concatenate([source, [far], target])
-        both = (both - both.mean(0)) / both.std(0)
-        reach = within_reach(both[:201], both[201:], 0)
-        assert reach[200] < 0.1 and (reach[:200] == 1).all()
 
 
 # -- the weights --------------------------------------------------------------------------------------
@@ -114,25 +44,24 @@ def test_weights_have_mean_one_and_a_bound_and_the_power_keeps_half_the_rows_wor
     assert effective_rows(np.array([3.0, 1.0])) == pytest.approx(16 / 10)
 
 
-def test_alike_domains_give_weights_near_one(problem_of, trainer):
+def test_alike_domains_give_weights_near_one(problem_of, bench_of):
     domain = shifted(200)
-    met = meeting(problem_between(problem_of, domain, domain), trainer())
-    weights = weights_of(likeness(met, 0))
+    both = both_domains(bench_of(problem_between(problem_of, domain, domain)))
+    weights = weights_of(likeness(both, 0))
     assert np.abs(weights - 1).max() < 0.1
-    other = meeting(problem_between(problem_of, domain, shifted(200, seed=9)), trainer())
+    other = both_domains(bench_of(problem_between(problem_of, domain, shifted(200, seed=9))))
     weights = weights_of(likeness(other, 0))
     assert weights.std() < 0.2 and effective_rows(weights) > 190
 
 
-def test_rows_like_the_targets_count_for_more_and_a_far_one_for_less(problem_of, trainer):
+def test_rows_like_the_targets_count_for_more_and_a_far_one_for_less(problem_of, bench_of):
     known = shifted(200)
     frame = known.inputs.frame.copy()
     frame.iloc[0] = [80.0, 80.0]  # in the direction of the target, but nobody is there
-    met = meeting(
-        problem_between(problem_of, Domain.from_arrays(frame, known.labels), shifted(200, shift=1.5)), trainer()
-    )
-    found = likeness(met, 0)
-    place = {row: i for i, row in enumerate(met.order)}
+    problem = problem_between(problem_of, Domain.from_arrays(frame, known.labels), shifted(200, shift=1.5))
+    both = both_domains(bench_of(problem))
+    found = likeness(both, 0)
+    place = {row: i for i, row in enumerate(both.order)}
     weights = weights_of(found)[[place[i] for i in range(200)]]
     assert weights[0] < np.median(weights[1:])
     b = known.inputs.frame["b"].to_numpy()[1:]
@@ -143,19 +72,19 @@ def test_rows_like_the_targets_count_for_more_and_a_far_one_for_less(problem_of,
 
 
 @pytest.mark.parametrize("labels", [0, 30])
-def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, trainer, labels):
+def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, bench_of, trainer, labels):
     problem = problem_between(problem_of, shifted(150), shifted(150, shift=1.0, seed=1), labels=labels)
     coach = trainer()
     network = ExampleWeighting().fit(problem, coach).network
-    met = meeting(problem, trainer())
-    found = likeness(met, problem.seed)
+    both = both_domains(bench_of(problem))
+    found = likeness(both, problem.seed)
     weights = weights_of(found, fitting_power(found))
-    assert len(met.labelled) == len(problem.train) == (24 if labels else 0)
-    head, penalty = fit_head_on(
-        np.concatenate([met.labelled, met.source]),
-        np.concatenate([met.targets, met.source_targets]).astype(int),
+    assert len(both.labelled) == len(problem.train) == (24 if labels else 0)
+    head, penalty = fit_head(
+        np.concatenate([both.labelled, both.source]),
+        np.concatenate([both.targets, both.source_targets]).astype(int),
         problem.task,
-        np.concatenate([np.full(len(met.labelled), 150 / effective_rows(weights)), weights]),
+        np.concatenate([np.full(len(both.labelled), 150 / effective_rows(weights)), weights]),
     )
     np.testing.assert_array_equal(network.head.weight.detach(), head.weight.detach())
     assert coach.log.chosen == {"penalty": penalty}
@@ -163,17 +92,17 @@ def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, trainer, la
     assert f"worth {effective_rows(weights):,.0f} rows" in coach.log.messages[0]
 
 
-def test_power_zero_is_pooling_and_the_order_of_the_source_changes_nothing(problem_of, trainer, tmp_path):
+def test_power_zero_is_pooling_and_the_order_of_the_source_changes_nothing(problem_of, bench_of, trainer, tmp_path):
     source, target = shifted(120), shifted(120, shift=1.0, seed=1)
     problem = problem_between(problem_of, source, target, labels=20)
     pooled = ExampleWeighting(power=0).fit(problem, trainer()).network
-    met = meeting(problem, trainer())
-    x, y = np.concatenate([met.labelled, met.source]), np.concatenate([met.targets, met.source_targets])
-    np.testing.assert_array_equal(pooled.head.weight.detach(), fit_head_on(x, y, problem.task)[0].weight.detach())
+    both = both_domains(bench_of(problem))
+    x, y = np.concatenate([both.labelled, both.source]), np.concatenate([both.targets, both.source_targets])
+    np.testing.assert_array_equal(pooled.head.weight.detach(), fit_head(x, y, problem.task)[0].weight.detach())
 
     network = ExampleWeighting().fit(problem, trainer()).network
     mixed = problem_between(problem_of, source.take(np.random.default_rng(4).permutation(120)), target, labels=20)
-    again = ExampleWeighting().run(mixed, trainer())
+    again = ExampleWeighting().fit(mixed, trainer()).network
     answers = trainer().outputs(network, problem.inputs)
     np.testing.assert_allclose(trainer().outputs(again, problem.inputs), answers, atol=1e-4)
     save_network(network, tmp_path / "kept")
@@ -205,7 +134,7 @@ def test_numbers_are_weighted_as_well(problem_of, trainer):
     rule = lambda x: x[:, 0] * 2 + x[:, 1] + 5
     problem = problem_between(problem_of, shifted(100, labels=rule), shifted(100, 1.0, 1, rule), labels=0)
     network = ExampleWeighting().fit(problem, trainer()).network
-    found = trainer().outputs(network, problem.unlabelled.inputs)[:, 0] * problem.task.scale + problem.task.mean
+    found = trainer().outputs(network, problem.unlabelled.inputs)[:, 0]
     np.testing.assert_allclose(found, rule(problem.unlabelled.inputs.frame.to_numpy()), atol=0.1)
 
 

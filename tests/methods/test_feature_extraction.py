@@ -7,8 +7,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from sterna import Domain, RequestError, load_source
 from sterna.methods.method import make_method
-from sterna.methods.parameters.feature_extraction import FeatureExtraction, block_sets, inner_blocks, is_near
-from sterna.training.linear import Choice
+from sterna.methods.parameters.feature_extraction import FeatureExtraction
 
 
 def test_it_is_a_logistic_regression_on_timms_own_features(digits, problem_of, trainer):
@@ -43,7 +42,7 @@ def test_a_regression_is_ridge(source, digits_arrays, problem_of, trainer):
     wanted = images.mean(axis=(1, 2)) + np.random.default_rng(0).normal(size=150)
     problem, splits = problem_of(source, Domain.from_arrays(images, wanted), task="regression")
     network = FeatureExtraction(blocks="last", penalty=0.05).fit(problem, trainer()).network
-    outputs = trainer().outputs(network, problem.inputs)[:, 0] * problem.task.scale + problem.task.mean
+    outputs = trainer().outputs(network, problem.inputs)[:, 0]
     features = trainer().features(source.body, source.preparation, problem.inputs, ["last"]).array().astype(float)
     rows, y = problem.train, wanted[np.concatenate([splits.train, splits.validation])]
     x = (features - features[rows].mean(0)) / features[rows].std(0)
@@ -59,7 +58,7 @@ def test_class_weights_are_those_of_scikit_learn(source, digits_arrays, problem_
     plain, _ = problem_of(source, domain)
     method, coach = FeatureExtraction(blocks="last", penalty=1.0), trainer()
     found = problem.task.probabilities(coach.outputs(method.fit(problem, coach).network, problem.inputs))
-    unweighted = problem.task.probabilities(coach.outputs(method.run(plain, coach), problem.inputs))
+    unweighted = problem.task.probabilities(coach.outputs(method.fit(plain, coach).network, problem.inputs))
     x = coach.features(source.body, source.preparation, problem.inputs, ["last"]).array().astype(float)
     rows = problem.train
     x = (x - x[rows].mean(0)) / np.where(x[rows].std(0) > 1e-7, x[rows].std(0), 1)
@@ -106,45 +105,6 @@ def test_an_unknown_block_is_refused_with_close_matches(source, digits, problem_
         FeatureExtraction(blocks=("block9",)).fit(problem, trainer())
 
 
-def test_the_first_set_within_one_standard_error_of_the_best_is_chosen(
-    source, digits, problem_of, trainer, monkeypatch
-):
-    losses = {1: 0.50, 2: 0.40, 3: 0.60}  # by number of blocks beside the last; only one is best
-
-    def choose(x, targets, task, weights, seed):
-        each = np.tile([0.0, 2.0], len(x))[: len(x)] * 1.0
-        return Choice(
-            0.1, each + losses.get(x.shape[1] // 24, 0.7), float(each.mean() + losses.get(x.shape[1] // 24, 0.7))
-        )
-
-    problem, _ = problem_of(source, digits(120))
-    monkeypatch.setattr("sterna.methods.parameters.feature_extraction.choose_penalty", choose)
-    coach = trainer()
-    FeatureExtraction().fit(problem, coach)
-    # Constant differences have no standard error, so only the best itself is near.
-    sets = block_sets(["block0", "block1", "block2"])
-    widths = {"block0": 8, "block1": 12, "block2": 16, "last": 24}
-    best = min(sets, key=lambda each: losses.get(sum(widths[n] for n in each) // 24, 0.7))
-    assert tuple(coach.log.chosen["blocks"]) == best
-    assert coach.log.selected_by().startswith("cross-validation: 76 labelled target examples") or coach.log.choices
-
-
-def test_the_one_standard_error_rule_by_hand():
-    random = np.random.default_rng(0)
-    best = random.normal(size=50)
-    noisy = best + random.normal(0.02, 1, 50)
-    difference = noisy - best
-    near = bool(difference.mean() <= difference.std() / np.sqrt(50))
-    assert is_near(Choice(1, noisy, 0), Choice(1, best, 0)) == near
-    assert not is_near(Choice(1, best + 0.1, 0), Choice(1, best, 0))
-    assert is_near(Choice(1, best, 0), Choice(1, best, 0))
-
-
-def test_blocks_that_give_the_last_features_again_are_not_tried_twice():
-    x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    assert inner_blocks({"a": x + 1, "b": x, "last": x}) == ["a"]
-
-
 def test_validation_rows_and_their_labels_do_not_touch_the_head(source, digits, problem_of, trainer):
     from dataclasses import replace
 
@@ -163,4 +123,4 @@ def test_joined_problems_use_every_labelled_row(source, digits, problem_of, trai
     joined = problem.joined()
     assert sorted(joined.train) == list(range(len(problem.target)))
     assert not len(joined.validation)
-    assert make_method("feature-extraction").refits_on(problem)
+    assert make_method("feature-extraction").refits(problem)

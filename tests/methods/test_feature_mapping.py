@@ -18,8 +18,8 @@ from sterna.methods.features.feature_mapping import (
 )
 from sterna.networks import load_network, save_network
 from sterna.preparations.table import TablePreparation
+from sterna.selection.cross_validation import PENALTIES, folds_of
 from sterna.tasks import Classification
-from sterna.training.linear import PENALTIES, folds_of
 
 CLASSES = ("blue", "green", "red")
 
@@ -91,12 +91,12 @@ def test_the_penalty_is_that_with_the_least_held_out_loss_of_the_source_s_head()
 # -- the method -------------------------------------------------------------------------------------
 
 
-def test_the_network_is_target_columns_a_map_and_the_source_s_head(pair, problem_of, trainer, tmp_path):
+def test_the_network_is_target_columns_a_map_and_the_source_s_head(pair, problem_of, bench_of, trainer, tmp_path):
     source, target = pair
     problem, _ = problem_of(source, target, labels=30)
     coach = trainer()
     network = FeatureMapping(penalty=0.1).fit(problem, coach).network
-    theirs = source_network(problem, trainer())
+    theirs = source_network(bench_of(problem)).network
     assert isinstance(network.map, nn.Linear) and network.map.in_features == 6 and network.map.out_features == 4
     for name, value in theirs.head.state_dict().items():
         assert torch.equal(network.head.state_dict()[name], value)

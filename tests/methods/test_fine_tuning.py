@@ -6,16 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from sterna import RequestError
-from sterna.bench import tuning
-from sterna.bench.tuning import layer_rates, thawed_at
+from sterna.bench import Bench, tuning
+from sterna.methods.method import make_method
 from sterna.methods.parameters import fine_tuning
 from sterna.methods.parameters.feature_extraction import FeatureExtraction
-from sterna.methods.parameters.fine_tuning import FineTuning, between
+from sterna.methods.parameters.fine_tuning import FineTuning
+from sterna.networks.fusing import between
 from sterna.record.choice import Choice
 from sterna.training.trainer import Trainer
 
@@ -44,10 +43,11 @@ def watched(monkeypatch):
     return seen
 
 
-@pytest.fixture
-def quick_probe(monkeypatch):
-    """A head on the last features, of a given penalty: choosing both takes longest."""
-    monkeypatch.setattr(fine_tuning, "FeatureExtraction", lambda: FeatureExtraction(blocks="last", penalty=0.1))
+class Quick(Bench):
+    """A probe on the last features, of a given penalty: choosing both takes longest."""
+
+    def probe(self):
+        return super().probe("last", 0.1)
 
 
 def tuned(source, domain, problem_of, trainer, epochs=6, **settings):
@@ -145,20 +145,6 @@ def test_without_gradual_all_train_from_the_start(source, digits, problem_of, tr
     assert all("network.body.module.block0.0.weight" in trains for trains in watched["trains"])
 
 
-@given(blocks=st.integers(1, 30), span=st.integers(0, 12))
-def test_thawing_only_ever_opens_blocks_and_opens_all(blocks, span):
-    opened = [thawed_at(epoch, blocks, span) for epoch in range(span + 2)]
-    assert opened == sorted(opened) and opened[0] >= 1
-    assert opened[max(span - 1, 0)] == blocks
-
-
-@given(count=st.integers(1, 40), rate=st.floats(1e-6, 1), decay=st.floats(0.1, 1))
-def test_layer_rates_are_a_geometric_row(count, rate, decay):
-    rates = layer_rates(count, rate, decay)
-    assert rates[-1] == rate and len(rates) == count
-    np.testing.assert_allclose(np.array(rates[:-1]), np.array(rates[1:]) * decay)
-
-
 def test_the_head_starts_as_the_linear_probe(source, digits, problem_of, trainer, watched):
     problem, _ = problem_of(source, digits(60))
     probe = FeatureExtraction().fit(problem, trainer()).network
@@ -181,11 +167,11 @@ def test_it_learns_more_than_the_probe_from_a_body_that_knows_little(source, dig
     assert right[1] > right[0] + 0.02
 
 
-def test_validation_chooses_the_epoch_and_that_is_said(source, digits, problem_of, trainer):
+def test_validation_chooses_the_epoch_and_that_is_said(source, digits, problem_of, bench_of, trainer):
     problem, _ = problem_of(source, digits(700))
     coach = trainer(epochs=2)
     FineTuning(linear_probe=False).fit(problem, coach)
-    few = tuning.few_validation_rows(problem)
+    few = bench_of(problem).validator.few
     assert (f"validation: {len(problem.validation)} labelled" in coach.log.selected_by()) != few
     assert all((row["validation"] is None) == few for row in coach.log.history)
 
@@ -213,18 +199,13 @@ def test_the_sampler_draws_rare_classes_as_often(source, digits_arrays, problem_
 # -- between the probe and the tuned weights ---------------------------------------------------------
 
 
-def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(
-    source, digits, problem_of, trainer, monkeypatch, quick_probe
-):
-    domain = digits(300, splits=(120, 100))
-    kept = {}
-    with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning, "between", lambda network, start, share: kept.update(start=start) or network)
-        _, whole = tuned(source, domain, problem_of, trainer, share=1.0)
-    ends = kept["start"].state_dict(), whole.state_dict()
+def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(source, digits, problem_of, trainer):
+    problem, _ = problem_of(source, digits(300, splits=(120, 100)))
+    bench = Quick(problem, trainer(epochs=6), make_method)
+    tried = {share: FineTuning(share=share).run(bench).network for share in (1.0, 0.0, 0.25)}
+    ends = bench.probe().network.state_dict(), tried[1.0].state_dict()
     assert any(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
-    for share in (0.0, 0.25, 1.0):
-        _, found = tuned(source, domain, problem_of, trainer, share=share)
+    for share, found in tried.items():
         for name, value in found.state_dict().items():
             first, last = ends[0][name], ends[1][name]
             if share in (0, 1) or not value.is_floating_point():
@@ -234,38 +215,41 @@ def test_the_ends_of_the_share_are_the_probe_and_the_tuned_network(
 
 
 @pytest.mark.parametrize("validation", [30, 100])
-def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, validation, quick_probe):
-    domain = digits(300, splits=(120, validation))
-    problem, _ = problem_of(source, domain)
-    method = FineTuning(learning_rate=0.02)
+def test_validation_rows_choose_the_share(source, digits, problem_of, trainer, validation):
+    problem, _ = problem_of(source, digits(300, splits=(120, validation)))
     made = trainer(epochs=4)
-    start = method._probe(problem, made)
-    network = method._tuned(copy.deepcopy(start), problem, made, "fine-tuning")
-    scores = {}
+    bench = Quick(problem, made, make_method)
+    start = bench.probe().network
+    tuned = FineTuning(learning_rate=0.02, share=1.0).run(bench).network
+    scores, networks = {}, {}
     for share in fine_tuning.SHARES:
-        outputs = made.outputs(between(copy.deepcopy(network), start, share), problem.inputs, problem.validation)
+        networks[share] = between(copy.deepcopy(tuned), start, share)
+        outputs = made.outputs(networks[share], problem.inputs, problem.validation)
         targets = problem.targets[problem.validation]
         loss = float(nn.functional.cross_entropy(torch.from_numpy(outputs), torch.from_numpy(targets)))
         scores[share] = ((outputs.argmax(1) == targets).mean(), -loss) if validation == 100 else (-loss,)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    share = fine_tuning.chosen_share(network, start, problem, made)
-    assert scores[share] == pytest.approx(max(scores.values()), abs=1e-6)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    best = made.log.chosen["share of the tuned weights"]
-    assert made.log.choices[-1] == Choice("share of the tuned weights", best, "validation", validation)
+    fitted = FineTuning(learning_rate=0.02).run(bench)
+    (chosen,) = [choice for choice in fitted.choices if choice.what == "share of the tuned weights"]
+    best = chosen.value
+    assert scores[best] == pytest.approx(max(scores.values()), abs=1e-6)
+    assert chosen == Choice("share of the tuned weights", best, "validation", validation)
+    found = fitted.network if fitted.held_out is None else fitted.held_out
+    for name, value in networks[best].state_dict().items():  # trying the others moved nothing
+        assert torch.equal(found.state_dict()[name], value), name
 
 
-def test_with_few_validation_rows_all_labels_train_in_the_end(
-    source, digits, problem_of, trainer, monkeypatch, quick_probe
-):
+def test_with_few_validation_rows_all_labels_train_in_the_end(source, digits, problem_of, trainer):
     seen = []
-    tune = fine_tuning.tune
-    monkeypatch.setattr(
-        fine_tuning, "tune", lambda problem, *a, **k: seen.append(len(problem.train)) or tune(problem, *a, **k)
-    )
+
+    class Noting(Quick):
+        def train(self, network, recipe, *, stage):
+            seen.append(len(self.problem.train))
+            return super().train(network, recipe, stage=stage)
+
     for validation, expected in ((30, [120, 150]), (100, [120]), (0, [120])):
         seen.clear()
         problem, _ = problem_of(source, digits(300, splits=(120, 100)))
         problem = replace(problem, validation=problem.validation[:validation])
-        FineTuning().fit(problem, trainer(epochs=1))
+        fitted = FineTuning().run(Noting(problem, trainer(epochs=1), make_method))
         assert seen == expected
+        assert (fitted.held_out is None) == (expected == [120])

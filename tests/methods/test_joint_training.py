@@ -1,4 +1,4 @@
-"""joint-training: the loss by hand, one head or two, UPGrad as torchjd computes it, and digits that it learns."""
+"""joint-training: one head or two, UPGrad as torchjd computes it, and digits that it learns."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from torchjd.aggregation import UPGrad
 from torchjd.autojac import backward
 
 from sterna import Domain, RequestError, load_domain
-from sterna.bench.side_by_side import TwoDomains, sides_of, streams_of
+from sterna.bench.side_by_side import sides_of
 from sterna.methods.method import Needs, make_method
 from sterna.methods.networks import joint_training
 from sterna.methods.networks.joint_training import JointTraining, in_own_units, networks_of
@@ -49,23 +49,11 @@ def right(network, trainer, test):
     return float(np.mean(outputs.argmax(1) == network.task.encode(test.labels)))
 
 
-def test_the_loss_is_that_of_the_source_and_lambda_times_that_of_the_target(halves, problem_of, trainer):
-    problem, _ = made(halves, problem_of, "classes")
-    sides = sides_of(problem)
-    source, target = networks_of(problem, trainer(), sides)
-    objective = TwoDomains(source, target, problem.known.task, weight=0.3).eval()
-    batch = next(iter(streams_of(problem, trainer(), sides, augment=False).epoch(0)))
-    terms = objective(batch)
-    for name, network, weight in (("source", source, 1.0), ("target", target, 0.3)):
-        logits = network(batch[name].inputs)
-        by_hand = -torch.log_softmax(logits, 1)[torch.arange(len(logits)), batch[name].targets].mean() * weight
-        torch.testing.assert_close(terms[name], by_hand)
-
-
-def test_one_head_answers_the_same_classes_and_two_others(halves, problem_of, trainer):
+def test_one_head_answers_the_same_classes_and_two_others(halves, problem_of, bench_of, trainer):
     for how, one in (("shift", True), ("classes", False)):
         problem, _ = made(halves, problem_of, how)
-        source, target = networks_of(problem, trainer(), sides_of(problem))
+        bench = bench_of(problem)
+        source, target, _ = networks_of(bench, sides_of(bench))
         assert (source.head is target.head) is one and source.body is target.body
         assert target.head.out_features == problem.task.outputs
         assert source.head.out_features == problem.known.task.outputs
@@ -158,13 +146,13 @@ def test_a_source_models_body_keeps_its_statistics_and_the_source_its_weights(
     assert changed and not any("running" in name or "batches" in name for name in changed)
 
 
-def test_numbers_are_learnt_in_the_targets_units_from_tables_with_other_columns(problem_of, trainer):
+def test_numbers_are_learnt_in_the_targets_units_from_tables_with_other_columns(problem_of, bench_of, trainer):
     random = np.random.default_rng(0)
     x, z = random.normal(size=(200, 3)), random.normal(size=(120, 2))
     source = Domain.from_arrays(pd.DataFrame(x, columns=list("abc")), x @ [1.0, 2.0, 0.5] * 10 + 50)
     target = Domain.from_arrays(pd.DataFrame(z, columns=["u", "v"]), z @ [1.0, -1.0] * 10 + 50)
     problem, _ = problem_of(Source("numbers", data=source), target)
-    sides = sides_of(problem)
+    sides = sides_of(bench_of(problem))
     assert sides.private and sides.common(sides.source) is sides.common(sides.target)
     network = JointTraining().fit(problem, trainer()).network
     rows = problem.validation
@@ -188,20 +176,25 @@ def linear(labels_of, rows, seed):
         (lambda a: 3 * a + 1, lambda a: 5 * a + 3, False),  # a shift, as in rows of another year
     ],
 )
-def test_numbers_in_other_units_have_a_head_for_each_side_and_are_learnt(problem_of, trainer, ours, theirs, two):
+def test_numbers_in_other_units_have_a_head_for_each_side_and_are_learnt(
+    problem_of, bench_of, trainer, ours, theirs, two
+):
     known = Source("numbers", data=linear(ours, 200, 1))
     domain = linear(theirs, 160, 2)
     problem, splits = problem_of(known, domain, labels=60)
-    coach = trainer()
-    asked = in_own_units(problem, coach)
-    assert (asked.known.task is not problem.task) is two and ("other units" in "".join(coach.log.messages)) is two
+    bench = bench_of(problem)
+    asked = in_own_units(bench)
+    told = "other units" in "".join(bench.trainer.log.messages)
+    assert (asked.known.task is not problem.task) is two and told is two
+    assert asked.known.same_task is not two
     if two:
         learnt = asked.known.task.as_features(torch.from_numpy(asked.known.targets))
         assert abs(learnt.mean()) < 1e-5 and learnt.std(correction=0) == pytest.approx(1, abs=1e-5)
         np.testing.assert_array_equal(asked.known.targets, asked.known.domain.labels)
     else:
         assert asked is problem
-    source, target = networks_of(asked, coach, sides_of(asked))
+    bench = bench.on(asked)
+    source, target, _ = networks_of(bench, sides_of(bench))
     assert (source.head is not target.head) is two
     network = JointTraining().fit(problem.joined(), trainer()).network
     rest = domain.take(np.sort(np.concatenate([splits.test, splits.unlabelled])))
@@ -232,4 +225,3 @@ def test_needs_and_bad_settings(monkeypatch):
     monkeypatch.setattr(joint_training, "require", missing)
     with pytest.raises(RequestError, match="torchjd joint"):
         JointTraining(aggregator="upgrad").fit(None, None)
-    assert two_domains.BATCH == 32

@@ -69,6 +69,27 @@ def test_without_source_data_nothing_is_said_of_what_they_should_be_like():
         check_needs(make_method("dann"), Needs.TARGET_LABELS | Needs.UNLABELLED_TARGET, list(method_ids()))
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "use", "few", "many"),
+    [
+        ("feature-extraction", {}, "joined", True, True),
+        ("scratch", {}, "epoch", True, False),
+        ("dann", {}, "kept", False, False),
+        ("fine-tuning", {}, "kept", False, False),  # it chooses its share by them, and sees to all labels itself
+        ("fine-tuning", {"share": 0.5}, "epoch", True, False),
+        ("fine-tuning", {"linear_probe": False}, "epoch", True, False),
+    ],
+)
+def test_validation_rows_are_trained_on_in_the_end_where_they_chose_nothing(
+    name, settings, use, few, many, digits, problem_of
+):
+    method = make_method(name, settings)
+    assert method.validated() == use
+    for rows, expected in ((0, few), (99, few), (100, many)):
+        problem, _ = problem_of(None, digits(200, splits=(60, rows)))
+        assert method.refits(problem) is expected
+
+
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
 
 

@@ -65,7 +65,7 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     boosting = boosting_learner(task, len(train)) if kind_of(problem.target.kind).boosting else None
     if boosting is not None:
         folds = folds_of(problem.targets[rows], task, 5, problem.seed)  # those that choose_penalty takes
-        loss = _cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, folds)
+        loss = cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, folds)
         if loss < linear.loss:
             fit(boosting, x[train], problem.targets[train], weights[train])
             return EstimatorHead(boosting, task)
@@ -85,13 +85,13 @@ def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> Estimato
     folds = folds_of(targets, task, 5, problem.seed)
     if task.one_class:  # of one class alone, where another's only row is held out, nothing can be learnt
         folds = [fold for fold in folds if len(np.unique(targets[fold[0]])) > 1]
-    losses = [_cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
+    losses = [cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
     best = learners[int(np.argmin(losses))]
     fit(best, x[train], problem.targets[train], problem.row_weights()[train])
     return EstimatorHead(best, task)
 
 
-def _cross_validated_loss(
+def cross_validated_loss(
     learner: BaseEstimator, x: Array, targets: Array, weights: Array, task: Task, folds: Sequence[tuple[Array, Array]]
 ) -> float:
     """Weighted sum of the losses of the rows that the folds hold out, over the sum of all weights."""

@@ -7,33 +7,33 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, Source, transfer
-from sterna.bench.vectors import space_of
+from sterna.bench.vectors import vectors_of
 from sterna.errors import RequestError
 
 
-def test_the_space_of_a_body_is_its_deepest_quarter_and_its_last_features(source, digits, problem_of, trainer):
+def test_the_space_of_a_body_is_its_deepest_quarter_and_its_last_features(source, digits, problem_of, bench_of):
     problem, _ = problem_of(source, digits(60), labels=20)
-    space = space_of(problem, trainer())
+    vectors = vectors_of(bench_of(problem))
     every = source.body.copied().selecting([*(b.name for b in source.body.blocks), "last"])
     inner = [b.name for b in source.body.blocks][:-1]  # the last block gives the last features
-    assert space.body.outputs == (*inner[3 * len(inner) // 4 :], "last")
+    assert vectors.body.outputs == (*inner[3 * len(inner) // 4 :], "last")
     items = problem.source.preparation.items(problem.inputs)
     batch = problem.source.preparation.collate([items[i] for i in range(5)])
-    found = every.eval().features(batch, space.body.outputs)
+    found = every.eval().features(batch, vectors.body.outputs)
     beside = np.concatenate([part.detach().numpy() for part in found.values()], axis=1)
-    np.testing.assert_allclose(space.of(problem.inputs)[:5], beside, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(vectors.of(problem.inputs)[:5], beside, rtol=1e-4, atol=1e-5)
 
 
-def test_scales_make_the_blocks_weigh_alike(source, digits, problem_of, trainer):
+def test_scales_make_the_blocks_weigh_alike(source, digits, problem_of, bench_of):
     problem, _ = problem_of(source, digits(60), labels=20)
-    space = space_of(problem, trainer())
-    x = space.of(problem.inputs)
-    first = space.body.widths[space.body.outputs[0]]
-    scales = space.scales(x)
+    vectors = vectors_of(bench_of(problem))
+    x = vectors.of(problem.inputs)
+    first = vectors.body.widths[vectors.body.outputs[0]]
+    scales = vectors.scales(x)
     np.testing.assert_allclose(scales[:first], x[:, :first].std(0).mean())
     np.testing.assert_allclose(scales[first:], x[:, first:].std(0).mean())
     np.testing.assert_allclose((x / scales)[:, first:].std(0).mean(), 1.0)
-    np.testing.assert_array_equal(space.scales(x[:1]), np.ones(x.shape[1]))  # one row does not vary
+    np.testing.assert_array_equal(vectors.scales(x[:1]), np.ones(x.shape[1]))  # one row does not vary
 
 
 def drifted(rows: int, seed: int, shift: float, **more: float) -> Domain:
@@ -61,10 +61,10 @@ def test_a_column_that_is_text_in_the_source_and_number_in_the_target_is_named()
 
 
 def test_images_without_a_source_model_are_compared_by_a_network_trained_on_the_sources_rows(
-    digits, problem_of, trainer
+    digits, problem_of, bench_of
 ):
     problem, _ = problem_of(Source("digits", data=digits(200)), digits(60), labels=0)
-    space = space_of(problem, trainer(epochs=2))
-    assert any(True for _ in space.body.parameters()) and not any(p.requires_grad for p in space.body.parameters())
+    vectors = vectors_of(bench_of(problem, epochs=2))
+    assert any(True for _ in vectors.body.parameters()) and not any(p.requires_grad for p in vectors.body.parameters())
     pixels, _ = problem_of(None, digits(60), labels=20)
-    assert space_of(pixels, trainer()).body.width == 3 * 32 * 32
+    assert vectors_of(bench_of(pixels)).body.width == 3 * 32 * 32

@@ -50,7 +50,7 @@ def small_objective(weight=0.5):
     network = nn.Module()
     network.body = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     network.head, network.features = nn.Linear(4, 2), network.body.forward
-    return Adaptation(network, Classification(("a", "b")), Nothing(), weight)
+    return Adaptation(network, Classification(("a", "b")), Nothing(4), weight)
 
 
 def batch(rows, seed, labelled=True):
@@ -128,7 +128,7 @@ def test_it_learns_the_target_without_its_labels(method, weight, problem_of, tra
     problem, _ = problem_of(known, domain, labels=0, seed=2)
     found = []
     for factor in (0, weight):
-        network = seeded(make_method(method, {"weight": factor}), problem, trainer(seed=2, epochs=20))
+        network = seeded(make_method(method, {"weight": factor}), problem, trainer(seed=2, epochs=20)).network
         found.append(accuracy(network, problem, domain, trainer))
     assert found[0] < 0.62 and found[1] > 0.7 and found[1] > found[0] + 0.1
 
@@ -158,7 +158,7 @@ def test_hidden_labels_change_nothing(pair, problem_of, trainer):
     found = []
     for each in (domain, other):
         problem, _ = problem_of(known, each, splits=splits)
-        network = seeded(make_method("dann", FAST), problem, trainer(epochs=1))
+        network = seeded(make_method("dann", FAST), problem, trainer(epochs=1)).network
         found.append(trainer().outputs(network, domain.inputs))
     np.testing.assert_array_equal(*found)
 
@@ -169,7 +169,7 @@ def test_the_target_s_rows_matter(pair, problem_of, trainer):
     found = []
     for rows in (np.arange(100, 200), np.arange(200, 300)):
         problem, _ = problem_of(known, domain, splits=Splits(rows[:0], rows[:0], rows[:0], rows))
-        network = seeded(make_method("deep-coral", FAST), problem, trainer(epochs=1))
+        network = seeded(make_method("deep-coral", FAST), problem, trainer(epochs=1)).network
         found.append(trainer().outputs(network, domain.inputs))
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
@@ -220,13 +220,13 @@ def test_a_number_is_learnt_too(source, digits_arrays, trainer):
 # -- the network ------------------------------------------------------------------------------------
 
 
-def test_without_a_model_the_network_suits_both_domains(digits, problem_of):
+def test_without_a_model_the_network_suits_both_domains(digits, problem_of, bench_of):
     large = Domain.from_arrays(np.zeros((90, 28, 28), np.uint8), [str(i % 10) for i in range(90)])
     problem, _ = problem_of(Source("large", data=large), digits(100), labels=0)
-    assert network_for(problem).preparation.size == 18  # between 8 and 28 pixels
+    assert network_for(bench_of(problem)).preparation.size == 18  # between 8 and 28 pixels
     colour = Domain.from_arrays(np.zeros((90, 28, 28, 3), np.uint8), [str(i % 10) for i in range(90)])
     problem, _ = problem_of(Source("colour", data=colour), digits(100), labels=0)
-    assert network_for(problem).preparation.channels == 3
+    assert network_for(bench_of(problem)).preparation.channels == 3
 
 
 def test_a_mirror_image_is_made_in_both_domains_or_in_neither(digits_arrays, problem_of, trainer, monkeypatch):
