@@ -215,6 +215,22 @@ def test_cells_of_a_row() -> None:
     assert inputs[1] == {"n": None, "w": None, "d": None}
 
 
+def test_rules_are_drawn_on_numbers_and_categories_and_speak_of_all_columns() -> None:
+    frame = pd.DataFrame(
+        {
+            "age": np.arange(40.0),
+            "sex": ["f", "m"] * 20,
+            "day": pd.date_range("2024-01-01", periods=40),
+            "id": [f"patient-{i}" for i in range(40)],
+        }
+    )
+    inputs = table_domain(frame).inputs
+    found = inputs.in_columns()
+    assert found is not None
+    assert list(found.frame.columns) == ["age", "sex", "day", "id"] and found.owner == "the table"
+    assert found.asked == {"age": "number", "sex": "category"}
+
+
 # Texts
 
 

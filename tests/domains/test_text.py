@@ -50,3 +50,10 @@ def test_something_else_is_refused() -> None:
         TextInputs(["a", float("nan")])  # type: ignore[list-item]
     with pytest.raises(RequestError, match="1 names for 2 texts"):
         TextInputs(["a", "b"], ["x"])
+
+
+def test_rules_speak_of_one_column_where_an_empty_text_is_missing() -> None:
+    frame, asked, owner = TextInputs(["a tern", "  ", "", "Möwe"]).in_columns()
+    assert list(frame.columns) == ["text"] and owner == "a text domain"
+    assert frame["text"].fillna("?").tolist() == ["a tern", "?", "?", "Möwe"]
+    assert asked == {"text": "text"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,15 @@ def test_every_text_has_enough_contrast(theme: int) -> None:
     for shade in ("right", "wrong"):  # the darkest cell of the confusion matrix
         mixed = tuple(0.45 * s + 0.55 * p for s, p in zip(colours[shade], colours["paper"], strict=True))
         assert _contrast(colours["ink"], mixed) >= 4.5
+
+
+def test_rows_are_called_what_their_kind_says_without_a_heavy_library() -> None:
+    code = (
+        "import sys\nfrom sterna.report import words\n"
+        "kinds = ('images', 'table', 'text', 'audio', 'of-no-package')\n"
+        "print([(words.rows_name(kind), words.pictured(kind)) for kind in kinds])\n"
+        "print([name for name in ('torch', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    named = [("images", True), ("rows", False), ("texts", False), ("recordings", False), ("rows", False)]
+    assert done.stdout.splitlines() == [str(named), "[]"]

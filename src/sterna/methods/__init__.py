@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from sterna.lazy import lazily
 
-def list_methods() -> list[dict[str, Any]]:
-    """Every method: id, kind, needs, settings, summary and description."""
-    from sterna.methods.method import method_class, method_ids
+if TYPE_CHECKING:
+    from sterna.methods.method import list_methods as list_methods
 
-    return [method_class(name).about() for name in method_ids()]
+_HOMES = {"list_methods": "method"}
+
+__all__ = list(_HOMES)
+
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Flag, auto
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+import sterna.methods
 from sterna.bench import Bench, Fitted, Problem
 from sterna.errors import RequestError, closest
 from sterna.selection.validator import FEW
@@ -172,9 +172,10 @@ def method_ids() -> dict[str, str]:
     """Every method's id and the module it lives in, without importing any."""
     found = {point.name: point.module for point in entry_points(group=GROUP)}
     for kind in KINDS:
-        for module in pkgutil.iter_modules([str(Path(__file__).with_name(kind))]):
-            if not module.name.startswith("_"):
-                found[module.name.replace("_", "-")] = f"sterna.methods.{kind}.{module.name}"
+        for path in sterna.methods.__path__:
+            for module in pkgutil.iter_modules([f"{path}/{kind}"]):
+                if not module.name.startswith("_"):
+                    found[module.name.replace("_", "-")] = f"sterna.methods.{kind}.{module.name}"
     return found
 
 
@@ -224,6 +225,11 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         raise RequestError(
             f"{name}: setting {where} is {first['input']!r}, but {_lower(first['msg'])}; see: sterna methods {name}."
         ) from error
+
+
+def list_methods() -> list[dict[str, Any]]:
+    """Every method: id, kind, needs, settings, summary and description."""
+    return [method_class(name).about() for name in method_ids()]
 
 
 def _lower(sentence: str) -> str:

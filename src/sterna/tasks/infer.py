@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from sterna.errors import RequestError, closest
-from sterna.registry import Registry
 from sterna.tasks.classification import Classification
 from sterna.tasks.metrics import Mask
 from sterna.tasks.multilabel import MultiLabel
@@ -19,16 +19,10 @@ if TYPE_CHECKING:
     from sterna.domains.domain import Domain
     from sterna.domains.inputs import Rows
 
-TASKS = Registry(
-    "sterna.tasks",
-    "task",
-    {
-        "classification": "sterna.tasks.classification:Classification",
-        "multilabel": "sterna.tasks.multilabel:MultiLabel",
-        "regression": "sterna.tasks.regression:Regression",
-    },
-)
-"""Classes of `Task` by name."""
+GROUP = "sterna.tasks"
+"""Entry points of other packages' tasks: a name and a class, which is a `Task`."""
+
+_OURS: dict[str, type[Task]] = {t.id: t for t in (Classification, MultiLabel, Regression)}
 
 FEW_VALUES = 20
 """Whole numbers with at most so many distinct values are taken for classes."""
@@ -69,7 +63,7 @@ def infer_task(
     asked = task_type(task) if task is not None else None
     if domain.labels is None:
         raise RequestError(f"The domain {domain.name!r} has no labels; name their column with label=...")
-    found = asked or _found(domain.labels, domain)
+    found = asked or _OURS[_kind(domain.labels, domain)]
     return found.of_labels(domain, metric, _fit_mask(domain, fit_rows))
 
 
@@ -82,12 +76,15 @@ def task_type(name: str) -> type[Task]:
         If there is none of this name.
     """
     wanted = _plain(name)
-    known = list(TASKS.own) if wanted in TASKS.own else TASKS.names()
-    found = next((each for each in known if _plain(each) == wanted), None)
-    if found is None:
-        raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
-    task: type[Task] = TASKS.find(found)
-    return task
+    if wanted in _OURS:
+        return _OURS[wanted]
+    others = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
+    for entry in others:
+        if _plain(entry.name) == wanted:
+            found: type[Task] = entry.load()
+            return found
+    known = (*_OURS, *(entry.name for entry in others))
+    raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
 
 
 def _plain(name: str) -> str:
@@ -108,24 +105,24 @@ def task_from_state(state: dict[str, Any]) -> Task:
         build = cast("Callable[..., Task]", task_type(str(identity)))
     except RequestError:
         raise RequestError(
-            f"A saved task has the id {identity!r}, but one of {', '.join(TASKS.own)} was expected, or one that an "
+            f"A saved task has the id {identity!r}, but one of {', '.join(_OURS)} was expected, or one that an "
             "installed package adds."
         ) from None
     return build(**rest)
 
 
-def _found(labels: np.ndarray[Any, Any], domain: Domain) -> type[Task]:
+def _kind(labels: np.ndarray[Any, Any], domain: Domain) -> str:
     if labels.ndim == 2:
-        return MultiLabel
+        return MultiLabel.id
     if labels.dtype.kind in "OUSb":
-        return Classification
+        return Classification.id
     values = labels[~np.isnan(labels)]
     distinct = np.unique(values)
     whole = bool(np.all(distinct == np.round(distinct))) and bool(np.isfinite(distinct).all())
     if not whole or 2 * len(distinct) > len(values):
-        return Regression
+        return Regression.id
     codes = domain.inputs.codes_are_classes and bool(np.array_equal(distinct, np.arange(len(distinct))))
-    return Classification if len(distinct) <= FEW_VALUES or codes else Regression
+    return Classification.id if len(distinct) <= FEW_VALUES or codes else Regression.id
 
 
 def _fit_mask(domain: Domain, fit_rows: Rows | None) -> Mask:
