@@ -143,6 +143,18 @@ def trainer(tmp_path):
     return trainer_in(tmp_path)
 
 
+@pytest.fixture
+def bench_of(trainer):
+    """Makes the Bench of a Problem, with every method to be a part: ``bench_of(problem, epochs=2)``."""
+    from sterna.bench import Bench
+    from sterna.methods.method import make_method
+
+    def make(problem, **options):
+        return Bench(problem, trainer(**options), make_method)
+
+    return make
+
+
 @pytest.fixture(scope="module")
 def module_trainer(tmp_path_factory):
     """Makes a Trainer for what the tests of a file share."""

@@ -4,18 +4,6 @@ import pytest
 
 
 @pytest.fixture
-def bench_of(trainer):
-    """Makes the Bench of a Problem, with every method to be a part: ``bench_of(problem, epochs=2)``."""
-    from sterna.bench import Bench
-    from sterna.methods.method import make_method
-
-    def make(problem, **options):
-        return Bench(problem, trainer(**options), make_method)
-
-    return make
-
-
-@pytest.fixture
 def quickly():
     """Fits a method where a probe reads the last features and has a given penalty: choosing both takes longest."""
     from sterna.bench import Bench

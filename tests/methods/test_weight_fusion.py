@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from sterna import RequestError, load_transfer, transfer
-from sterna.bench import Fitted, weight_search
 from sterna.methods.method import make_method
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.weight_fusion import ALPHAS, WeightFusion
 from sterna.networks import load_network, save_network
-from sterna.networks.network import Network
-from sterna.networks.statistics import recalibrate
 from sterna.record.choice import Choice
 from sterna.selection.validator import FEW
 
@@ -48,10 +44,6 @@ def tuned(seeded, trainer):
     return lambda problem: seeded(FineTuning(share=1.0, learning_rate=RATE), problem, trainer(epochs=2))
 
 
-def norms(module):
-    return {n for n, m in module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
-
-
 def test_the_ends_are_the_tuned_network_and_the_sources_body_bit_for_bit(problem, source, fused, tuned, weights_of):
     expected = tuned(problem).state_dict()
     first, last = fused(problem, 0).state_dict(), fused(problem, 1).state_dict()
@@ -75,81 +67,6 @@ def test_in_between_the_body_is_the_mean_and_the_head_the_targets(problem, sourc
             assert not torch.equal(value, ours[name])
         assert torch.equal(source.body.module.state_dict()[name], value)  # the source's own are as they were
     assert all(torch.equal(found[n], v) for n, v in expected.state_dict().items() if n.startswith("head."))
-
-
-def inputs_of(network, problem, rows=150):
-    items = network.preparation.items(problem.target_inputs())
-    return network.preparation.collate([items[i] for i in range(min(rows, len(items)))])
-
-
-def layer_means(network, x):
-    """Mean over x of what each batch normalisation gives."""
-    found, handles = {}, []
-    for name in sorted(norms(network.body.module)):
-        part = network.body.module.get_submodule(name)
-        handles.append(
-            part.register_forward_hook(lambda _, __, out, name=name: found.update({name: out.mean((0, 2, 3))}))
-        )
-    with torch.no_grad():
-        network.eval()(x)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def test_batch_normalisation_is_recalibrated_on_target_inputs(problem, source, fused, tuned, monkeypatch):
-    """Layers of the fused body give means near those of both ends, and nearer than with averaged statistics."""
-    problem = problem.joined()
-    expected = tuned(problem)
-    x = inputs_of(expected, problem)
-    with_ours = fused(problem, 0.5)
-    monkeypatch.setattr(weight_search, "recalibrate", lambda *_: 0)
-    without, source_side = fused(problem, 0.5), fused(problem, 1)
-    goal = {
-        n: (a + b) / 2
-        for (n, a), b in zip(layer_means(expected, x).items(), layer_means(source_side, x).values(), strict=True)
-    }
-    gaps = [
-        sum(float((m - goal[n]).abs().mean()) for n, m in layer_means(network, x).items())
-        for network in (with_ours, without)
-    ]
-    assert gaps[0] < gaps[1]
-    for name in norms(source.body.module):
-        ours, theirs = (n.body.module.get_submodule(name).running_var for n in (with_ours, without))
-        assert not torch.equal(ours, theirs) or name == "block0.1"
-
-
-def test_statistics_of_a_source_fused_with_itself_stay(problem, source, trainer, monkeypatch):
-    def untouched(self, bench):
-        body = source.body.copied()
-        return Fitted(Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task))
-
-    monkeypatch.setattr(FineTuning, "run", untouched)
-    network = WeightFusion(alpha=0.5).fit(problem, trainer()).network
-    for name, value in source.body.module.state_dict().items():
-        torch.testing.assert_close(network.body.module.state_dict()[name], value, msg=name)
-
-
-def test_where_the_networks_kept_the_inputs_statistics_so_does_the_fused_one(
-    source, digits, problem_of, fused, tuned, monkeypatch
-):
-    """Then it is the plain recalibration: reset, and the mean over batches."""
-    problem, run, batches = problem_of(source, digits(80))[0].joined(), FineTuning.run, []
-    assert len(problem.target_inputs()) <= weight_search.ROWS  # so all of them are measured
-
-    def kept(self, bench):
-        fitted = run(self, bench)
-        batches[:] = [inputs_of(fitted.network, bench.problem)]
-        recalibrate(fitted.network.body, batches)
-        return fitted
-
-    recalibrate(source.body, [inputs_of(tuned(problem), problem)])
-    monkeypatch.setattr(FineTuning, "run", kept)
-    network = fused(problem, 0.5)
-    found = {n: v.clone() for n, v in network.body.module.state_dict().items() if "running" in n}
-    recalibrate(network.body, batches)
-    for name, value in found.items():
-        torch.testing.assert_close(network.body.module.state_dict()[name], value, atol=1e-3, rtol=1e-3)
 
 
 @pytest.fixture
