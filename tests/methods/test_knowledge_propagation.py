@@ -8,21 +8,15 @@ import torch
 from torch import nn
 
 from sterna import RequestError, load_transfer, transfer
+from sterna.bench import Fitted
 from sterna.methods.method import make_method
-from sterna.methods.parameters import fine_tuning
-from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.knowledge_propagation import BETAS, KnowledgePropagation, added
+from sterna.networks.network import Network
 from sterna.record.choice import Choice
 from sterna.training.trainer import Trainer
 
 RATE = 0.01
-
-
-@pytest.fixture(autouse=True)
-def quick_probe(monkeypatch):
-    """Fine-tuning begins with a head on the last features, of a given penalty: choosing both takes longest."""
-    monkeypatch.setattr(fine_tuning, "FeatureExtraction", lambda: FeatureExtraction(blocks="last", penalty=0.1))
 
 
 @pytest.fixture
@@ -30,21 +24,31 @@ def problem(source, digits, problem_of):
     return problem_of(source, digits(120))[0]
 
 
-def seeded(method, problem, trainer):
-    torch.manual_seed(0)
-    return method.fit(problem, trainer).network
+@pytest.fixture
+def seeded(quickly):
+    """Runs a method from random numbers that start alike."""
+
+    def run(method, problem, trainer):
+        torch.manual_seed(0)
+        return quickly(method, problem, trainer).network
+
+    return run
 
 
-def propagated(problem, trainer, beta):
-    return seeded(KnowledgePropagation(beta=beta, learning_rate=RATE), problem, trainer(epochs=2))
+@pytest.fixture
+def propagated(seeded, trainer):
+    """Makes the network of a problem and a factor of the source's weights."""
+    return lambda problem, beta: seeded(KnowledgePropagation(beta=beta, learning_rate=RATE), problem, trainer(epochs=2))
 
 
-def tuned(problem, trainer):
-    return seeded(FineTuning(learning_rate=RATE), problem, trainer(epochs=2))
+@pytest.fixture
+def tuned(seeded, trainer):
+    """Makes the tuned network of a problem."""
+    return lambda problem: seeded(FineTuning(learning_rate=RATE), problem, trainer(epochs=2))
 
 
-def test_without_an_addend_it_is_fine_tuning_bit_for_bit(problem, trainer):
-    expected, found = tuned(problem, trainer).state_dict(), propagated(problem, trainer, 0).state_dict()
+def test_without_an_addend_it_is_fine_tuning_bit_for_bit(problem, tuned, propagated):
+    expected, found = tuned(problem).state_dict(), propagated(problem, 0).state_dict()
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
@@ -60,9 +64,9 @@ def test_a_whole_run_without_an_addend_is_fine_tunings(source, digits, digits_ar
 
 
 @pytest.mark.parametrize("beta", [-0.3, 0.2, 1.0])
-def test_parameters_are_added_and_all_else_is_the_tuned_networks(problem, source, trainer, weights_of, beta):
+def test_parameters_are_added_and_all_else_is_the_tuned_networks(problem, source, tuned, propagated, weights_of, beta):
     before = weights_of(source.body.module)
-    expected, found = tuned(problem, trainer).state_dict(), propagated(problem, trainer, beta).state_dict()
+    expected, found = tuned(problem).state_dict(), propagated(problem, beta).state_dict()
     parameters = {name for name, _ in source.body.module.named_parameters()}
     for name, value in before.items():
         here = f"body.module.{name}"
@@ -91,9 +95,9 @@ def test_buffers_that_are_no_statistics_are_not_scaled():
 def test_features_grow_by_one_plus_beta_where_the_sum_is_a_scaling(problem, source, trainer, monkeypatch):
     """As the page says: W_t = W_s makes the sum (1+β)W_s, which batch normalisation leaves but for its own scale."""
 
-    def untouched(self, problem, trainer):
-        body = problem.source.body.copied()
-        return mixing.Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task)
+    def untouched(self, bench):
+        body = source.body.copied()
+        return Fitted(Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task))
 
     monkeypatch.setattr(FineTuning, "run", untouched)
     plain, scaled = (KnowledgePropagation(beta=b).fit(problem, trainer()).network for b in (0, 0.25))
@@ -104,19 +108,21 @@ def test_features_grow_by_one_plus_beta_where_the_sum_is_a_scaling(problem, sour
     torch.testing.assert_close(b, 1.25 * a, atol=0.02, rtol=0.02)
 
 
-def test_the_factor_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, monkeypatch):
-    seen, fit, search = [], Trainer.fit, mixing.searched
+def test_the_factor_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, seeded, propagated, monkeypatch):
+    seen, fit, outputs = [], Trainer.fit, Trainer.outputs
 
     def watching(self, objective, stream, groups, *, stage, **more):
         seen.append((stage, len(stream.rows)))
         return fit(self, objective, stream, groups, stage=stage, **more)
 
-    def searching(mixture):
-        seen.append({name: tensor.clone() for name, tensor in mixture.network.state_dict().items()})
-        return search(mixture)
+    def answering(self, network, inputs, rows=None):
+        if len(seen) == 2:  # the search has begun, with nothing added
+            seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return outputs(self, network, inputs, rows)
 
+    assert BETAS[0] == 0
     monkeypatch.setattr(Trainer, "fit", watching)
-    monkeypatch.setattr(mixing, "searched", searching)
+    monkeypatch.setattr(Trainer, "outputs", answering)
     coach = trainer(epochs=2)
     network = seeded(KnowledgePropagation(learning_rate=RATE), problem, coach)
     train, validation = len(problem.train), len(problem.validation)
@@ -127,11 +133,11 @@ def test_the_factor_is_searched_on_rows_that_were_not_tuned_on(problem, trainer,
     assert all(torch.equal(value, held[name]) for name, value in seen[2].items())
     beta = coach.log.chosen["beta"]
     assert beta in BETAS and Choice("beta", beta, "validation", validation) in coach.log.choices
-    expected = propagated(problem, trainer, beta).state_dict()
+    expected = propagated(problem, beta).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
-def test_without_validation_rows_nothing_is_added_and_that_is_said(problem, trainer):
+def test_without_validation_rows_nothing_is_added_and_that_is_said(problem, trainer, seeded):
     coach = trainer(epochs=1)
     network = seeded(KnowledgePropagation(), problem.joined(), coach)
     assert coach.log.messages == ["There are no validation rows to search beta with, so it is 0."]

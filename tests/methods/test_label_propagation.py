@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sterna import Domain, RequestError, Source, transfer
-from sterna.bench.labelled import fitting_source
+from sterna.bench import Bench
 from sterna.methods.examples import label_propagation
 from sterna.methods.examples.label_propagation import (
     LabelPropagation,
@@ -109,20 +109,19 @@ def test_no_hidden_target_label_is_looked_at(problem_of, trainer):
     other[hidden] = np.where(other[hidden] == "up", "down", "up")
     again, _ = problem_of(None, replace(target, labels=other), splits=splits)
     first = LabelPropagation().fit(problem, trainer()).network.head.weight.detach()
-    np.testing.assert_array_equal(first, LabelPropagation().run(again, trainer()).head.weight.detach())
+    np.testing.assert_array_equal(first, LabelPropagation().fit(again, trainer()).network.head.weight.detach())
 
 
-def test_labelled_rows_keep_their_label_and_the_weight_of_their_class(problem_of, trainer, monkeypatch):
+def test_labelled_rows_keep_their_label_and_the_weight_of_their_class(problem_of, trainer):
     seen = {}
-    true = label_propagation.fit_head_on
 
-    def spy(x, targets, task, weights, **more):
-        seen.update(targets=targets, weights=weights)
-        return true(x, targets, task, weights, **more)
+    class Watched(Bench):
+        def fit_head(self, x, targets, weights=None, **more):
+            seen.update(targets=targets, weights=weights)
+            return super().fit_head(x, targets, weights, **more)
 
-    monkeypatch.setattr(label_propagation, "fit_head_on", spy)
     problem, _ = problem_of(None, moons(90), labels=20, balance="weights")
-    LabelPropagation().fit(problem, trainer())
+    LabelPropagation().run(Watched(problem, trainer(), make_method))
     count = len(problem.train)
     np.testing.assert_array_equal(seen["targets"][:count], np.eye(2)[problem.targets[problem.train]])
     np.testing.assert_allclose(seen["targets"].sum(1), 1)
@@ -151,11 +150,10 @@ def test_many_rows_are_bounded_by_a_drawn_part_and_that_is_said(problem_of, trai
 def test_a_source_with_other_classes_lends_no_labels(problem_of, trainer):
     other = moons(60, names=("left", "right"))
     problem, _ = problem_of(Source("other", data=other), moons(80, seed=1), labels=10)
-    assert problem.known is not None and fitting_source(problem).known is None
     alone, _ = problem_of(None, moons(80, seed=1), labels=10)
     np.testing.assert_array_equal(
         LabelPropagation().fit(problem, trainer()).network.head.weight.detach(),
-        LabelPropagation().run(alone, trainer()).head.weight.detach(),
+        LabelPropagation().fit(alone, trainer()).network.head.weight.detach(),
     )
 
 
@@ -169,4 +167,4 @@ def test_bad_requests_are_one_sentence(problem_of, trainer):
         make_method("label-propagation", {"alpha": 1})
     far, _ = problem_of(Source("far", data=moons(40, shift=500.0)), moons(60), labels=0)
     with pytest.raises(RequestError, match="no label of the source reaches any target row"):
-        LabelPropagation().run(far, trainer())
+        LabelPropagation().fit(far, trainer())

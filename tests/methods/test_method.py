@@ -1,11 +1,14 @@
 """What methods are called, need, and accept."""
 
+import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from sterna import RequestError, list_methods
+from sterna import RequestError, list_methods, transfer
+from sterna.cli import main
 from sterna.methods.method import Needs, check_needs, make_method, method_class, method_ids
 
 FIRST = {"scratch", "target-only", "source-only", "feature-extraction", "fine-tuning"}
@@ -90,6 +93,90 @@ def test_validation_rows_are_trained_on_in_the_end_where_they_chose_nothing(
         assert method.refits(problem) is expected
 
 
+CONSTANT = '''
+"""constant-answer: the class that most labels have."""
+
+from pydantic import Field
+
+from sterna.bench import Bench, Fitted
+from sterna.methods.method import Method, Needs
+
+
+class ConstantAnswer(Method):
+    """Every row gets the class that most training rows have.
+
+    What moves: the share of each class.
+    """
+
+    needs = Needs.TARGET_LABELS
+    knowledge = "examples"
+
+    power: float = Field(1.0, ge=0, le=4, description="of the shares")
+
+    def run(self, bench: Bench) -> Fitted:
+        network = bench.fresh(bench.problem.inputs)
+        network.head.weight.data.zero_()
+        counts = [float((bench.problem.targets[bench.problem.train] == i).sum()) for i in range(bench.task.outputs)]
+        network.head.bias.data[:] = network.head.bias.new_tensor(counts) * self.power
+        return Fitted(network)
+'''
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """A package that adds a method by an entry point, as pip would have installed it."""
+    about = tmp_path / "site" / "terns-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: terns\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[sterna.methods]\nconstant-answer = terns.constant_answer:ConstantAnswer\n"
+    )
+    (tmp_path / "site" / "terns").mkdir()
+    (tmp_path / "site" / "terns" / "__init__.py").write_text("")
+    (tmp_path / "site" / "terns" / "constant_answer.py").write_text(CONSTANT)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    yield
+    for name in ("terns", "terns.constant_answer"):
+        sys.modules.pop(name, None)
+
+
+def test_another_package_adds_a_method_by_an_entry_point(packaged):
+    assert method_ids()["constant-answer"] == "terns.constant_answer"
+    cls = method_class("constant-answer")
+    assert (cls.id(), cls.kind(), cls.__name__) == ("constant-answer", "examples", "ConstantAnswer")
+    assert make_method("constant-answer", {"power": 2}).power == 2
+    with pytest.raises(RequestError, match="constant-answer: setting power is 5, but .*sterna methods constant-answer"):
+        make_method("constant-answer", {"power": 5})
+    with pytest.raises(RequestError, match="no method 'constant-anser'. Did you mean 'constant-answer'"):
+        make_method("constant-anser")
+
+
+def test_such_a_method_is_listed_and_described_as_all_others(packaged, capfd, monkeypatch):
+    def shown(*words):
+        monkeypatch.setattr(sys, "argv", ["sterna", "methods", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        return capfd.readouterr().out
+
+    every = {about["id"]: about for about in json.loads(shown("--json"))}
+    assert set(every) > FIRST
+    about = every["constant-answer"]
+    assert about["kind"] == "examples" and about["needs"] == ["labelled target examples"]
+    assert about["summary"] == "Every row gets the class that most training rows have."
+    power = {"name": "power", "default": 1.0, "values": "number ≥ 0 ≤ 4", "description": "of the shares"}
+    assert about["settings"] == [power]
+    text = shown("constant-answer")
+    assert text.startswith("constant-answer (examples)") and "number ≥ 0 ≤ 4" in text and "of the shares" in text
+
+
+def test_such_a_method_runs(packaged, digits):
+    domain = digits(120)
+    result = transfer(None, domain, method="constant-answer", control="none")
+    answers = set(result.predict(domain.inputs.take(range(20))))
+    assert len(answers) == 1 and result.record["method"] == "constant-answer"
+
+
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
 
 
@@ -104,3 +191,14 @@ def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(nam
     assert code == same and f'method="{name}"' in code
     exec(compile(code, f"{name}.md", "exec"), {})
     assert capsys.readouterr().out.startswith(f"Transfer({name}: ")
+
+
+def test_settings_that_exclude_each_other_are_refused_before_anything_is_written(source, digits, tmp_path):
+    wrong = {"share": 0.5, "linear_probe": False}
+    sentence = r"^fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false\.$"
+    with pytest.raises(RequestError, match=sentence):
+        make_method("fine-tuning", wrong)
+    with pytest.raises(RequestError, match=sentence):
+        transfer(source, digits(60), method="fine-tuning", settings=wrong, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+    assert make_method("fine-tuning", {"linear_probe": False}).share is None

@@ -15,9 +15,9 @@ from sterna.methods.networks.parameter_sharing import APART, Linked, ParameterSh
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
+from sterna.selection.cross_validation import sample_of
 from sterna.sources.source import Source
 from sterna.tasks import Classification
-from sterna.training.linear import sample_of
 from sterna.training.trainer import Trainer
 
 
@@ -155,10 +155,11 @@ def test_linked_values_are_their_own_and_their_gradients_the_sum():
 
 
 @pytest.mark.parametrize("make", [tables, low_and_high])
-def test_both_copies_receive_the_sum_of_the_gradients_at_their_own_weights(make, digits_arrays, problem_of, trainer):
+def test_both_copies_receive_the_sum_of_the_gradients_at_their_own_weights(make, digits_arrays, problem_of, bench_of):
     known, domain = make(digits_arrays) if make is low_and_high else make()
     problem, _ = problem_of(known, domain)
-    sides = sides_of(problem, copies=True)
+    bench = bench_of(problem)
+    sides = sides_of(bench, copies=True)
     source = Network(sides.source_preparation, sides.source, nn.Linear(128, problem.known.task.outputs))
     target = Network(sides.target_preparation, sides.target, nn.Linear(128, problem.task.outputs), task=problem.task)
     objective = Linked(source, target, problem.known.task)
@@ -169,7 +170,7 @@ def test_both_copies_receive_the_sum_of_the_gradients_at_their_own_weights(make,
     with torch.no_grad():
         for p in source.body.parameters():
             p.add_(0.05 * torch.randn_like(p))
-    batch = next(iter(streams_of(problem, trainer(), sides, augment=False).epoch(0)))
+    batch = next(iter(streams_of(bench, sides, augment=False).epoch(0)))
     objective.eval()  # no dropout: the same losses twice
     objective.progress = APART
     sum(objective(batch).values()).backward()
@@ -187,15 +188,16 @@ def test_both_copies_receive_the_sum_of_the_gradients_at_their_own_weights(make,
         torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_apart_each_copy_learns_from_its_own_domain_alone(problem_of, trainer):
+def test_apart_each_copy_learns_from_its_own_domain_alone(problem_of, bench_of):
     known, domain = tables()
     problem, _ = problem_of(known, domain)
-    sides = sides_of(problem, copies=True)
+    bench = bench_of(problem)
+    sides = sides_of(bench, copies=True)
     source, target = (
         Network(sides.target_preparation, b, nn.Linear(128, 2), task=problem.task) for b in (sides.source, sides.target)
     )
     objective = Linked(source, target, problem.known.task)
-    batch = next(iter(streams_of(problem, trainer(), sides, augment=False).epoch(0)))
+    batch = next(iter(streams_of(bench, sides, augment=False).epoch(0)))
     objective.progress = 0.0
     objective(batch)["source"].backward()
     assert all(p.grad is None for p in target.parameters()) and all(p.grad is not None for p in source.parameters())
@@ -246,7 +248,8 @@ def test_credit_of_another_country_with_other_columns(shared_data, problem_of, t
     for mode in ("fixed", "weights", "gradients"):
         network = ParameterSharing(mode=mode, epochs=3).fit(problem.joined(), trainer()).network
         outputs = trainer().outputs(network, test.inputs)
-        assert task.metrics(outputs, task.encode(test.labels))["auroc"][0] > 0.65, mode
+        found = task.metrics(task.statistics(outputs, task.encode(test.labels)))
+        assert found["auroc"][0] > 0.65, mode
 
 
 def test_what_it_needs():

@@ -6,7 +6,6 @@ import pytest
 
 import sterna
 from sterna import Domain, RequestError, load_domain
-from sterna.bench.drawn_rules import shared_columns
 from sterna.methods.method import make_method
 from sterna.networks import load_network, save_network, small_body
 from sterna.rules import RuleSet, fires, parse_rules
@@ -103,16 +102,6 @@ def test_columns_are_renamed_by_a_map(problem_of, trainer):
     found = make_method("rule-head", {"rules": written, "columns": "AGE=age"}).fit(problem, run).network
     assert str(found.preparation.rules) == "IF age > 0 THEN ill (0.9)"
     assert run.log.messages[0].startswith("1 of 2 rules speak of columns without a counterpart in the target ('LIMIT')")
-
-
-def test_columns_of_another_kind_or_mostly_empty_are_left_aside():
-    def inputs(**columns):
-        return Domain.from_arrays(pd.DataFrame(columns)).inputs
-
-    ours = inputs(a=[1.0, 2, 3, 4], b=[1.0, 2, 3, 4], c=["x", "y", "x", "y"], A=[1.0, 2, 3, 5])
-    theirs = inputs(a=[1.0, None, None, None], b=["u", "v", "u", "v"], c=["x", None, "y", "y"], z=[1.0, 2, 3, 4])
-    assert shared_columns(ours, theirs, {}) == ["c"]
-    assert shared_columns(ours, theirs, {"A": "z", "b": "a"}) == ["c", "A"]
 
 
 def test_where_no_rule_fires_the_training_labels_give_the_prior(problem_of, trainer):

@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from sterna import Domain, RequestError, load_domain, transfer
+from sterna.bench import Bench
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.controls.target_only import TargetOnly
 from sterna.methods.method import make_method
-from sterna.methods.networks import task_nesting
 from sterna.methods.networks.task_nesting import TaskNesting, as_it_is, factors, source_network
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.network import Network
@@ -52,6 +52,18 @@ def chain(problem_of, trainer):
         problem, coach = problem.joined(), trainer()
         _ONCE["made"] = known, domain, problem, splits, TaskNesting().fit(problem, coach).network, coach
     return _ONCE["made"]
+
+
+def learning(problem, trainer, learnt):
+    """A bench on which whatever a method is made of gives this, and the problems that these were asked to learn."""
+    asked = []
+
+    class Part:
+        def run(self, bench):
+            asked.append(bench.problem)
+            return learnt
+
+    return Bench(problem, trainer, lambda method, settings: Part()), asked
 
 
 def scores(network, problem, domain, splits, trainer):
@@ -126,16 +138,15 @@ def hearts(shared_data):
     return [every.take(np.flatnonzero(hospital == name)) for name in ("cleveland", "hungarian")]
 
 
-def test_with_few_labels_it_is_not_much_worse_than_the_source_alone(hearts, problem_of, trainer, monkeypatch):
+def test_with_few_labels_it_is_not_much_worse_than_the_source_alone(hearts, problem_of, trainer, bench_of):
     known, domain = Source("cleveland", data=hearts[0]), hearts[1]
-    alone = source_network(problem_of(known, domain, labels=20)[0], trainer())
-    monkeypatch.setattr(task_nesting, "learn", lambda *_: alone)
+    alone = source_network(bench_of(problem_of(known, domain, labels=20)[0]))
     differences = []
     for seed in (0, 1, 2):
         problem, splits = problem_of(known, domain, labels=20, seed=seed)
         rest = replace(splits, test=np.sort(np.concatenate([splits.unlabelled, splits.test])))
-        network = TaskNesting().fit(problem.joined(), trainer(seed)).network
-        ours, theirs = (scores(each, problem, domain, rest, trainer) for each in (network, alone))
+        network = TaskNesting().run(learning(problem.joined(), trainer(seed), alone)[0]).network
+        ours, theirs = (scores(each, problem, domain, rest, trainer) for each in (network, alone.network))
         differences.append(ours - theirs)
     assert np.mean(differences) > -0.05
 
@@ -162,15 +173,15 @@ def test_target_labels_choose_and_the_log_says_so(chain):
     assert all(choice.of == "source" for choice in coach.log.choices if choice.what == "learner")
 
 
-def test_validation_labels_are_not_looked_at(problem_of, trainer, monkeypatch):
+def test_validation_labels_are_not_looked_at(problem_of, trainer, bench_of):
     known, domain = chained()
     problem, _ = problem_of(known, domain)
     targets = problem.targets.copy()
     targets[problem.validation] = 1 - targets[problem.validation]
-    source = source_network(problem, trainer())
-    monkeypatch.setattr(task_nesting, "learn", lambda *_: source)
+    source = source_network(bench_of(problem))
     found = [
-        TaskNesting().fit(each, trainer()).network.head.weight for each in (problem, replace(problem, targets=targets))
+        TaskNesting().run(learning(each, trainer(), source)[0]).network.head.weight
+        for each in (problem, replace(problem, targets=targets))
     ]
     assert torch.equal(found[0], found[1])
 
@@ -209,14 +220,15 @@ def test_a_source_models_own_head_on_its_body_runs_once_a_row(
     np.testing.assert_allclose(found, trainer().outputs(network, problem.inputs), atol=1e-5)
 
 
-def test_labelled_data_are_preferred_to_a_head_of_other_classes(source, digits, problem_of, trainer, monkeypatch):
+def test_labelled_data_are_preferred_to_a_head_of_other_classes(source, digits, problem_of, trainer, bench_of):
     other = replace(source, head=nn.Linear(24, 2), task=Classification(("cat", "dog")), data=digits(60))
     problem, _ = problem_of(other, digits(60))
     learnt = object()
-    monkeypatch.setattr(task_nesting, "learn", lambda asked, coach: (asked.labels_of, learnt)[1])
-    assert source_network(problem, trainer()) is learnt
+    bench, asked = learning(problem, trainer(), learnt)
+    assert source_network(bench) is learnt and [each.labels_of for each in asked] == ["source"]
     own = replace(other, task=problem.task, head=nn.Linear(24, problem.task.outputs))
-    assert torch.equal(source_network(problem_of(own, digits(60))[0], trainer()).head.weight, own.head.weight)
+    found = source_network(bench_of(problem_of(own, digits(60))[0])).network
+    assert torch.equal(found.head.weight, own.head.weight)
 
 
 def test_images_with_source_data_alone_have_pixels_beside_the_answers(digits_arrays, problem_of, trainer, tmp_path):

@@ -81,7 +81,7 @@ def test_a_frozen_source_runs_once_whatever_the_epochs(outputs, source, digits, 
 
 
 @pytest.mark.parametrize("outputs", [("last",), ("block1", "last")])
-def test_what_is_trained_is_the_network_that_is_kept(outputs, source, digits, problem_of, trainer):
+def test_what_is_trained_is_the_network_that_is_kept(outputs, source, digits, problem_of, trainer, bench_of):
     problem, _ = problem_of(source, digits(60))
     body = source.body.copied().selecting(outputs)
     freeze(body)
@@ -90,7 +90,7 @@ def test_what_is_trained_is_the_network_that_is_kept(outputs, source, digits, pr
     network = Network(
         PairPreparation(source.preparation, own), pair, torch.nn.Linear(pair.width, 10), task=problem.task
     )
-    shorter, inputs = once(network, pair, network.preparation, problem.inputs, trainer())
+    shorter, inputs = once(network, pair, network.preparation, bench_of(problem))
     found = trainer().outputs(shorter, inputs, np.array([7, 3, 40]))
     np.testing.assert_allclose(found, trainer().outputs(network, problem.inputs, np.array([7, 3, 40])), atol=1e-5)
 
@@ -130,7 +130,8 @@ def test_the_gates_weight_is_told_and_no_label_chose_it(source, digits, problem_
     assert coach.log.messages == [
         f"transfer-network: on the training rows the gate gives the source {by_hand:.0%} of the weight."
     ]
-    assert coach.log.choices == []
+    assert not any(choice.compared for choice in coach.log.choices)
+    assert coach.log.selected_by() == "nothing was selected: fixed settings"
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_a_table_source_stands_beside_the_targets_own_columns(problem_of, traine
     frame = pd.DataFrame(random.normal(size=(200, 3)), columns=list("abc"))
     domain = Domain.from_arrays(frame, np.where(frame["a"] + frame["b"] > 0, "yes", "no"))
     first, _ = problem_of(None, domain)
-    earlier = Scratch().run(first, trainer(epochs=10))
+    earlier = Scratch().fit(first, trainer(epochs=10)).network
     known = Source("earlier", earlier.body, earlier.preparation, earlier.head, earlier.task)
     problem, _ = problem_of(known, domain, labels=60)
     network = TransferNetwork().fit(problem, trainer(epochs=5)).network

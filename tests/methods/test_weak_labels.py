@@ -6,13 +6,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sterna import Domain, RequestError
+from sterna.bench.drawn_rules import RulesFound
 from sterna.methods.method import make_method
 from sterna.methods.rules.weak_labels import WeakLabels, labelled_by_rules, voted_labels
 from sterna.networks import load_network, save_network
 from sterna.record.choice import Choice
 from sterna.rules import parse_rules
+from sterna.selection.cross_validation import PENALTIES
 from sterna.tasks import Classification, Regression
-from sterna.training.linear import PENALTIES
 
 RULES = "IF age > 0.8 THEN ill (0.9)\nIF age < -0.8 THEN well (0.9)\nIF pressure > 1.5 THEN ill (0.75)"
 
@@ -25,11 +26,11 @@ def people(rows, seed):
     return Domain.from_arrays(pd.DataFrame(x, columns=["age", "pressure"]), list(y), name="people")
 
 
-def test_votes_and_margins_by_hand(problem_of):
+def test_votes_and_margins_by_hand(problem_of, bench_of):
     x = [[1.0, 0], [-1, 2], [0, 0], [1, 2], [0, 2]] * 4
     domain = Domain.from_arrays(pd.DataFrame(x, columns=["age", "pressure"]), ["ill", "well"] * 10, name="d")
     problem, splits = problem_of(None, domain, labels=0)
-    weak = labelled_by_rules(problem, parse_rules(RULES))
+    weak = labelled_by_rules(bench_of(problem), RulesFound(parse_rules(RULES)))
     seen = np.array(x)[splits.unlabelled]
     fired = seen[(np.abs(seen[:, 0]) > 0.8) | (seen[:, 1] > 1.5)]
     np.testing.assert_array_equal(weak.target.inputs.frame.to_numpy(), fired)
@@ -41,24 +42,26 @@ def test_votes_and_margins_by_hand(problem_of):
         assert weight == pytest.approx(abs(2 * ill - 1))
 
 
-def test_rules_that_contradict_each_other_leave_the_row_out(problem_of):
+def test_rules_that_contradict_each_other_leave_the_row_out(problem_of, bench_of):
     problem, _ = problem_of(None, people(60, 0), labels=0)
     rules = parse_rules("IF age > -9 THEN ill (0.8)\nIF age < 0 THEN well (0.8)")
-    weak = labelled_by_rules(problem, rules)
+    weak = labelled_by_rules(bench_of(problem), RulesFound(rules))
     assert (weak.target.inputs.frame["age"] >= 0).all() and set(weak.targets) == {problem.task.classes.index("ill")}
-    even = labelled_by_rules(problem, parse_rules("IF age > -9 THEN well (0.5)\nIF age > 0 THEN ill (0.8)"))
+    even = labelled_by_rules(
+        bench_of(problem), RulesFound(parse_rules("IF age > -9 THEN well (0.5)\nIF age > 0 THEN ill (0.8)"))
+    )
     assert (even.target.inputs.frame["age"] > 0).all() and len(even.target)
     targets, weights = voted_labels(np.array([[0.0, 0.0], [2.0, -2.0]]), Classification(("a", "b")))
     assert weights[0] == 0 and targets[1] == 0
 
 
-def test_the_head_is_weighted_logistic_regression_on_votes_and_labels(problem_of, trainer, monkeypatch):
-    monkeypatch.setattr("sterna.training.linear.PENALTIES", (0.1,))
+def test_the_head_is_weighted_logistic_regression_on_votes_and_labels(problem_of, trainer, bench_of, monkeypatch):
+    monkeypatch.setattr("sterna.selection.cross_validation.PENALTIES", (0.1,))
     problem, _ = problem_of(None, people(150, 0), labels=20)
     problem = problem.joined()
     run = trainer()
     network = make_method("weak-labels", {"rules": RULES}).fit(problem, run).network
-    weak = labelled_by_rules(problem, parse_rules(RULES))
+    weak = labelled_by_rules(bench_of(problem), RulesFound(parse_rules(RULES)))
     assert (weak.weights[:20] == 1).all() and len(weak.target) > 60
     np.testing.assert_array_equal(weak.targets[:20], problem.targets[problem.train])
     x = weak.target.inputs.frame.to_numpy()
@@ -107,12 +110,12 @@ def test_texts_without_a_model_learn_words_that_no_rule_names(problem_of, traine
     )
 
 
-def test_numbers_are_voted_too(problem_of, trainer):
+def test_numbers_are_voted_too(problem_of, trainer, bench_of):
     x = np.linspace(0, 10, 120)
     domain = Domain.from_arrays(pd.DataFrame({"x": x, "y": x**2}), 3 * x + 1, name="numbers")
     problem, _ = problem_of(None, domain, labels=20, task="regression")
     rules = "IF x < 3 THEN 5 (0.9)\nIF x > 7 THEN 26.5 (0.5)"
-    weak = labelled_by_rules(problem, parse_rules(rules))
+    weak = labelled_by_rules(bench_of(problem), RulesFound(parse_rules(rules)))
     voted = weak.target.inputs.frame["x"].to_numpy()[len(problem.train) :]
     np.testing.assert_allclose(weak.weights[len(problem.train) :], np.where(voted < 3, 0.9, 0.5))
     np.testing.assert_allclose(

@@ -3,26 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from sterna import RequestError, load_transfer, transfer
-from sterna.bench.tuning import few_validation_rows
 from sterna.methods.method import make_method
-from sterna.methods.parameters import fine_tuning
-from sterna.methods.parameters.feature_extraction import FeatureExtraction
 from sterna.methods.parameters.fine_tuning import FineTuning
 from sterna.methods.parameters.weight_fusion import ALPHAS, WeightFusion
 from sterna.networks import load_network, save_network
-from sterna.networks.statistics import recalibrate
 from sterna.record.choice import Choice
+from sterna.selection.validator import FEW
 
 RATE = 0.01
-
-
-@pytest.fixture(autouse=True)
-def quick_probe(monkeypatch):
-    """Fine-tuning begins with a head on the last features, of a given penalty: choosing both takes longest."""
-    monkeypatch.setattr(fine_tuning, "FeatureExtraction", lambda: FeatureExtraction(blocks="last", penalty=0.1))
 
 
 @pytest.fixture
@@ -31,35 +21,41 @@ def problem(source, digits, problem_of):
     return problem_of(source, digits(120))[0]
 
 
-def seeded(method, problem, trainer):
-    torch.manual_seed(0)
-    return method.fit(problem, trainer).network
+@pytest.fixture
+def seeded(quickly):
+    """Runs a method from random numbers that start alike."""
+
+    def run(method, problem, trainer):
+        torch.manual_seed(0)
+        return quickly(method, problem, trainer).network
+
+    return run
 
 
-def fused(problem, trainer, alpha, **more):
-    return seeded(WeightFusion(alpha=alpha, learning_rate=RATE, **more), problem, trainer(epochs=2))
+@pytest.fixture
+def fused(seeded, trainer):
+    """Makes the fused network of a problem and a share of the source's weights."""
+    return lambda problem, alpha: seeded(WeightFusion(alpha=alpha, learning_rate=RATE), problem, trainer(epochs=2))
 
 
-def tuned(problem, trainer):
-    return seeded(FineTuning(share=1.0, learning_rate=RATE), problem, trainer(epochs=2))
+@pytest.fixture
+def tuned(seeded, trainer):
+    """Makes the tuned network of a problem."""
+    return lambda problem: seeded(FineTuning(share=1.0, learning_rate=RATE), problem, trainer(epochs=2))
 
 
-def norms(module):
-    return {n for n, m in module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
-
-
-def test_the_ends_are_the_tuned_network_and_the_sources_body_bit_for_bit(problem, source, trainer, weights_of):
-    expected = tuned(problem, trainer).state_dict()
-    first, last = fused(problem, trainer, 0).state_dict(), fused(problem, trainer, 1).state_dict()
+def test_the_ends_are_the_tuned_network_and_the_sources_body_bit_for_bit(problem, source, fused, tuned, weights_of):
+    expected = tuned(problem).state_dict()
+    first, last = fused(problem, 0).state_dict(), fused(problem, 1).state_dict()
     assert all(torch.equal(first[name], value) for name, value in expected.items())
     theirs = weights_of(source.body.module)
     assert all(torch.equal(last[f"body.module.{name}"], value) for name, value in theirs.items())
     assert all(torch.equal(last[n], v) for n, v in expected.items() if n.startswith("head."))
 
 
-def test_in_between_the_body_is_the_mean_and_the_head_the_targets(problem, source, trainer, weights_of):
+def test_in_between_the_body_is_the_mean_and_the_head_the_targets(problem, source, fused, tuned, weights_of):
     before = weights_of(source.body.module)
-    expected, network = tuned(problem, trainer), fused(problem, trainer, 0.3)
+    expected, network = tuned(problem), fused(problem, 0.3)
     found, ours = network.state_dict(), expected.body.module.state_dict()
     for name, value in before.items():
         mean = 0.3 * value.double() + 0.7 * ours[name].double()
@@ -73,97 +69,21 @@ def test_in_between_the_body_is_the_mean_and_the_head_the_targets(problem, sourc
     assert all(torch.equal(found[n], v) for n, v in expected.state_dict().items() if n.startswith("head."))
 
 
-def inputs_of(network, problem, rows=150):
-    items = network.preparation.items(problem.target_inputs())
-    return network.preparation.collate([items[i] for i in range(min(rows, len(items)))])
-
-
-def layer_means(network, x):
-    """Mean over x of what each batch normalisation gives."""
-    found, handles = {}, []
-    for name in sorted(norms(network.body.module)):
-        part = network.body.module.get_submodule(name)
-        handles.append(
-            part.register_forward_hook(lambda _, __, out, name=name: found.update({name: out.mean((0, 2, 3))}))
-        )
-    with torch.no_grad():
-        network.eval()(x)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def test_batch_normalisation_is_recalibrated_on_target_inputs(problem, source, trainer, monkeypatch):
-    """Layers of the fused body give means near those of both ends, and nearer than with averaged statistics."""
-    problem = problem.joined()
-    expected = tuned(problem, trainer)
-    x = inputs_of(expected, problem)
-    with_ours = fused(problem, trainer, 0.5)
-    monkeypatch.setattr(mixing, "recalibrate", lambda *_: 0)
-    without, source_side = fused(problem, trainer, 0.5), fused(problem, trainer, 1)
-    goal = {
-        n: (a + b) / 2
-        for (n, a), b in zip(layer_means(expected, x).items(), layer_means(source_side, x).values(), strict=True)
-    }
-    gaps = [
-        sum(float((m - goal[n]).abs().mean()) for n, m in layer_means(network, x).items())
-        for network in (with_ours, without)
-    ]
-    assert gaps[0] < gaps[1]
-    for name in norms(source.body.module):
-        ours, theirs = (n.body.module.get_submodule(name).running_var for n in (with_ours, without))
-        assert not torch.equal(ours, theirs) or name == "block0.1"
-
-
-def test_statistics_of_a_source_fused_with_itself_stay(problem, source, trainer, monkeypatch):
-    monkeypatch.setattr(FineTuning, "run", lambda self, problem, trainer: untouched(problem))
-
-    def untouched(problem):
-        body = problem.source.body.copied()
-        return mixing.Network(source.prepared(problem.inputs), body, nn.Linear(24, 10), task=problem.task)
-
-    network = WeightFusion(alpha=0.5).fit(problem, trainer()).network
-    for name, value in source.body.module.state_dict().items():
-        torch.testing.assert_close(network.body.module.state_dict()[name], value, msg=name)
-
-
-def test_where_the_networks_kept_the_inputs_statistics_so_does_the_fused_one(
-    source, digits, problem_of, trainer, monkeypatch
-):
-    """Then it is the plain recalibration: reset, and the mean over batches."""
-    problem, run, batches = problem_of(source, digits(80))[0].joined(), FineTuning.run, []
-    assert len(problem.target_inputs()) <= mixing.ROWS  # so all of them are measured
-
-    def kept(self, problem, trainer):
-        network = run(self, problem, trainer)
-        batches[:] = [inputs_of(network, problem)]
-        recalibrate(network.body, batches)
-        return network
-
-    recalibrate(source.body, [inputs_of(tuned(problem, trainer), problem)])
-    monkeypatch.setattr(FineTuning, "run", kept)
-    network = fused(problem, trainer, 0.5)
-    found = {n: v.clone() for n, v in network.body.module.state_dict().items() if "running" in n}
-    recalibrate(network.body, batches)
-    for name, value in found.items():
-        torch.testing.assert_close(network.body.module.state_dict()[name], value, atol=1e-3, rtol=1e-3)
-
-
 @pytest.fixture
 def watched(monkeypatch):
     """The rows that each tuning saw."""
     seen, run = [], FineTuning.run
 
-    def watching(self, problem, trainer):
-        seen.append((set(problem.train.tolist()), set(problem.validation.tolist())))
-        return run(self, problem, trainer)
+    def watching(self, bench):
+        seen.append((set(bench.problem.train.tolist()), set(bench.problem.validation.tolist())))
+        return run(self, bench)
 
     monkeypatch.setattr(FineTuning, "run", watching)
     return seen
 
 
-def test_the_share_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, watched):
-    assert few_validation_rows(problem)
+def test_the_share_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, seeded, fused, watched):
+    assert len(problem.validation) < FEW
     coach = trainer(epochs=2)
     network = seeded(WeightFusion(learning_rate=RATE), problem, coach)
     every, train = {*problem.train.tolist(), *problem.validation.tolist()}, set(problem.train.tolist())
@@ -172,36 +92,36 @@ def test_the_share_is_searched_on_rows_that_were_not_tuned_on(problem, trainer, 
     assert [row["stage"] for row in coach.log.history] == ["fine-tuning"] * 2
     alpha = coach.log.chosen["alpha"]
     assert alpha in ALPHAS and Choice("alpha", alpha, "validation", len(problem.validation)) in coach.log.choices
-    expected = fused(problem.joined(), trainer, alpha).state_dict()  # the share is then used for a network tuned on all
+    expected = fused(problem.joined(), alpha).state_dict()  # the share is then used for a network tuned on all
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
-def test_the_search_takes_the_share_that_validates_best(source, digits, problem_of, trainer):
+def test_the_search_takes_the_share_that_validates_best(source, digits, problem_of, trainer, seeded):
     problem, _ = problem_of(source, digits(640))
-    assert not few_validation_rows(problem)
+    assert len(problem.validation) >= FEW
     coach = trainer(epochs=1)
     network = seeded(WeightFusion(learning_rate=0.003), problem, coach)
     rows, targets = problem.validation, problem.targets[problem.validation]
 
     def right(network):
         outputs = trainer().outputs(network, problem.inputs, rows)
-        return problem.task.metrics(outputs, targets)[problem.task.metric][0]
+        found = problem.task.metrics(problem.task.statistics(outputs, targets))
+        return found[problem.task.metric][0]
 
     others = [seeded(WeightFusion(alpha=a, learning_rate=0.003), problem, trainer(epochs=1)) for a in (0, 0.5, 1)]
     assert right(network) >= max(right(other) for other in others)
 
 
-def test_without_validation_rows_the_share_is_a_half_and_that_is_said(problem, trainer):
+def test_without_validation_rows_the_share_is_a_half_and_that_is_said(problem, trainer, seeded):
     coach = trainer(epochs=1)
     seeded(WeightFusion(), problem.joined(), coach)
     assert coach.log.messages == ["There are no validation rows to search alpha with, so it is 0.5."]
     assert "alpha" not in coach.log.chosen and not any(choice.by == "validation" for choice in coach.log.choices)
 
 
-def test_training_may_go_on_from_the_fused_weights(problem, trainer):
+def test_training_may_go_on_from_the_fused_weights(problem, trainer, seeded):
     coach = trainer()
-    torch.manual_seed(0)
-    WeightFusion(alpha=0.5, epochs=1, epochs_after=2, learning_rate=RATE).fit(problem, coach)
+    seeded(WeightFusion(alpha=0.5, epochs=1, epochs_after=2, learning_rate=RATE), problem, coach)
     stages = [(row["stage"], row["epoch"]) for row in coach.log.history]
     assert stages[-2:] == [("after-fusion", 1), ("after-fusion", 2)]
     losses = [row["loss"] for row in coach.log.history if row["stage"] == "after-fusion"]
