@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.linear_model import Ridge
-from sterna.domains.preparation_table import TablePreparation
 from torch import nn
 
 from sterna.domains.domain import Domain
@@ -30,6 +29,7 @@ from sterna.networks.small import small_body
 from sterna.networks.views import Views
 from sterna.preparations.image import ImagePreparation
 from sterna.preparations.pair import PairPreparation
+from sterna.preparations.table import TablePreparation
 from sterna.preparations.text import RawText
 from sterna.tasks import Classification, Regression
 
