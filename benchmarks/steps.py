@@ -147,7 +147,7 @@ def pairs(ground: Ground) -> Iterator[tuple[str, Pair]]:
         yield (
             name,
             Pair(
-                lambda term=term: Adaptation(ground.network(), ground.task, term(), 1.0),
+                lambda term=term: Adaptation(ground.network(), ground.task, term(ground.body.width), 1.0),
                 lambda apart=apart: adapted(ground, apart),
                 ground.streams,
             ),

@@ -34,7 +34,6 @@ PENALTY, BLOCKS = Choice("penalty", 0.1, "cross-validation", 40), Choice("blocks
 def test_labels_that_chose_are_named_and_one_alone_chooses_by_validation_only(choices, labels, words):
     assert selected_by(choices, labels) == words
     log = Log()
-    for choice in choices:
-        log.choose(choice.by, choice.labels, choice.what, choice.value, choice.of)
-    assert log.choices == choices and log.selected_by(labels) == words
+    log.choices.extend(choices)
+    assert log.selected_by(labels) == words
     assert log.chosen == {choice.what: choice.value for choice in choices}

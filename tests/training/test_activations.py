@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sterna.bench import tuning
+from sterna.bench.bench import Bench
 from sterna.domains import Domain
 from sterna.domains.splits import make_splits
 from sterna.experiment.problem import make_problem
@@ -12,6 +13,7 @@ from sterna.networks import Network
 from sterna.networks.small import small_body
 from sterna.tasks import infer_task
 from sterna.training.cache import FeatureCache
+from sterna.training.recipe import Recipe
 from sterna.training.trainer import Trainer
 
 
@@ -35,10 +37,10 @@ def tuned(problem, folder, monkeypatch, cut):
     kept = tuning.from_the_cut
     monkeypatch.setattr(tuning, "from_the_cut", lambda *a: calls.append(r := kept(*a) if cut else None) or r)
     trainer = Trainer(device="cpu", cache=FeatureCache(folder))
-    tuning.tune(
-        problem, trainer, network, stage="fit", epochs=3, learning_rate=1e-3, layer_decay=0.9, weight_decay=0.01,
-        label_smoothing=0.0, augment=False, average=False, patience=None, frozen_blocks=2, gradual=True,
-    )  # fmt: skip
+    recipe = Recipe(
+        1e-3, epochs=3, layer_decay=0.9, augment=False, average=False, patience=None, frozen_blocks=2, gradual=True
+    )
+    tuning.train(Bench(problem, trainer), network, recipe, "fit")
     monkeypatch.undo()
     return network, calls[0]
 

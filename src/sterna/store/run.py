@@ -223,12 +223,14 @@ class RunFolder:
         return load_network(self.path / "network")
 
 
-def _log(choices: list[Any], **about: Any) -> Log:
-    """A log as it was kept; a choice of version 0.1.0 is ``[by, labels, of, what]``."""
-    chosen = about["chosen"]
-    return Log(choices=[_choice(c, chosen) if isinstance(c, list) else Choice(**c) for c in choices], **about)
+def _log(choices: list[Any], chosen: dict[str, Any] | None = None, **about: Any) -> Log:
+    """A log as it was kept.
 
-
-def _choice(kept: list[Any], chosen: dict[str, Any]) -> Choice:
-    by, labels, of, what = kept
-    return Choice(what, chosen.get(what), by, labels, of)
+    Version 0.1.0 kept the values apart: a choice was ``[by, labels, of, what]``, and left out where one label chose.
+    """
+    if chosen is None:
+        return Log(choices=[Choice(**choice) for choice in choices], **about)
+    found = [Choice(what, chosen.get(what), by, labels, of) for by, labels, of, what in choices]
+    named = {choice.what for choice in found}
+    alone = [Choice(what, value, "cross-validation", 1) for what, value in chosen.items() if what not in named]
+    return Log(choices=found + alone, **about)
