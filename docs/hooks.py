@@ -127,6 +127,7 @@ def cell(value: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show the formulas of docstrings as they are written: no script is fetched to typeset them."""
+    """Show the formulas of docstrings as they are written: no script is fetched to typeset them; of a reference the name."""
+    html = re.sub(r":(?:attr|class|func|meth|mod):<code>(?:~[\w.]*\.|\.)?([\w.]+)</code>", r"<code>\1</code>", html)
     html = re.sub(r":math:<code>(.*?)</code>", r"<code>\1</code>", html, flags=re.DOTALL)
     return re.sub(r"<p>\.\. math::\s*(.*?)</p>", r"<pre><code>\1</code></pre>", html, flags=re.DOTALL)
