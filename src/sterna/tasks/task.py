@@ -167,7 +167,7 @@ class Task(ABC):
 
     @abstractmethod
     def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
-        """The metrics named, and others if they cost nothing, ``(b,)`` each, for weights ``(b, n)``."""
+        """At least the metrics named, ``(b,)`` each, for weights ``(b, n)``."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
