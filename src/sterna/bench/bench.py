@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Component(Protocol):
-    """A method as a part of another."""
+    """A method as a part of another: all that the bench knows of methods."""
 
     def run(self, bench: Bench) -> Fitted: ...
 
@@ -54,7 +54,7 @@ class Bench:
     trainer
         Runs and trains networks.
     make
-        Makes a method of its id and settings, to be a part of another.
+        Makes a method, to be a part of another: ``make(id, settings)``.
     """
 
     problem: Problem
@@ -78,11 +78,11 @@ class Bench:
         return Validator(problem.task, problem.targets[problem.validation])
 
     def on(self, problem: Problem) -> Bench:
-        """The same tools for another problem."""
+        """The same tools for another problem, such as ``problem.joined()`` or ``problem.on_source()``."""
         return replace(self, problem=problem)
 
     def _aside(self, name: str) -> Bench:
-        """Tools for a network that only serves to choose: what is told of the run is told of another."""
+        """Tools for a network that only serves to choose: its log and its checkpoints are not those of the run."""
         folder = None if self.trainer.folder is None else self.trainer.folder / name
         return replace(self, trainer=replace(self.trainer, folder=folder, log=Log()))
 
@@ -93,11 +93,23 @@ class Bench:
     # -- other methods as parts ----------------------------------------------------------------------
 
     def component(self, method: str, **settings: Any) -> Fitted:
-        """What another method makes of this problem."""
+        """What another method makes of this problem.
+
+        Parameters
+        ----------
+        method
+            Its id, such as ``"fine-tuning"``.
+        settings
+            Its settings; the others have their defaults.
+        """
         return self.make(method, settings).run(self)
 
     def component_apart(self, method: str, **settings: Any) -> Fitted:
-        """The same, and beside it, where few validation rows are to choose, what it makes without these."""
+        """What another method makes of this problem, trained on the validation rows too where they are few.
+
+        A method that then chooses by these rows needs a network that has not seen them: `Fitted.held_out` is what the
+        other makes without them. Many validation rows stay aside, and nothing is made twice.
+        """
         if not self.validator.few:
             return self.component(method, **settings)
         problem, held_out = self.problem, None
@@ -119,7 +131,7 @@ class Bench:
     # -- networks ------------------------------------------------------------------------------------
 
     def fresh(self, inputs: Inputs) -> Network:
-        """A small network from a random start that suits these inputs."""
+        """A small network from a random start that suits these inputs; its preparation is fitted on them."""
         body, preparation = small_body(inputs, seed=self.seed)
         return self.network(preparation, body)
 
@@ -161,11 +173,14 @@ class Bench:
         return self.trainer.features(body, preparation, inputs, names, views)
 
     def probe(self, blocks: str | Sequence[str] = "auto", penalty: float | None = None) -> Fitted:
-        """A linear head on pooled features of the source's body, which stays as it is; see :func:`.probe.probe`."""
+        """A linear head on pooled features of the source's body, which stays as it is.
+
+        See :func:`~sterna.bench.probe.probe`.
+        """
         return probe(self, blocks, penalty)
 
     def vectors(self) -> Vectors:
-        """What the rows of both domains are compared by; see :func:`.vectors.vectors_of`."""
+        """What the rows of both domains are compared by; see :func:`~sterna.bench.vectors.vectors_of`."""
         return vectors_of(self)
 
     # -- fitting -------------------------------------------------------------------------------------
@@ -184,7 +199,9 @@ class Bench:
         Parameters
         ----------
         x, targets, weights
-            Features, encoded labels, and a weight for each row (1 by default).
+            Features, encoded labels ``(n,)`` or ``(n, k)``, and a weight for each row ``(n,)``, 1 by default.
+        penalty
+            λ on standardised features.
         of
             Whose labels these are; those of the problem by default.
         """
@@ -193,7 +210,17 @@ class Bench:
         return head, self.cross_validated("penalty", found, min(rows, SAMPLE), of)
 
     def among(self, what: str, trials: Mapping[T, Trial], labels: int) -> tuple[T, Choice]:
-        """The first candidate whose held-out loss is within one standard error of the lowest, and that choice of it."""
+        """The first candidate whose held-out loss is within one standard error of the lowest, and the choice of it.
+
+        Parameters
+        ----------
+        what
+            What is chosen, for the record.
+        trials
+            How well each candidate did, the one to prefer first.
+        labels
+            How many labels were held out in turn.
+        """
         found = simplest(trials)
         return found, self.cross_validated(what, list(found) if isinstance(found, tuple) else found, labels)
 
@@ -201,6 +228,15 @@ class Bench:
         """The candidate whose answers for the validation rows are best; among equals the first.
 
         Few rows choose by the loss, which says more than how many of them are right; 100 or more by the metric first.
+
+        Parameters
+        ----------
+        what
+            What is chosen, for the record.
+        candidates
+            Values, the one to prefer first.
+        answered
+            The outputs ``(n, o)`` for the validation rows with a value.
         """
 
         def rank(candidate: T) -> tuple[float, ...]:
@@ -213,11 +249,11 @@ class Bench:
         return self.validator.chose(what, candidates[ranks.index(max(ranks))])
 
     def cross_validated(self, what: str, value: Any, labels: int, of: str | None = None) -> Choice:
-        """The choice of a value by so many labels that were held out in turn."""
+        """The choice of a value by so many labels that were held out in turn; `of` whom, else those of the problem."""
         return Choice(what, value, "cross-validation", labels, of or self.problem.labels_of)
 
     def stream(self, preparation: Preparation, *, batch_size: int, augment: bool = False) -> Stream:
-        """Batches of the labelled training rows."""
+        """Batches of the labelled training rows, with their weights, drawn as the problem says."""
         problem = self.problem
         return self.trainer.stream(
             preparation,
@@ -231,12 +267,18 @@ class Bench:
         )
 
     def train(self, network: Network, recipe: Recipe, *, stage: str) -> tuple[Choice, ...]:
-        """Train a network on the training rows, in place; many validation rows choose the epoch."""
+        """Train a network on the training rows, in place; many validation rows choose the epoch.
+
+        See :func:`~sterna.bench.tuning.train`.
+        """
         return tuning.train(self, network, recipe, stage)
 
     def adapt(
         self, term: Callable[[int], DomainTerm], *, weight: float, epochs: int | None, learning_rate: float | None,
         stage: str,
     ) -> Fitted:  # fmt: skip
-        """Train on the source's labels while a term brings the domains together; see :func:`.adapting.adapt`."""
+        """Train on the source's labels while a term brings the domains together.
+
+        See :func:`~sterna.bench.adapting.adapt`.
+        """
         return adapt(self, term, stage=stage, weight=weight, epochs=epochs, learning_rate=learning_rate)

@@ -33,6 +33,7 @@ PRIVATE = "layer1"
 """Where the two sides have other columns, the first layer of a small body for tables is private."""
 
 COMMON = "layer2"
+"""The layer that both sides then have in common."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +42,10 @@ class Sides:
 
     Attributes
     ----------
+    source_preparation, target_preparation
+        How each takes raw inputs.
     source, target
-        The same object where all of it is one for both.
+        The bodies; the same object where all of it is one for both.
     private
         Whether each has a first layer of its own.
     pretrained
@@ -180,7 +183,10 @@ def groups_of(
 
 
 def probed(bench: Bench, body: Body, preparation: Preparation, views: Views = Views.ONE) -> tuple[nn.Linear, Choice]:
-    """A head fitted on the features of a body as it is: from a random one the first steps would spoil them."""
+    """A head fitted on the features of a body as it is, and the choice of its penalty.
+
+    From a random head the first steps of training would spoil good features.
+    """
     problem, rows = bench.problem, bench.problem.train
     features = bench.features(body, preparation, problem.inputs, body.outputs, views).array(rows)
     return bench.fit_head(features, problem.targets[rows], problem.row_weights()[rows])

@@ -55,6 +55,13 @@ def unfrozen_at(epoch: int, blocks: int, span: int) -> int:
 def train(bench: Bench, network: Network, recipe: Recipe, stage: str) -> tuple[Choice, ...]:
     """Minimise the task's loss on the training rows over a network's parameters, in place.
 
+    Parameters
+    ----------
+    recipe
+        Rates, epochs, what is frozen, augmentation.
+    stage
+        Names this training in the history and the progress bar.
+
     Returns
     -------
     tuple of Choice
@@ -127,8 +134,27 @@ def minimise(
     ----------
     network
         Answers for the target.
+    objective
+        Gives the loss terms of a batch; they are summed.
+    stream
+        Batches of one domain, or of several at once.
+    groups
+        AdamW groups: what is trained, at which rate; see `parameter_groups`.
+    stage
+        Names this training in the history and the progress bar.
     epochs
         8 to 30 by the number of steps in one if none.
+    average
+        Try the mean of the weights over the last third of the epochs.
+    patience
+        Epochs without a better validation score before it stops.
+    before_epoch
+        Called with the number of each epoch.
+
+    Returns
+    -------
+    tuple of Choice
+        The epoch, where the validation rows are enough to choose it.
     """
     problem, trainer, validator = bench.problem, bench.trainer, bench.validator
     kept = trainer.fit(

@@ -37,6 +37,8 @@ class Vectors:
     ----------
     preparation, body
         What a network on these vectors begins with.
+    bench
+        Computes the features.
     views
         How the body sees a batch.
     """
@@ -133,12 +135,14 @@ class EachScaled:
 
     Attributes
     ----------
+    vectors
+        How rows become vectors.
     source
         Of the source's labelled rows, ``(n_s, d)``.
     target
         Of the target's rows in the order of `Problem.target_inputs`, ``(n_t, d)``: the training rows are the last.
     mean, scale
-        What the target's had, ``(d,)``.
+        Of the target's vectors before they were standardised, ``(d,)``.
     """
 
     vectors: Vectors

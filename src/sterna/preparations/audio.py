@@ -53,7 +53,7 @@ class _Mel(Preparation):
 
     @property
     def seconds(self) -> float:
-        """Of a recording that are read: all of it."""
+        """How much of a recording is read: all of it."""
         return math.inf
 
     @abstractmethod
@@ -155,7 +155,7 @@ class LogMelPreparation(_Mel):
 
     @property
     def seconds(self) -> float:
-        """Of a recording that are read."""
+        """How much of a recording is read."""
         return self.frames * HOP
 
     def fit(self, inputs: Inputs) -> LogMelPreparation:

@@ -39,8 +39,8 @@ _SAMPLE = 32
 class ImagePreparation(Preparation):
     """Resize, cut out the centre, normalise.
 
-    ``crop="center"`` brings the shorter side to ``floor(size / crop_fraction)`` and cuts out the centre;
-    ``"squash"`` brings both sides there, whatever the shape of the image. Values are
+    ``mode="center"`` brings the shorter side to ``floor(size / crop)`` and cuts out the centre; ``"squash"`` brings
+    both sides there, whatever the shape of the image. Values are
     ``(pixel / 255 − mean) / std``. Equal to timm's evaluation transform.
 
     Parameters

@@ -22,7 +22,7 @@ class PairInputs(Inputs):
     Parameters
     ----------
     first, second
-        As many rows each; the raw inputs, if one of them is, are the second.
+        As many rows each. Where one of the two is the raw inputs, it is the second.
     """
 
     def __init__(self, first: Inputs, second: Inputs) -> None:

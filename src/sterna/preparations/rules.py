@@ -23,7 +23,7 @@ class RulePreparation(Preparation):
     Parameters
     ----------
     rules
-        r of them.
+        The rules, r of them.
     """
 
     kind: ClassVar[Kind] = "table"

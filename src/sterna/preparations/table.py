@@ -79,6 +79,13 @@ class TablePreparation(Preparation):
     The same as scikit-learn's ``SimpleImputer(strategy="median", add_indicator=True)``, ``StandardScaler`` (the marks
     left as 0 and 1) and ``OneHotEncoder(handle_unknown="ignore")``.
 
+    Parameters
+    ----------
+    columns
+        What the training rows said about each; ``None`` before `fit`.
+
+    Examples
+    --------
     >>> from sterna.domains.schema_inference import infer_schema
     >>> schema, frame, _ = infer_schema(pd.DataFrame({"age": [30.0, 50.0], "sex": ["f", "m"]}))
     >>> inputs = TableInputs(frame, schema)

@@ -127,7 +127,7 @@ class TextPreparation(Preparation):
         return {"type": "text", "max_length": self.max_length, "tokenizer": _digest(self.tokenizer)}
 
     def save_assets(self, folder: Path) -> None:
-        """Write the tokenizer's files below `folder`; see :func:`~sterna.preparations.from_state`."""
+        """Write the tokenizer's files below `folder`; see :func:`~sterna.preparations.saved.preparation_from_state`."""
         self.tokenizer.save_pretrained(str(Path(folder) / TOKENIZER))
 
     @classmethod

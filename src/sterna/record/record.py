@@ -143,18 +143,34 @@ class Record(_Part):
     ----------
     format
         Of the record itself.
+    sterna, created, environment
+        Version, time (ISO 8601, UTC), and the versions of what ran.
+    name, run
+        Of the run, and its folder.
+    method, settings, seeds, budget, balance, device
+        What ran.
+    task, source, target
+        What was asked, what was moved, and where to.
     scores, controls
         On the test rows, of the run and of each control.
-    gain
-        Against the headline control.
+    gain, gains
+        Against the headline control, and against each.
+    selected_by, control_selected_by
+        Which labels chose the model, and the headline control.
     chosen
         What was chosen, by name, for each seed.
     validation
         The primary metric of the run and of each control on the validation rows, larger is better.
     seconds
         Of the whole run (``"total"``), of the method and of each control.
+    peak_memory_bytes, trained_parameters, total_parameters
+        What else it cost.
+    messages
+        What the user should know, one sentence each.
     confusion
         Test rows by class and by answer, ``(k, k)``.
+    curve
+        The same at several numbers of labels, where a learning curve was asked for.
     """
 
     format: int = 1

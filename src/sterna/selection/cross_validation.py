@@ -49,11 +49,22 @@ class Trial:
 
 
 def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Trial:
-    """Choose λ by cross-validation on these rows (features ``(n, width)``, standardised).
+    """Choose λ by cross-validation on these rows.
 
     The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
     longest, are not tried: with less penalty than is best the held-out loss only grows. Of one row none can be held
     out: it gets the strongest.
+
+    Parameters
+    ----------
+    features
+        Standardised, ``(n, width)``.
+    targets
+        Encoded labels, ``(n,)`` or ``(n, k)``.
+    weights
+        A weight for each row, ``(n,)``.
+    folds
+        Parts that are held out in turn; fewer where a class has fewer rows.
     """
     if len(targets) == 1:
         return Trial(PENALTIES[0], np.zeros(1), 0.0)

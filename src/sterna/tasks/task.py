@@ -87,7 +87,7 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Encoded labels as `answers` gives answers."""
+        """What labels the encoded targets stand for, in the form in which `answers` gives answers."""
 
     def told(self, answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Answers, or decoded targets, as one word or number a row, ``(n,)``: what stands in a table."""
@@ -107,7 +107,7 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """The loss of each labelled row, ``(n,)``."""
+        """The loss of each labelled row, ``(n,)``, of outputs ``(n, o)`` and targets as `encode` gives them."""
 
     @abstractmethod
     def as_features(self, outputs: Tensor) -> Tensor:

@@ -246,7 +246,7 @@ class Trainer:
         epochs
             Where the budget names none.
         before_epoch
-            Called with the number of each epoch: to freeze and thaw.
+            Called with the number of each epoch: to freeze and unfreeze.
         validate
             Gives the score that chooses the epoch; called after each.
         patience

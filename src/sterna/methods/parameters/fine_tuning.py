@@ -22,7 +22,7 @@ class FineTuning(Method):
     """Training goes on from the source's weights, gently: head first, then the deepest blocks, then all.
 
     What moves: every weight of the source's body, as a starting point. A linear probe first fits the head on the
-    fixed body, so that the first steps do not spoil good features; then the blocks are thawed from the deepest up,
+    fixed body, so that the first steps do not spoil good features; then the blocks are unfrozen from the deepest up,
     each with a learning rate of ``learning_rate * layer_decay ** (distance from the head)``. With 100 validation rows
     or more they choose the epoch, and the mean of the weights over the last third of the epochs is kept where it is
     no worse; with fewer, that mean is kept. In the end the weights are W = γ W_tuned + (1 − γ) W_probe, where the
@@ -52,7 +52,9 @@ class FineTuning(Method):
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled weight decay (AdamW)")
     epochs: int | None = Field(None, ge=1, description="passes over the training rows; 8 to 30 by their number if none")
     freeze_until: str | None = Field(None, description="this block and all before it never train")
-    gradual: bool = Field(True, description="thaw the blocks from the deepest up over the first third of the epochs")
+    gradual: bool = Field(
+        True, description="unfreeze the blocks from the deepest up over the first third of the epochs"
+    )
     linear_probe: bool = Field(True, description="fit the head on the fixed body first")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each label spread over all classes")
     augment: bool = Field(True, description="change images at random while training")
