@@ -10,6 +10,7 @@ import numpy as np
 from sterna.errors import RequestError, closest
 from sterna.registry import Registry
 from sterna.tasks.classification import Classification
+from sterna.tasks.metric import METRICS, Metric
 from sterna.tasks.metrics import Mask
 from sterna.tasks.multilabel import MultiLabel
 from sterna.tasks.regression import Regression
@@ -81,6 +82,12 @@ def task_type(name: str) -> type[Task]:
         raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
     found: type[Task] = TASKS.find(wanted)
     return found
+
+
+def smaller_is_better(task: str, metric: str) -> bool:
+    """Whether a metric of a task, its own or another package's, is an error; false for one that is not known here."""
+    added: Metric | None = METRICS.find(metric) if metric in METRICS else None
+    return metric in task_type(task).errors or (added is not None and not added.higher_is_better)
 
 
 def _plain(name: str) -> str:
