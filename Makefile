@@ -18,8 +18,9 @@ help:
 demo: $(DEMO)
 	@$(BIN)/sterna demo
 
+# One process a core, each with one thread (tests/conftest.py) and up to 2 GB.
 test: $(DEV)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: $(DEV)
 	@$(BIN)/ruff check .

@@ -251,12 +251,13 @@ sys.path.insert(0, {here!r})
 from pathlib import Path
 import torch
 from test_trainer import Plain, groups, stream, trainer
-from sterna.training.distributed import leave, rank_and_world
-rank, world = rank_and_world()
+from sterna.training.strategy import strategy_on
+all_of_them = strategy_on(torch.device("cpu"))
+rank, world = all_of_them.rank, all_of_them.world
 fit = Plain()
 trainer(Path({folder!r})).fit(fit, stream(rank=rank, world=world), groups(fit), stage="fit", epochs=3)
 torch.save(fit.state_dict(), Path({folder!r}) / f"{{rank}}.pt")
-leave()
+all_of_them.leave()
 """
 
 

@@ -169,7 +169,7 @@ def _check_drawable(problem: Problem) -> None:
             "There are no rules, and no source to draw them from: give a file of rules (--set rules=FILE), labelled "
             "source data (--source-data, or --source-domain), or a source model that answers this task."
         )
-    same = known.same_task if known is not None else own is task
+    same = known is not None and known.same_task
     if not same and not answers(source, task):
         raise RequestError(
             f"No rules can be drawn: the source answers {_answered(own)}, the target asks for {_answered(task)}; "

@@ -47,7 +47,7 @@ def transfer(
     """
     request = request_of(target, asked)
     from sterna.experiment.run import run
-    from sterna.training.distributed import rank_and_world
+    from sterna.training.strategy import leads
 
     domain = read_target(request)
     known = read_source(request)
@@ -56,7 +56,7 @@ def transfer(
         result = run(known, domain, replace(request, out=folder), progress=not quiet)
     except KeyboardInterrupt:
         raise RunError(stopped(folder)) from None
-    if rank_and_world()[0] > 0:
+    if not leads():
         return
     if json:
         print_json(result.record)

@@ -77,16 +77,26 @@ def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled |
     own = source_task(source, task)
     assert own is not None and known.labels is not None
     same = known.inputs.covers(target.inputs)
-    return Labelled(known, own.encode(known.labels), own, own is task, same)
+    return Labelled(known, own.encode(known.labels), own, same_task(source, task), same)
 
 
 def source_task(source: Source | None, task: Task) -> Task | None:
     """What the source's labels answer: the target's own task where they are of its classes, or numbers too."""
+    return task if same_task(source, task) else _own_task(source, task)
+
+
+def same_task(source: Source | None, task: Task) -> bool:
+    """Whether the source's labels are labels of this task, too."""
+    own = _own_task(source, task)
+    return own is not None and own.answered_by(task) is not None
+
+
+def _own_task(source: Source | None, task: Task) -> Task | None:
+    """The task that the source's labels ask for; this one's kind where they could be of several."""
     if source is None or source.data is None:
         return None
     labels = source.data.labels
-    own = infer_task(source.data, task.id if labels is not None and task.takes(labels) else None)
-    return own if own.answered_by(task) is None else task
+    return infer_task(source.data, task.id if labels is not None and task.takes(labels) else None)
 
 
 def widened(task: Task, source: Source | None) -> Task:
@@ -107,7 +117,7 @@ def make_problem(
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
-    if len(train) or source_task(source, task) is task:
+    if len(train) or same_task(source, task):
         labels = target.labels[train] if len(train) and target.labels is not None else source_labels(source)
         task = task.fitted(task.encode(labels))
     targets = task.encode(target.labels) if target.labels is not None else np.zeros(0)
@@ -158,7 +168,7 @@ def have(source: Source | None, domain: Domain, task: Task, splits: Splits, sour
         found |= Needs.SOURCE_MODEL
     if source is not None and source.data is not None:
         found |= Needs.SOURCE_DATA
-        if source_task(source, task) is task:
+        if same_task(source, task):
             found |= Needs.SAME_TASK
         if source.data.inputs.covers(domain.inputs):
             found |= Needs.SAME_INPUTS

@@ -23,9 +23,9 @@ from sterna.record.request import Request
 from sterna.sources import Source, load_source
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
-from sterna.training.distributed import join, leave, rank_and_world, wait
 from sterna.training.progress import Progress
 from sterna.training.schedule import Budget
+from sterna.training.strategy import strategy_on
 from sterna.training.trainer import pick_device
 
 
@@ -140,13 +140,14 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
     plans = [make_plan(source, domain, method, replace(request, curve=(), labels_per_class=k)) for k in amounts]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if request.out is None else None
     folder = request.out or Path(temporary.name) / "run"  # type: ignore[union-attr]
-    with Progress(quiet=not progress or rank_and_world()[0] > 0) as bar:
+    strategy = strategy_on(pick_device(request.device))
+    with Progress(quiet=not progress or not strategy.leads) as bar:
         budget = Budget(request.epochs, request.steps, request.seconds)
-        means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume)
+        means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy)
         try:
             record = _run(source, domain, method, request, plans, folder, means)
         finally:
-            leave()
+            strategy.leave()
     return Transfer(record, RunFolder(folder), temporary)
 
 
@@ -165,11 +166,10 @@ def _run(
 ) -> Record:  # fmt: skip
     """Open the run folder, fit all and score; a request that proves wrong on the way leaves what was there before."""
     folder = RunFolder(path)
-    join(pick_device(means.device))
-    leader, left = rank_and_world()[0] == 0, means.resume and path.exists()
+    leader, left = means.strategy.leads, means.resume and path.exists()
     if leader:
         RunFolder.create(path, request, overwrite=request.overwrite, resume=means.resume)
-    wait(pick_device(means.device))  # nobody reads what the first process has yet to clear away
+    means.strategy.wait()  # nobody reads what the first process has yet to clear away
     try:
         return _fill(source, domain, method, request, plans, folder, means)
     except RequestError:
@@ -193,7 +193,7 @@ def _fill(
     record = record_of(request, source, domain, fitted, path, started)
     if request.curve:
         record = record.model_copy(update={"curve": (*points, record.at(request.curve[-1]))})
-    if rank_and_world()[0] == 0:
+    if means.strategy.leads:
         keep(record, fitted, folder, domain)
     return record
 

@@ -16,15 +16,15 @@ from sterna.methods.method import Method
 from sterna.selection.validator import Validator
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
-from sterna.training.distributed import rank_and_world
 from sterna.training.progress import Progress
 from sterna.training.schedule import Budget
+from sterna.training.strategy import Strategy
 from sterna.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Means:
-    """What every fit of a run shares: budget, batch, device, cache, progress bar."""
+    """What every fit of a run shares: budget, batch, device, cache, progress bar, processes."""
 
     budget: Budget
     batch_size: int | None
@@ -32,6 +32,7 @@ class Means:
     cache: FeatureCache
     progress: Progress
     resume: bool
+    strategy: Strategy
 
     def trainer(self, folder: RunFolder, problem: Problem, name: str) -> Trainer:
         """A trainer for one fit."""
@@ -87,7 +88,7 @@ def fit_unit(
         sum(p.numel() for p in network.parameters() if p.requires_grad),
         sum(p.numel() for p in network.parameters()),
     )
-    if rank_and_world()[0] == 0:
+    if means.strategy.leads:
         if keep:
             folder.save_network(network)
         folder.save_unit(problem.seed, name, unit)

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from sterna.errors import RequestError, RunError
 from sterna.networks.freezing import frozen_names
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Batches, Stream, Streams
-from sterna.training.distributed import agree, shared
 from sterna.training.objective import Objective
 from sterna.training.schedule import warmup_cosine
 
@@ -79,7 +77,7 @@ class Fit:
             self.before_epoch(epoch)
         state.frozen = frozen_names(self.objective)
         self.objective.train()
-        module = self._wrapped()
+        module = self.trainer.strategy.wrapped(self.objective)
         ended = True
         for batch in self.stream.epoch(epoch, start):
             self._step(module, batch.to(self.device))
@@ -94,7 +92,7 @@ class Fit:
         self._stop_if_asked(interruption)
 
     def _stop_if_asked(self, interruption: checkpoint.Interruption) -> None:
-        if agree(interruption.requested, self.device):
+        if self.trainer.strategy.agree(interruption.requested):
             self._save()
             raise RunError(
                 f"Stopped in {self.stage}, after step {self.state.step} of {self.total}; "
@@ -104,22 +102,16 @@ class Fit:
     def _out_of_patience(self) -> bool:
         return self.patience is not None and self.state.stale >= self.patience
 
-    def _wrapped(self) -> nn.Module:
-        """The objective, its gradients averaged over processes where there are several."""
-        if self.trainer.world == 1:
-            return self.objective
-        return DistributedDataParallel(self.objective)  # anew for each epoch: what is frozen may have changed
-
     def _step(self, module: nn.Module, batch: Batch | Batches) -> None:
         state = self.state
-        torch.manual_seed(self.trainer.seed * 1_000_003 + state.step * 1009 + self.trainer.rank)
+        torch.manual_seed(self.trainer.seed * 1_000_003 + state.step * 1009 + self.trainer.strategy.rank)
         self.objective.progress = state.step / self.total
         factor = warmup_cosine((state.step + 1) / (self.total + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * factor
         terms = self._gradients(module, batch)
         loss = sum(terms.values())
-        if not agree(not math.isfinite(loss), self.device):
+        if not self.trainer.strategy.agree(not math.isfinite(loss)):
             parameters = [p for g in self.optimizer.param_groups for p in g["params"] if p.grad is not None]
             nn.utils.clip_grad_norm_(parameters, 1.0)
             self.optimizer.step()
@@ -213,7 +205,7 @@ class Fit:
         """The score of the weights as they are, the same in all processes."""
         if self.validate is None:
             return None
-        return shared(tuple(float(v) for v in self.validate()), self.device)
+        return self.trainer.strategy.shared(tuple(float(v) for v in self.validate()))
 
     def _finish(self) -> None:
         """Keep the best epoch's weights, or the mean of the last ones where that is no worse."""
@@ -235,11 +227,11 @@ class Fit:
     def _out_of_time(self) -> bool:
         seconds = self.trainer.budget.seconds
         late = seconds is not None and time.monotonic() - self.started > seconds
-        return agree(late, self.device) if seconds is not None else False
+        return self.trainer.strategy.agree(late) if seconds is not None else False
 
     def _save(self) -> None:
         self.saved = time.monotonic()
-        if self.path is not None and self.trainer.rank == 0:
+        if self.path is not None and self.trainer.strategy.leads:
             self.state.seconds = self.saved - self.started
             checkpoint.save(self.path, self.state, self.objective.state_dict(), self.optimizer.state_dict())
 

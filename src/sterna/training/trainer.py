@@ -21,13 +21,13 @@ from sterna.networks.views import Views
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Stream, Streams, move
 from sterna.training.cache import FeatureCache, Features
-from sterna.training.distributed import join, rank_and_world
 from sterna.training.fit import Fit, Score
 from sterna.training.log import Log
 from sterna.training.objective import Objective
 from sterna.training.progress import Progress
 from sterna.training.row_keys import row_keys
 from sterna.training.schedule import Budget
+from sterna.training.strategy import strategy_on
 
 Array = np.ndarray[Any, Any]
 
@@ -83,8 +83,7 @@ class Trainer:
         if self.precision == "auto":
             half = self.torch_device.type == "cuda" and torch.cuda.is_bf16_supported()
             self.precision = "bfloat16" if half else "float32"
-        self.rank, self.world = rank_and_world()
-        join(self.torch_device)
+        self.strategy = strategy_on(self.torch_device)
 
     def say(self, sentence: str) -> None:
         """Tell the user, and keep it with the result."""
@@ -195,8 +194,8 @@ class Trainer:
             seed=self.seed,
             augment=augment,
             workers=self._workers(inputs),
-            rank=self.rank,
-            world=self.world,
+            rank=self.strategy.rank,
+            world=self.strategy.world,
         )
 
     def _prepared(self, preparation: Preparation, inputs: Inputs) -> Items:

@@ -1,0 +1,116 @@
+"""How a fit is spread: over this process alone, or over those that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Strategy(ABC):
+    """What the training loop asks where there may be several processes; the loop itself knows none of them.
+
+    Parameters
+    ----------
+    device
+        Where this process computes.
+
+    Attributes
+    ----------
+    rank, world
+        This process's number, and how many there are.
+    """
+
+    rank = 0
+    world = 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    @abstractmethod
+    def wrapped(self, objective: nn.Module) -> nn.Module:
+        """The objective with its gradients averaged over all processes; anew where what is frozen has changed."""
+
+    @abstractmethod
+    def agree(self, flag: bool) -> bool:
+        """Whether any process says so: all must take the same turn (to stop, say)."""
+
+    @abstractmethod
+    def shared(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """The first process's numbers: others hold other running statistics, and all must choose alike."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.agree(False)
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Take leave of the other processes."""
+
+
+class OneProcess(Strategy):
+    """This process alone."""
+
+    def wrapped(self, objective: nn.Module) -> nn.Module:
+        return objective
+
+    def agree(self, flag: bool) -> bool:
+        return flag
+
+    def shared(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        return values
+
+    def leave(self) -> None:
+        """There is nobody to leave."""
+
+
+class ManyProcesses(Strategy):
+    """The processes that torchrun started, each with a copy of the parameters and its share of every batch."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.rank, self.world = _started()
+        if not dist.is_initialized():
+            nccl = device.type == "cuda" and dist.is_nccl_available()  # not on Windows
+            dist.init_process_group("nccl" if nccl else "gloo")
+
+    def wrapped(self, objective: nn.Module) -> nn.Module:
+        return DistributedDataParallel(objective)
+
+    def agree(self, flag: bool) -> bool:
+        votes = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+        return bool(votes.item())
+
+    def shared(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        numbers = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.broadcast(numbers, src=0)
+        return tuple(numbers.tolist())
+
+    def leave(self) -> None:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def strategy_on(device: torch.device) -> Strategy:
+    """That of this program: many processes where torchrun started it, else one."""
+    return ManyProcesses(device) if _started()[1] > 1 else OneProcess(device)
+
+
+def leads() -> bool:
+    """Whether this process is the one that writes and speaks, as torchrun says."""
+    return _started()[0] == 0
+
+
+def _started() -> tuple[int, int]:
+    """This process's number and how many there are, by torchrun; ``(0, 1)`` without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
