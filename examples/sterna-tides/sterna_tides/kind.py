@@ -8,7 +8,6 @@ class Tides(Kind):
     """Records of water levels."""
 
     noun, whole = "tide records", "tide records"
-    boosting = True  # on the hourly levels, beside a linear model
 
     def small(self, inputs):
         """A perceptron on the hourly levels."""
