@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
 from sterna.errors import RequestError
 from sterna.tasks import Classification, Task
@@ -56,6 +57,10 @@ class Grades(Task):
     def decode(self, targets):
         return self.plain.decode(targets)
 
+    def takes(self, labels):
+        """Whether labels of a source could be grades; without it they would be classes, of another task."""
+        return labels.dtype == object
+
     def labelled(self, targets):
         return self.plain.labelled(targets)
 
@@ -72,11 +77,12 @@ class Grades(Task):
     # -- learning ------------------------------------------------------------------------------------
 
     def losses(self, outputs, targets, label_smoothing=0.0):
-        """For each step between two grades: minus the logarithm of the probability of the label's side, ``(n,)``."""
+        """For each step between two grades minus the log-probability of the label's side of it, ``(n,)``."""
         below = outputs.log_softmax(1).logcumsumexp(1)[:, :-1]
         above = outputs.log_softmax(1).flip(1).logcumsumexp(1).flip(1)[:, 1:]
-        steps = torch.arange(self.outputs - 1, device=outputs.device)
-        return -torch.where(targets[:, None] > steps, above, below).sum(1)
+        shares = one_hot(targets, self.outputs) if targets.ndim == 1 else targets
+        higher = shares.flip(1).cumsum(1).flip(1)[:, 1:]
+        return -(higher * above + (1 - higher) * below).sum(1)
 
     def as_features(self, outputs):
         return self.plain.as_features(outputs)

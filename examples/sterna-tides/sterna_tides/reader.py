@@ -27,7 +27,8 @@ class TideFiles(Reader):
         return "tide records" if place.path.suffix == ".tides" and place.path.is_file() else ""
 
     def load(self, place, options):
-        options.refuse(place.path, "a file of tide records", "label", "text", "drop", "columns")
+        of_tables = ("label", "text", "drop", "columns", "group", "domain_column", "domain")
+        options.refuse(place.path, "a file of tide records", *of_tables)
         grades, rows = read(place.path)
         return Domain(
             place.path.stem,

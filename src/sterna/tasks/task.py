@@ -110,7 +110,10 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """The loss of each labelled row, ``(n,)``."""
+        """The loss of each labelled row, ``(n,)``.
+
+        Of one class a row, the targets may also be shares of the classes ``(n, k)``, each row's of sum 1.
+        """
 
     @abstractmethod
     def as_features(self, outputs: Tensor) -> Tensor:
