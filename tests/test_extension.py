@@ -202,6 +202,18 @@ def test_its_source_can_be_trained_saved_and_loaded(tides, bight, tmp_path):
     assert set(again.score(domain)) == {"grade_error", "accuracy", "log_loss"}
 
 
+@pytest.mark.parametrize("method", ["coral", "label-propagation"])
+def test_methods_of_sterna_move_labels_of_other_records_to_these(tides, bight, tmp_path, method):
+    lines = bight.read_text().splitlines()
+    for name, some in (("north", lines[1:121]), ("south", lines[121:])):
+        (tmp_path / f"{name}.tides").write_text("\n".join([lines[0], *some]))
+    north, south = (sterna.load_domain(tmp_path / f"{name}.tides") for name in ("north", "south"))
+    source = load_source("tides/72").with_data(north)
+    options = {"task": "grades", "metric": "quadratic_kappa", "labels": 0, "control": "none"}
+    result = sterna.transfer(source, south, method=method, out=tmp_path / "run", **options)
+    assert result.scores["quadratic_kappa"].value > 0.7
+
+
 def test_the_loss_of_grades_is_that_of_every_step_between_two(tides):
     task = tides("grades").Grades(tuple(GRADES))
     logits, codes = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).double(), torch.arange(50) % 4
@@ -210,6 +222,10 @@ def test_the_loss_of_grades_is_that_of_every_step_between_two(tides):
         -sum(np.log(p[i, j + 1 :].sum() if codes[i] > j else p[i, : j + 1].sum()) for j in range(3)) for i in range(50)
     ]
     np.testing.assert_allclose(task.losses(logits, codes).numpy(), expected, rtol=1e-10)
+    shares = torch.nn.functional.one_hot(codes, 4).double()
+    np.testing.assert_allclose(task.losses(logits, shares), expected, rtol=1e-10)
+    mixed = (task.losses(logits, codes) + task.losses(logits, 3 - codes)) / 2  # half one grade, half another
+    np.testing.assert_allclose(task.losses(logits, (shares + shares.flip(1)) / 2), mixed, rtol=1e-10)
     distance = np.abs(np.arange(4)[:, None] - np.arange(4))  # the answer has the smallest expected error
     assert (task.codes(logits.numpy()) == (p @ distance).argmin(1)).all()
 
