@@ -41,10 +41,11 @@ def on_config(config: Any) -> Any:
 
 
 def methods() -> list[tuple[str, str]]:
-    """Id and kind of every method, kind by kind, the controls last."""
+    """Id and kind of every method of Sterna's own, kind by kind, the controls last."""
     from sterna.methods.method import method_ids
 
-    kinds = {name: module.split(".")[-2] for name, module in method_ids().items()}
+    ours = {name: module for name, module in method_ids().items() if module.startswith("sterna.methods.")}
+    kinds = {name: module.split(".")[-2] for name, module in ours.items()}
     return sorted(kinds.items(), key=lambda each: list(KINDS).index(each[1]))
 
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from sterna import Domain, RequestError, list_sources, load_source, load_transfer, transfer
 from sterna.domains import AudioSequence, ImageArray, TextInputs
@@ -12,6 +13,7 @@ from sterna.domains.audio import Sound
 from sterna.domains.tables import table_inputs
 from sterna.kinds import KINDS, kind_of
 from sterna.networks import small_body
+from sterna.networks.build import build_body
 from sterna.preparations.saved import preparation_from_state
 
 THEIRS = '''
@@ -83,6 +85,10 @@ def loaded(asked):
 
 
 FORM = Form("curves/<width>", "curves", "a layer of any width", loaded)
+
+
+def smooth(width):
+    return nn.Sequential(nn.Linear(5, width), nn.Tanh())
 '''
 
 POINTS = """
@@ -144,6 +150,21 @@ def test_a_run_learns_from_a_kind_of_another_package_and_answers_for_it(theirs, 
     assert (again.predict(domain) == result.predict(domain)).all()
     with pytest.raises(RequestError, match="holds texts, but this run learnt from curves; give curves"):
         again.predict(["a text"])
+
+
+def test_a_kind_may_bring_a_small_module_of_its_own(theirs, monkeypatch):
+    recipe = {
+        "loader": "python", "function": "their_curves:smooth", "options": {"width": 6},
+        "input": {"shape": [5], "whole": False},
+    }  # fmt: skip
+    monkeypatch.setattr(theirs.CurveKind, "small", lambda self, inputs: (theirs.CurvePreparation(), recipe))
+    bodies = [small_body(theirs.Curves(np.zeros((4, 5))), seed=seed)[0] for seed in (3, 3, 4)]
+    x = torch.ones(2, 5)
+    assert bodies[0].width == 6 and torch.equal(bodies[0](x), bodies[1](x))
+    assert not torch.allclose(bodies[0](x), bodies[2](x))
+    again = build_body(bodies[0].recipe)
+    again.load_state_dict(bodies[0].state_dict())
+    assert torch.equal(again(x), bodies[0](x))
 
 
 def test_an_unknown_kind_is_refused_by_its_name():

@@ -150,7 +150,9 @@ class _OrderedClasses(Classification):
 
 
 def test_a_task_of_another_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sterna.tasks.infer.metadata.entry_points", lambda group: {"sterna.tasks": [_Entry]}[group])
+    monkeypatch.setattr(
+        "sterna.registry.metadata.entry_points", lambda group: {"sterna.tasks": [_Entry]}.get(group, [])
+    )
     task = infer_task(table(["low", "high", "low", "high"]), "ordered_classes")
     assert type(task) is _OrderedClasses and task.classes == ("high", "low")
     again = task_from_state(task.state())

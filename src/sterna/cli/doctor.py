@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib import metadata
 from typing import Any
 
 from sterna.cli.app import Debug, Json, app, print_json
@@ -32,6 +33,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         "extras": {extra: "complete" if not gone else f"missing {', '.join(gone)}" for extra, gone in missing.items()},
         "cache": {"folder": str(cache.folder), "bytes": cache.size(), "bound": cache.bytes},
         "packaged": [spec for spec, _, _ in list_sources() if spec.startswith("packaged/")],
+        "added": added(),
     }
     if json:
         print_json(found)
@@ -43,3 +45,16 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         print(f"{extra + ' extra':14} {'complete' if not gone else 'pip install ' + repr(f'sterna[{extra}]')}")
     print(f"{'cache':14} {cache.folder}: {cache.size() / 2**20:.0f} MB of at most {cache.bytes / 2**30:.0f} GB")
     print(f"{'packaged':14} {', '.join(s.removeprefix('packaged/') for s in found['packaged']) or 'none'}")
+    for package, names in found["added"].items():
+        print(f"{'added':14} by {package}: {', '.join(names)}")
+
+
+def added() -> dict[str, list[str]]:
+    """What installed packages add, as ``group/name`` by package and version."""
+    found: dict[str, list[str]] = {}
+    for package in metadata.distributions():
+        names = [entry.group.removeprefix("sterna.") + "/" + entry.name for entry in package.entry_points
+                 if entry.group.startswith("sterna.")]  # fmt: skip
+        if names and package.name != "sterna":
+            found[f"{package.name} {package.version}"] = sorted(names)
+    return dict(sorted(found.items()))

@@ -82,7 +82,10 @@ def request_of(target: str, asked: dict[str, Any]) -> Request:
 def read_target(request: Request) -> Domain:
     """The target, read as the options say."""
     from sterna.domains import load_domain
+    from sterna.tasks.infer import task_type
 
+    if request.task is not None:
+        task_type(request.task)  # a name that is wrong is said before anything is read
     return load_domain(
         request.target, label=request.label, text=request.text, drop=list(request.drop),
         columns=dict(request.column) or None, group=request.group, test=request.test, strict=request.strict,

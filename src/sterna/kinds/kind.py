@@ -110,7 +110,9 @@ class Kind(ABC):
     def small(self, inputs: Inputs) -> tuple[Preparation, dict[str, Any]]:
         """What a small body for these (training) rows takes, fitted on them, and the recipe of the body.
 
-        See :func:`sterna.networks.small_body`.
+        The recipe is one of Sterna's small modules, or names a function of the kind's own package that gives a module:
+        ``{"loader": "python", "function": "module:function", "options": {...}, "input": {"shape": [...], "whole":
+        False}}`` with the shape of a row. See :func:`sterna.networks.build_body`.
         """
 
     def vectors(self, inputs: Inputs) -> Vectors | None:

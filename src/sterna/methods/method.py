@@ -169,14 +169,15 @@ GROUP = "sterna.methods"
 
 
 def method_ids() -> dict[str, str]:
-    """Every method's id and the module it lives in, without importing any."""
-    found = {point.name: point.module for point in entry_points(group=GROUP)}
+    """Every method's id and the module it lives in, Sterna's own first, without importing any."""
+    found = {}
     for kind in KINDS:
         for path in sterna.methods.__path__:
             for module in pkgutil.iter_modules([f"{path}/{kind}"]):
                 if not module.name.startswith("_"):
                     found[module.name.replace("_", "-")] = f"sterna.methods.{kind}.{module.name}"
-    return found
+    others = sorted((point.name, point.module) for point in entry_points(group=GROUP))
+    return {**found, **{name: module for name, module in others if name not in found}}
 
 
 def method_class(name: str) -> type[Method]:
@@ -185,12 +186,17 @@ def method_class(name: str) -> type[Method]:
     Raises
     ------
     RequestError
-        If there is none; close matches are named.
+        If there is none (close matches are named), or its package cannot be imported.
     """
     known = method_ids()
     if name not in known:
         raise RequestError(f"There is no method {name!r}.{closest(name, known)} Known methods: {', '.join(known)}.")
-    module = importlib.import_module(known[name])
+    try:
+        module = importlib.import_module(known[name])
+    except ImportError as error:
+        raise RequestError(
+            f"The method {name!r} ({known[name]}) cannot be loaded: {error}; install its package again."
+        ) from error
     return next(
         value
         for value in vars(module).values()

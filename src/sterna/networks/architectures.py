@@ -52,7 +52,7 @@ def _python(recipe: Recipe) -> nn.Module:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        module = getattr(importlib.import_module(name), function)()
+        module = getattr(importlib.import_module(name), function)(**recipe.get("options", {}))
     except (ImportError, AttributeError, TypeError) as error:
         raise RequestError(
             f"The architecture {recipe['function']!r} cannot be built here ({error}); start where its module lies."

@@ -25,7 +25,7 @@ def build_body(recipe: Description, folder: Path | None = None) -> Body:
         - ``hf``: ``config``, the dict of a transformers configuration, and ``options`` for ``AutoModel.from_config``,
           and ``"part": "encoder"`` for that of Whisper;
         - ``small``: ``name`` and the arguments of one of Sterna's small bodies;
-        - ``python``: ``function``, as ``module:function``, which gives the module;
+        - ``python``: ``function``, as ``module:function``, which gives the module for the keywords ``options``;
         - ``pair`` and ``answers``: the bodies in it, as a saved network describes them.
     folder
         Of a saved network: where parts lie that are not JSON (fitted estimators).

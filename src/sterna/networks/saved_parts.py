@@ -206,7 +206,8 @@ def build_part(about: Description, folder: Path) -> nn.Module:
         if about["type"] == kind:
             return known.build(about, folder)
     raise RequestError(
-        f"{str(folder)!r} has a part of the type {about['type']!r}, which this Sterna does not know; upgrade it."
+        f"{str(folder)!r} has a part of the type {about['type']!r}, which this Sterna does not know; upgrade it, "
+        "or install the package that adds it."
     )
 
 

@@ -6,9 +6,9 @@ import torch
 
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.kinds.kind import kind_of
+from sterna.networks.architectures import build_module, usual_input
 from sterna.networks.body import Body
 from sterna.networks.module_body import ModuleBody
-from sterna.networks.small_modules import small_input, small_module
 
 
 def small_body(inputs: Inputs, *, seed: int = 0) -> tuple[Body, Preparation]:
@@ -24,4 +24,6 @@ def small_body(inputs: Inputs, *, seed: int = 0) -> tuple[Body, Preparation]:
     preparation, recipe = kind_of(inputs.kind).small(inputs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ModuleBody(small_module(recipe), {**recipe, "input": small_input(recipe)}), preparation
+        return ModuleBody(
+            build_module(recipe), recipe if "input" in recipe else {**recipe, "input": usual_input(recipe)}
+        ), preparation

@@ -47,6 +47,9 @@ def preparation_from_state(state: Mapping[str, Any], folder: str | Path | None =
     """
     name = state.get("type")
     if not isinstance(name, str) or name not in PREPARATIONS:
-        raise RequestError(f"A preparation of the type {name!r} is not known to this Sterna; upgrade it.")
+        raise RequestError(
+            f"A preparation of the type {name!r} is not known to this Sterna; upgrade it, or install the "
+            "package that adds it."
+        )
     found: Preparation = PREPARATIONS.find(name).from_state(state, None if folder is None else Path(folder))
     return found

@@ -100,9 +100,8 @@ class Request:
         {}, "A setting of the method; may be repeated.", TRAINING, "NAME=VALUE", flag="--set", typed=list[str]
     )
     task: str | None = _option(
-        None, "classification, multilabel or regression; told from the labels if not given.", DATA, "NAME",
-        choices=("classification", "multilabel", "regression"),
-    )  # fmt: skip
+        None, "classification, multilabel, regression or a package's; told from the labels if not given.", DATA, "NAME"
+    )
     label: str | None = _read(None, "Target column of a table or manifest.", "NAME")
     text: str | None = _read(None, "Column whose texts are the inputs.", "NAME")
     drop: tuple[str, ...] = _read((), "Column to leave out; may be repeated.", "NAME", typed=list[str])

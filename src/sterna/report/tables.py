@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from sterna.record.record import Record, Score
-from sterna.report.words import count, exact, interval, is_error, metric_meaning, metric_name, places
+from sterna.report.words import count, exact, interval, metric_meaning, metric_name, places
+from sterna.tasks.infer import smaller_is_better
 
 _KINDS = ("precision", "recall", "f1")
 _MOST_CLASSES = 20
@@ -53,7 +54,7 @@ def scores_table(record: Record) -> Table:
     decimals = {metric: places(_value(side.get(metric)) for side in sides) for metric in names}
     rows = []
     for metric in names:
-        smaller = is_error(metric) or (
+        smaller = smaller_is_better(record.task.id, metric) or (
             record.gain is not None and metric == record.gain.metric and not record.gain.higher_is_better
         )
         values = [_value(side.get(metric)) for side in sides]

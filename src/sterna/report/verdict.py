@@ -9,13 +9,13 @@ from sterna.record.record import Gain, Record
 from sterna.report.words import (
     control_meaning,
     interval,
-    is_error,
     metric_meaning,
     metric_name,
     places,
     plain,
     rows_name,
 )
+from sterna.tasks.infer import smaller_is_better
 
 _WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts"}
 _ADVICE = {
@@ -100,7 +100,7 @@ def _sentence(record: Record, gain: Gain, value: str, decimals: int) -> str:
     meaning = control_meaning(gain.control)
     control = f"{gain.control} ({meaning})" if meaning else gain.control
     name = _capital(metric_name(gain.metric))
-    smaller = not gain.higher_is_better or is_error(gain.metric)
+    smaller = not gain.higher_is_better or smaller_is_better(record.task.id, gain.metric)
     between = interval(gain.low, gain.high, decimals, signed=True).replace(" ", "\u00a0")
     note = " (smaller is better)" if smaller else ""
     return (

@@ -35,8 +35,6 @@ _METRICS = {
     "mae": ("MAE", "mean absolute error, in units of the target"),
     "r2": ("R²", "share of the variation explained; 0 is as good as the mean"),
 }
-_ERRORS = {"log_loss", "ece", "expected_calibration_error", "hamming_loss", "mse", "rmse", "mae", "brier"}
-
 _CONTROLS = {
     "scratch": "the same network from a random start",
     "target-only": "the best cheap learner on the target’s labels alone",
@@ -54,11 +52,6 @@ def metric_name(metric: str) -> str:
 def metric_meaning(metric: str) -> str:
     """What a metric says, in a few words; empty for one that is not known here."""
     return _METRICS[metric][1] if metric in _METRICS else ""
-
-
-def is_error(metric: str) -> bool:
-    """Whether smaller is better."""
-    return metric in _ERRORS
 
 
 def control_meaning(control: str) -> str:

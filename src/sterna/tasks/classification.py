@@ -74,6 +74,7 @@ class Classification(Task):
     asks: ClassVar[str] = "classification"
     one_class: ClassVar[bool] = True
     tie_metric: ClassVar[str] = "log_loss"
+    errors: ClassVar[frozenset[str]] = frozenset({"log_loss", "ece"})
 
     def __post_init__(self) -> None:
         """Refuse fewer than two classes, repeated classes and unknown metrics."""
@@ -82,7 +83,7 @@ class Classification(Task):
             raise RequestError(f"A classification needs two classes or more, but there is only {list(self.classes)}.")
         if len(set(self.classes)) < len(self.classes):
             raise RequestError(f"The classes {list(self.classes)} name one class twice.")
-        self._known_metric(self.metric)
+        self.known_metric(self.metric)
 
     @classmethod
     def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> Classification:
@@ -195,12 +196,12 @@ class Classification(Task):
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Softmax of the outputs, ``(n, k)``."""
-        probabilities: Floats = np.exp(log_softmax(self._checked_outputs(outputs)))
+        probabilities: Floats = np.exp(log_softmax(self.checked(outputs)))
         return probabilities
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """The most probable class of each row, object ``(n,)``."""
-        return self.decode(self._checked_outputs(outputs).argmax(axis=1))
+        return self.decode(self.checked(outputs).argmax(axis=1))
 
     def metric_names(self) -> tuple[str, ...]:
         """The overall metrics, then precision, recall and F1 of each class."""
@@ -210,7 +211,7 @@ class Classification(Task):
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
     ) -> Statistics:
         """Of each row its code and the code answered, its log loss, the top probability, scores for the rankings."""
-        logits = self._checked_outputs(outputs, targets)
+        logits = self.checked(outputs, targets)
         codes: Codes = np.asarray(targets, dtype=np.int64)
         log_p = log_softmax(logits)
         columns = {
@@ -219,12 +220,12 @@ class Classification(Task):
             "loss": -np.maximum(log_p[np.arange(len(codes)), codes], np.log(EPSILON)),
             "confidence": np.exp(log_p.max(axis=1)),
         }
-        if RANKED & set(self._wanted(names)):
+        if RANKED & set(self.wanted(names)):
             # The log-odds rank as the probability does, and are not tied where it rounds to 1.
             columns["scores"] = (logits[:, 1] - logits[:, 0])[:, None] if self.outputs == 2 else log_p
         return Statistics(columns)
 
-    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    def measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
         codes, answers, k = statistics["code"], statistics["answer"], self.outputs
         right = statistics.once("right", lambda: Groups.of(codes, k, among=answers == codes)).sums(weights)
         actual = statistics.once("actual", lambda: Groups.of(codes, k)).sums(weights)

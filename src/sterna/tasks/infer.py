@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from sterna.errors import RequestError, closest
+from sterna.registry import Registry
 from sterna.tasks.classification import Classification
+from sterna.tasks.metric import METRICS, Metric
 from sterna.tasks.metrics import Mask
 from sterna.tasks.multilabel import MultiLabel
 from sterna.tasks.regression import Regression
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from sterna.domains.domain import Domain
     from sterna.domains.inputs import Rows
 
-GROUP = "sterna.tasks"
-"""Entry points of other packages' tasks: a name and a class, which is a `Task`."""
-
 _OURS: dict[str, type[Task]] = {t.id: t for t in (Classification, MultiLabel, Regression)}
+
+TASKS = Registry("sterna.tasks", "task", {name: f"{t.__module__}:{t.__name__}" for name, t in _OURS.items()})
+"""Classes of tasks by their ids."""
 
 FEW_VALUES = 20
 """Whole numbers with at most so many distinct values are taken for classes."""
@@ -75,16 +76,18 @@ def task_type(name: str) -> type[Task]:
     RequestError
         If there is none of this name.
     """
-    wanted = _plain(name)
-    if wanted in _OURS:
-        return _OURS[wanted]
-    others = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
-    for entry in others:
-        if _plain(entry.name) == wanted:
-            found: type[Task] = entry.load()
-            return found
-    known = (*_OURS, *(entry.name for entry in others))
-    raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
+    known = TASKS.names()
+    wanted = next((each for each in known if _plain(each) == _plain(name)), None)
+    if wanted is None:
+        raise RequestError(f"The task {name!r} is unknown; there are {', '.join(known)}.{closest(name, known)}")
+    found: type[Task] = TASKS.find(wanted)
+    return found
+
+
+def smaller_is_better(task: str, metric: str) -> bool:
+    """Whether a metric of a task, its own or another package's, is an error; false for one that is not known here."""
+    added: Metric | None = METRICS.find(metric) if metric in METRICS else None
+    return metric in task_type(task).errors or (added is not None and not added.higher_is_better)
 
 
 def _plain(name: str) -> str:

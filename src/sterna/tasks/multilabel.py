@@ -68,13 +68,14 @@ class MultiLabel(Task):
     id: ClassVar[str] = "multilabel"
     asks: ClassVar[str] = "several labels a row"
     tie_metric: ClassVar[str] = "log_loss"
+    errors: ClassVar[frozenset[str]] = frozenset({"log_loss"})
 
     def __post_init__(self) -> None:
         """Refuse no label at all, repeated labels and unknown metrics."""
         object.__setattr__(self, "classes", tuple(self.classes))
         if not self.classes or len(set(self.classes)) < len(self.classes):
             raise RequestError(f"Labels must be named, each once, but the names are {list(self.classes)}.")
-        self._known_metric(self.metric)
+        self.known_metric(self.metric)
 
     @classmethod
     def of_labels(cls, domain: Domain, metric: str | None, fit: Mask) -> MultiLabel:
@@ -176,12 +177,12 @@ class MultiLabel(Task):
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Logistic function of the outputs, ``(n, k)``; rows need not sum to one."""
-        probabilities: Floats = np.exp(log_sigmoid(self._checked_outputs(outputs)))
+        probabilities: Floats = np.exp(log_sigmoid(self.checked(outputs)))
         return probabilities
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Which labels apply, bool ``(n, k)``."""
-        return self._checked_outputs(outputs) > 0
+        return self.checked(outputs) > 0
 
     def metric_names(self) -> tuple[str, ...]:
         """The overall metrics, then precision, recall and F1 of each label."""
@@ -191,7 +192,7 @@ class MultiLabel(Task):
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
     ) -> Statistics:
         """Of each row what is true and what is answered (known cells alone), its log loss, scores for the rankings."""
-        logits = self._checked_outputs(outputs, targets)
+        logits = self.checked(outputs, targets)
         known = ~np.isnan(targets)
         true, answer = (targets == 1) & known, (logits > 0) & known
         losses = -np.maximum(log_sigmoid(np.where(true, logits, -logits)), np.log(EPSILON))
@@ -200,11 +201,11 @@ class MultiLabel(Task):
             "answer": answer,
             "loss": ratio((losses * known).sum(axis=1), known.sum(axis=1).astype(np.float64)),
         }
-        if RANKED & set(self._wanted(names)):
+        if RANKED & set(self.wanted(names)):
             columns |= {"known": known, "scores": logits}
         return Statistics(columns)
 
-    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    def measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
         true, answer = statistics["true"], statistics["answer"]
         cells = statistics.once("cells", lambda: [c.astype(np.float64) for c in (true & answer, answer, true)])
         exact = statistics.once("exact", lambda: (true == answer).all(axis=1).astype(np.float64))

@@ -50,10 +50,11 @@ class Regression(Task):
     asks: ClassVar[str] = "a number"
     one_number: ClassVar[bool] = True
     tie_metric: ClassVar[str] = "mse"
+    errors: ClassVar[frozenset[str]] = frozenset({"rmse", "mae", "mse"})
 
     def __post_init__(self) -> None:
         """Refuse unknown metrics and a scale that cannot be divided by."""
-        self._known_metric(self.metric)
+        self.known_metric(self.metric)
         if not (math.isfinite(self.mean) and math.isfinite(self.scale) and self.scale > 0):
             raise RequestError(
                 f"A regression needs a finite mean and a positive scale, but they are {self.mean} and {self.scale}."
@@ -182,7 +183,7 @@ class Regression(Task):
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """The number of each row, float64 ``(n,)``."""
-        answers: Floats = self._checked_outputs(outputs)[:, 0]
+        answers: Floats = self.checked(outputs)[:, 0]
         return answers
 
     def metric_names(self) -> tuple[str, ...]:
@@ -193,11 +194,11 @@ class Regression(Task):
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
     ) -> Statistics:
         """Of each row the truth and the error."""
-        self._wanted(names)
+        self.wanted(names)
         truth: Floats = np.asarray(targets, dtype=np.float64).reshape(-1)
-        return Statistics({"truth": truth, "error": self._checked_outputs(outputs, truth)[:, 0] - truth})
+        return Statistics({"truth": truth, "error": self.checked(outputs, truth)[:, 0] - truth})
 
-    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    def measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
         squares = statistics.once("squares", lambda: statistics["error"] ** 2)
         distances = statistics.once("distances", lambda: np.abs(statistics["error"]))
         mse = weighted_mean(weights, squares)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sterna.errors import RequestError, RunError, closest
+from sterna.errors import RequestError
+from sterna.tasks.checks import check_targets, checked_outputs
 from sterna.tasks.losses import at_least_float32, weighted_mean
+from sterna.tasks.metric import Metric, added_metric
 from sterna.tasks.metrics import Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
 
@@ -26,8 +28,6 @@ LEAST = math.log(1e-3)
 UNLIKELY = 1e-7
 """Probability that a class gets which an estimator rules out, so that no logarithm is infinite."""
 
-_ERRORS = frozenset({"log_loss", "ece", "mse", "rmse", "mae"})
-
 
 class Task(ABC):
     """What is asked of an input: encodes labels, and gives the head, the loss, the answers and the metrics.
@@ -42,8 +42,10 @@ class Task(ABC):
         Whether the answer to a row is one of the classes, so that rows can be drawn and balanced by class; or a number.
     tie_metric : str
         The metric that decides between networks that are equal by the primary one.
+    errors : frozenset of str
+        The metrics of which a smaller value is better.
     metric : str
-        The primary metric, one of `metric_names`.
+        The primary metric: one of `metric_names`, or one that an installed package adds (`sterna.tasks.metric`).
     classes : tuple of str
         Names of the classes or labels; empty for a regression.
     """
@@ -53,6 +55,7 @@ class Task(ABC):
     one_class: ClassVar[bool] = False
     one_number: ClassVar[bool] = False
     tie_metric: ClassVar[str]
+    errors: ClassVar[frozenset[str]] = frozenset()
     metric: str
     classes: tuple[str, ...]
 
@@ -107,7 +110,10 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """The loss of each labelled row, ``(n,)``, of outputs ``(n, o)`` and targets as `encode` gives them."""
+        """The loss of each labelled row, ``(n,)``, of outputs ``(n, o)`` and targets as `encode` gives them.
+
+        Of one class a row, the targets may also be shares of the classes ``(n, k)``, each row's of sum 1.
+        """
 
     @abstractmethod
     def as_features(self, outputs: Tensor) -> Tensor:
@@ -135,7 +141,7 @@ class Task(ABC):
 
     @abstractmethod
     def metric_names(self) -> tuple[str, ...]:
-        """Every metric of this task, the usual primary ones first."""
+        """Every metric of the task's own, the usual primary ones first."""
 
     @abstractmethod
     def statistics(
@@ -166,7 +172,7 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def _measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    def measured(self, statistics: Statistics, weights: Floats, names: Sequence[str]) -> dict[str, Floats]:
         """At least the metrics named, ``(b,)`` each, for weights ``(b, n)``."""
 
     @abstractmethod
@@ -235,66 +241,58 @@ class Task(ABC):
         Returns
         -------
         dict of str to ndarray, shape (B,)
-            In the order of `metric_names`. Memory stays near 100 MB beside the arguments.
+            In the order of `metric_names`, then one that a package adds. Memory stays near 100 MB beside the arguments.
 
         Raises
         ------
         RequestError
             If the shapes do not fit, or a metric is unknown.
         """
-        wanted = self._wanted(names)
+        wanted = self.wanted(names)
         if weights is None:
             weights = np.ones((1, len(statistics)))
         if weights.ndim != 2 or weights.shape[1] != len(statistics):
             raise RequestError(
                 f"weights have the shape {weights.shape}, but (resamples, {len(statistics)}) was expected."
             )
-        parts = [
-            self._measured(statistics, np.asarray(weights[part], dtype=np.float64), wanted)
-            for part in chunks(len(weights), len(statistics))
-        ]
+        own = self.metric_names()
+        added = {name: self._added(name) for name in wanted if name not in own}
+        parts = []
+        for part in chunks(len(weights), len(statistics)):
+            some = np.asarray(weights[part], dtype=np.float64)
+            values = {name: metric.measured(statistics, some) for name, metric in added.items()}
+            parts.append({**self.measured(statistics, some, [name for name in wanted if name in own]), **values})
         return {name: np.concatenate([part[name] for part in parts]) for name in wanted}
 
     def higher_is_better(self, name: str) -> bool:
         """Whether a larger value of the metric is better; false for errors and losses."""
-        return self._known_metric(name) not in _ERRORS
+        return name not in self.errors if name in self.metric_names() else self._added(name).higher_is_better
 
-    def _known_metric(self, name: str) -> str:
-        known = self.metric_names()
-        if name not in known:
-            usual = ", ".join(n for n in known if "[" not in n)
-            raise RequestError(f"The metric {name!r} is unknown for {self.id}; it has {usual}.{closest(name, known)}")
+    def known_metric(self, name: str) -> str:
+        """The name, if it is one of the task's own metrics or of those that installed packages add to it.
+
+        Raises
+        ------
+        RequestError
+            If it is neither.
+        """
+        if name not in self.metric_names():
+            self._added(name)
         return name
 
-    def _wanted(self, names: Sequence[str] | None) -> tuple[str, ...]:
-        return self.metric_names() if names is None else tuple(self._known_metric(name) for name in names)
+    def _added(self, name: str) -> Metric:
+        return added_metric(name, self.id, self.metric_names())
 
-    def _checked_outputs(self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any] | None = None) -> Floats:
-        """Outputs as float64 ``(n, o)``, or one sentence that says what is wrong with them.
+    def wanted(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """The names, checked; without any those of all its own metrics, and of the primary one if that is another."""
+        if names is not None:
+            return tuple(self.known_metric(name) for name in names)
+        own = self.metric_names()
+        return own if self.metric in own else (*own, self.metric)
 
-        Minus infinity is let through: it is the logarithm of a probability of 0, which a fitted estimator may give.
-        """
-        values: Floats = np.asarray(outputs, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != self.outputs:
-            raise RequestError(
-                f"outputs have the shape {values.shape}, but (rows, {self.outputs}) was expected for this {self.id}."
-            )
-        bad = np.isnan(values).any(axis=1) | np.isposinf(values).any(axis=1) | (values == -np.inf).all(axis=1)
-        if bad.any():
-            raise RunError(
-                f"The outputs of {int(bad.sum())} of {len(values)} rows are not finite "
-                f"(first: row {int(bad.argmax())}); the training has diverged: try a lower learning rate."
-            )
+    def checked(self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any] | None = None) -> Floats:
+        """Outputs as float64 ``(n, o)``, or one sentence that says what is wrong with them, or with their targets."""
+        values = checked_outputs(outputs, self.outputs, self.id)
         if targets is not None:
-            self._check_targets(len(values), targets)
+            check_targets(len(values), targets, self.labelled)
         return values
-
-    def _check_targets(self, rows: int, targets: np.ndarray[Any, Any]) -> None:
-        if len(targets) != rows or rows == 0:
-            raise RequestError(f"There are {len(targets)} targets for {rows} rows of outputs; one a row was expected.")
-        missing = ~self.labelled(targets)
-        if missing.any():
-            raise RequestError(
-                f"{int(missing.sum())} of {rows} rows to score have no label (first: row {int(missing.argmax())}); "
-                "score labelled rows only."
-            )
