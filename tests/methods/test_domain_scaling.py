@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -14,8 +13,8 @@ from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.features.domain_scaling import DomainScaling
 from sterna.networks import load_network, save_network
 from sterna.preparations.table import TablePreparation
-from sterna.tasks import Classification, Regression, infer_task
-from sterna.training.linear import behind, standardised
+from sterna.tasks import infer_task
+from sterna.training.linear import standardised
 
 
 def table(rows, seed, shift=0.0, factor=1.0, order=None):
@@ -76,19 +75,6 @@ def test_labelled_target_rows_join_the_fit(drifted, problem_of, trainer):
     by_hand.fit(both, np.concatenate([problem.targets[rows], problem.known.targets]))
     found = problem.task.probabilities(trainer().outputs(network, problem.inputs, rows))
     np.testing.assert_allclose(found, by_hand.predict_proba(own[-len(rows) :]), atol=2e-3)
-
-
-def test_the_folded_head_is_the_head_on_standardised_features():
-    x = np.random.default_rng(0).normal(3, 5, (50, 6))
-    x[:, 2] = 4.0  # does not vary
-    z, mean, scale = standardised(x)
-    np.testing.assert_allclose(z[:, [0, 1, 3, 4, 5]], StandardScaler().fit_transform(x)[:, [0, 1, 3, 4, 5]])
-    assert (z[:, 2] == 0).all()
-    for task in (Classification(("a", "b", "c")), Regression(mean=500.0, scale=40.0)):
-        head = task.head(6)
-        with torch.inference_mode():
-            folded = behind(head, mean, scale, task)(torch.as_tensor(x, dtype=torch.float32))
-            np.testing.assert_allclose(folded, head(torch.as_tensor(z, dtype=torch.float32)), atol=1e-4, rtol=1e-6)
 
 
 def test_the_order_of_source_rows_changes_rounding_only(problem_of, trainer):
