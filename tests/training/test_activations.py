@@ -9,6 +9,7 @@ from sterna.bench.bench import Bench
 from sterna.domains import Domain
 from sterna.domains.splits import make_splits
 from sterna.experiment.problem import make_problem
+from sterna.methods.method import make_method
 from sterna.networks import Network
 from sterna.networks.small import small_body
 from sterna.tasks import infer_task
@@ -40,7 +41,7 @@ def tuned(problem, folder, monkeypatch, cut):
     recipe = Recipe(
         1e-3, epochs=3, layer_decay=0.9, augment=False, average=False, patience=None, frozen_blocks=2, gradual=True
     )
-    tuning.train(Bench(problem, trainer), network, recipe, "fit")
+    tuning.train(Bench(problem, trainer, make_method), network, recipe, "fit")
     monkeypatch.undo()
     return network, calls[0]
 
