@@ -16,7 +16,7 @@ from sterna.files import atomic, explained
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
-from sterna.record.record import Record, read_json, read_record
+from sterna.record.record import Record, read_record
 from sterna.record.request import Request, read_request
 from sterna.training.log import Log
 
@@ -131,16 +131,6 @@ class RunFolder:
         """Write a JSON file, whole or not at all."""
         with atomic(self._file(name)) as temporary:
             temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=True), encoding="utf-8")
-
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of the run.
-
-        Raises
-        ------
-        RequestError
-            If it is missing or damaged.
-        """
-        return read_json(self._file(name))
 
     def write_record(self, record: Record) -> None:
         """Write the record, whole or not at all: it says that the run is done."""
