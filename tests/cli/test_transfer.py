@@ -1,9 +1,11 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -190,6 +192,19 @@ def test_code_in_a_file_of_weights_is_refused_and_never_run(sterna, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def interrupted(process):
+    """What a process says after Ctrl-C, pressed again where Python itself lost it.
+
+    CPython ignores an exception raised in a weak reference's callback, which each import has, and says so.
+    """
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            out, error = process.communicate(timeout=20)
+            return out, re.sub(r"Exception ignored in: .*?KeyboardInterrupt: ?\n", "", error, flags=re.DOTALL)
+    raise AssertionError("five times Ctrl-C, and it still runs")
+
+
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(files, tmp_path):
     run = tmp_path / "run 1"
     command = [sys.executable, "-m", "sterna", "transfer", "t.csv", "--method", "scratch", "--control", "none", "--out",
@@ -203,8 +218,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(files, tmp_path):
         deadline = time.monotonic() + 60
         while not (run / "request.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=60)
+        out, error = interrupted(process)
     finally:
         process.kill()
     assert process.returncode == 1 and out == "", error

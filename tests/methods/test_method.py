@@ -177,6 +177,14 @@ def test_such_a_method_runs(packaged, digits):
     assert len(answers) == 1 and result.record["method"] == "constant-answer"
 
 
+def test_such_a_method_may_be_a_control(packaged, digits, monkeypatch):
+    monkeypatch.setattr(method_class("constant-answer"), "knowledge", "controls")
+    result = transfer(None, digits(120), method="target-only", control="constant-answer", epochs=1)
+    assert list(result.controls) == ["constant-answer"] and result.gain.control == "constant-answer"
+    with pytest.raises(RequestError, match="not one of the controls: .*, constant-answer, ablation"):
+        transfer(None, digits(120), method="target-only", control="fine-tuning")
+
+
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
 
 

@@ -36,9 +36,9 @@ def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs
         names = [*kind_of(kind).controls, "source-only", "pooled"]
         names = [n for n in names if n != method.id() and not method_class(n).needs & ~have]
         return {name: make_method(name) for name in names} | own
-    known = [*(name for name, module in method_ids().items() if ".controls." in module), ABLATION]
     for name in asked:
-        if name not in known:
+        if name != ABLATION and not (name in method_ids() and _is_control(name)):
+            known = [*filter(_is_control, method_ids()), ABLATION]
             raise RequestError(
                 f"control {name!r} is not one of the controls: {', '.join(known)} (or auto, or none alone)."
             )
@@ -48,6 +48,10 @@ def control_methods(asked: Sequence[str], method: Method, kind: str, have: Needs
             "takes it away; leave this control out."
         )
     return {name: own.get(name) or make_method(name) for name in dict.fromkeys(asked) if name != method.id()}
+
+
+def _is_control(name: str) -> bool:
+    return method_class(name).kind() == "controls"
 
 
 def without_knowledge(method: Method, control: Method) -> str:
