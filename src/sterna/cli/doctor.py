@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from importlib import metadata
 from typing import Any
 
 from sterna.cli.app import Debug, Json, app, print_json
@@ -51,6 +50,8 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
 
 def added() -> dict[str, list[str]]:
     """What installed packages add, as ``group/name`` by package and version."""
+    from importlib import metadata
+
     found: dict[str, list[str]] = {}
     for package in metadata.distributions():
         names = [entry.group.removeprefix("sterna.") + "/" + entry.name for entry in package.entry_points
