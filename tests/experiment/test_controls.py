@@ -61,6 +61,7 @@ def test_without_validation_the_strongest_kind_comes_first():
     assert headline_control(["scratch", "source-only", "target-only"], {}, 0)[0] == "target-only"
     assert headline_control(["scratch", "source-only"], {"scratch": math.nan}, 0)[0] == "source-only"
     assert headline_control(["scratch"], {"scratch": 0.1}, 9) == ("scratch", "the only control")
+    assert headline_control(["only-once", "ablation"], {}, 0)[0] == "only-once"
 
 
 def test_the_gain_is_what_a_bootstrap_of_the_predictions_gives(source, digits):

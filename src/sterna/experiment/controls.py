@@ -72,5 +72,5 @@ def headline_control(controls: Sequence[str], validation: Mapping[str, float], r
     if scored:
         best = max(scored, key=lambda name: scored[name])
         return best, f"validation: {rows} labelled target examples"
-    order = sorted(controls, key=lambda name: ("target-only", "source-only").index(name) if "only" in name else 2)
-    return order[0], "no label: there are no validation rows"
+    first = next((name for name in ("target-only", "source-only") if name in controls), controls[0])
+    return first, "no label: there are no validation rows"
