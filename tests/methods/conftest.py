@@ -19,3 +19,15 @@ def quickly():
         return fitted
 
     return fit
+
+
+@pytest.fixture
+def seeded(quickly):
+    """Runs a method from random numbers that start alike."""
+    import torch
+
+    def run(method, problem, trainer):
+        torch.manual_seed(0)
+        return quickly(method, problem, trainer).network
+
+    return run

@@ -25,17 +25,6 @@ def problem(source, digits, problem_of):
 
 
 @pytest.fixture
-def seeded(quickly):
-    """Runs a method from random numbers that start alike."""
-
-    def run(method, problem, trainer):
-        torch.manual_seed(0)
-        return quickly(method, problem, trainer).network
-
-    return run
-
-
-@pytest.fixture
 def propagated(seeded, trainer):
     """Makes the network of a problem and a factor of the source's weights."""
     return lambda problem, beta: seeded(KnowledgePropagation(beta=beta, learning_rate=RATE), problem, trainer(epochs=2))

@@ -22,17 +22,6 @@ def problem(source, digits, problem_of):
 
 
 @pytest.fixture
-def seeded(quickly):
-    """Runs a method from random numbers that start alike."""
-
-    def run(method, problem, trainer):
-        torch.manual_seed(0)
-        return quickly(method, problem, trainer).network
-
-    return run
-
-
-@pytest.fixture
 def fused(seeded, trainer):
     """Makes the fused network of a problem and a share of the source's weights."""
     return lambda problem, alpha: seeded(WeightFusion(alpha=alpha, learning_rate=RATE), problem, trainer(epochs=2))

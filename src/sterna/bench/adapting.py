@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ NEW, OLD = 1e-3, 1e-4
 WEIGHT_DECAY = 0.01
 
 
-class DomainTerm(nn.Module):
+class DomainTerm(nn.Module, ABC):
     """What is small where two domains look alike: a loss of a batch of features of each.
 
     It may hold parameters of its own (a domain classifier), which train along.
@@ -52,9 +53,9 @@ class DomainTerm(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """A scalar for features ``(n, d)`` and ``(m, d)``, at this share of the training (0 to 1)."""
-        raise NotImplementedError
 
 
 class Adaptation(Objective):
