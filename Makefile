@@ -20,7 +20,7 @@ help:
 demo: $(DEMO)
 	@$(BIN)/sterna demo
 
-# One process a core, each with one thread (tests/conftest.py) and up to 2 GB.
+# One process a core, at most four, each with one thread (tests/conftest.py) and up to 2 GB.
 test: $(DEV)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 

@@ -97,7 +97,7 @@ class Method(BaseModel, ABC):
         return fitted
 
     def recipe(self) -> Recipe | None:
-        """How it trains networks, which its controls do likewise; ``None`` where it trains none on target labels."""
+        """How it trains networks, which its controls do likewise; ``None`` where they train by their own settings."""
         return None
 
     def ablated(self) -> Method | None:
