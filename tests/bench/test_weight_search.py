@@ -132,3 +132,8 @@ def test_a_number_is_searched_with_the_network_that_was_held_out_and_put_into_th
     best = min(losses, key=losses.get)
     assert fitted.choices == (Choice("alpha", best, "validation", len(problem.validation)),)
     assert fitted.network is last and put[:2] == [0.0, 1.0] and put[-1] == best
+    assert fitted.held_out is held
+    expected = mean(dict(network().body.module.state_dict()), source.body.module, best)
+    for part in (last, held):  # both are the mixture: controls are compared by the second
+        for name, value in part.body.module.state_dict().items():
+            torch.testing.assert_close(value, expected[name], msg=name)

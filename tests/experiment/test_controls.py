@@ -57,6 +57,28 @@ def test_validation_chooses_the_headline_control_where_the_test_rows_would_choos
     assert set(result.gains) == {"target-only", "scratch"}
 
 
+def test_the_ablation_is_compared_by_a_network_that_has_not_seen_the_validation_labels(source, digits, monkeypatch):
+    from sterna.experiment import units
+    from sterna.training.trainer import Trainer
+
+    fitted, run = [], units.seeded
+    monkeypatch.setattr(units, "seeded", lambda *given: fitted.append(run(*given)) or fitted[-1])
+    domain = digits(120, splits=(60, 20))
+    result = transfer(
+        source, domain, method="knowledge-propagation", settings={"beta": 0.5}, control=["ablation", "target-only"],
+        metric="accuracy", epochs=2,
+    )  # fmt: skip
+    own, rows = fitted[1], np.arange(60, 80)
+    assert own.held_out is not None
+    right = {}
+    for name in ("held_out", "network"):
+        outputs = Trainer(device="cpu").outputs(getattr(own, name), domain.inputs, rows)
+        found = np.array(result.network.task.classes)[outputs.argmax(1)]
+        right[name] = (found == np.asarray(domain.labels)[rows]).mean()
+    assert right["held_out"] != right["network"]  # so that the two can be told apart
+    assert result.record["validation"]["ablation"] == pytest.approx(right["held_out"])
+
+
 def test_without_validation_the_strongest_kind_comes_first():
     assert headline_control(["scratch", "source-only", "target-only"], {}, 0)[0] == "target-only"
     assert headline_control(["scratch", "source-only"], {"scratch": math.nan}, 0)[0] == "source-only"

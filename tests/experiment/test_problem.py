@@ -7,7 +7,7 @@ from torch import nn
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.domains.splits import make_splits
-from sterna.experiment.problem import have, source_task
+from sterna.experiment.problem import have, make_problem, source_task
 from sterna.methods.method import Needs
 from sterna.tasks import Classification, infer_task
 
@@ -92,3 +92,14 @@ def test_a_head_or_labelled_data_answer_some_task(source, target, digits):
         (Source("head", source.body, source.preparation, nn.Linear(24, 2), Classification(("a", "b"))), True),
     ):
         assert (Needs.SOURCE_TASK in have(given, target, task, splits, source_answers=False)) is known
+
+
+def test_numbers_get_no_scale_from_test_rows_of_the_source(target):
+    x = np.arange(40.0)
+    labels = np.where(np.arange(40) < 30, x, 1e6)
+    splits = {"train": list(range(30)), "test": list(range(30, 40))}
+    source = Source("other", data=Domain.from_arrays(pd.DataFrame({"a": x, "b": x, "c": x}), labels, splits=splits))
+    task = infer_task(target)
+    rows = make_splits(target, task.encode(target.labels), seed=0, labels=0)
+    found = make_problem(source, target, task, rows, "none", 0)[0].task
+    assert not len(rows.train) and (found.mean, found.scale) == pytest.approx((14.5, np.std(np.arange(30.0))))

@@ -16,6 +16,7 @@ from sterna.methods.controls.scratch import Scratch
 from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.controls.target_only import TargetOnly
 from sterna.preparations.table import TablePreparation
+from sterna.record.choice import selected_by
 from sterna.selection.cross_validation import Trial, choose_penalty, folds_of
 from sterna.tasks import Classification, Regression
 
@@ -268,3 +269,13 @@ def test_a_row_that_is_drawn_as_often_as_others_counts_one_whatever_is_refitted_
         sums = np.bincount(targets, weights)
         if each is problem:
             np.testing.assert_allclose(sums[0], sums[1])
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["no", "no"]])
+def test_where_no_texts_could_be_held_out_nothing_is_said_to_be_chosen_by_them(labels, bench_of, problem_of):
+    texts = ["bad awful", "good nice", "bad nice", "good awful"]
+    domain = Domain.from_arrays(texts, [*labels, "no", "yes"], splits={"train": [0, 1], "test": [2, 3]})
+    problem = problem_of(None, domain, task="classification")[0]
+    (choice,) = plain.plain_learner(bench_of(problem)).choices
+    assert choice.labels == 0 and not choice.compared
+    assert selected_by([choice]) == "nothing was selected: fixed settings"

@@ -37,16 +37,16 @@ def plain_learner(bench: Bench) -> Fitted:
     vectors = kind.vectors(problem.inputs.take(problem.train)) if raw is None else None
     if raw is not None:
         preparation, body = raw.preparation, identity_body(None)
-        head, chosen = _best_estimator(raw_learners(problem.task, raw), problem), "penalty"
+        (head, compared), chosen = _best_estimator(raw_learners(problem.task, raw), problem), "penalty"
     elif vectors is not None:
         preparation, x = vectors.preparation, vectors.of(problem.inputs)
-        body, head, chosen = identity_body(x.shape[1]), _linear_or_boosting(x, problem), "learner"
+        body, head, chosen, compared = identity_body(x.shape[1]), _linear_or_boosting(x, problem), "learner", True
     else:
         raise RequestError(f"target-only knows no plain learner of {kind.noun}; choose another control.")
     rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed))
     network = bench.network(preparation, body, head)
     freeze(network)
-    return Fitted(network, (bench.cross_validated(chosen, _describe(head), rows),))
+    return Fitted(network, (bench.cross_validated(chosen, _describe(head), rows if compared else 0),))
 
 
 def rows_of(problem: Problem) -> Any:
@@ -73,13 +73,16 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     return as_layer(solution, mean, scale, task)
 
 
-def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> EstimatorHead:
-    """The learner with the lowest cross-validated loss, fitted on all training rows; of one class that class."""
+def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> tuple[EstimatorHead, bool]:
+    """The learner with the lowest cross-validated loss, fitted on all training rows, and whether labels compared any.
+
+    Of one class alone it answers that class; where no fold can be learnt from, the first learner is taken.
+    """
     task, train, x = problem.task, problem.train, rows_of(problem)
     if task.one_class and len(np.unique(problem.targets[train])) == 1:
         constant = DummyClassifier(strategy="prior")
         fit(constant, x[train], problem.targets[train], problem.row_weights()[train])
-        return EstimatorHead(constant, task)
+        return EstimatorHead(constant, task), False
     rows = sample_of(train, problem.targets, task, problem.seed)
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
     folds = folds_of(targets, task, 5, problem.seed)
@@ -88,7 +91,7 @@ def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> Estimato
     losses = [cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
     best = learners[int(np.argmin(losses))]
     fit(best, x[train], problem.targets[train], problem.row_weights()[train])
-    return EstimatorHead(best, task)
+    return EstimatorHead(best, task), bool(folds)
 
 
 def cross_validated_loss(

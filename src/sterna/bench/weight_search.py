@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,8 +73,10 @@ class Setting:
         elif number is None:
             number = self.default
             bench.say(f"There are no validation rows to search {self.name} with, so it is {number:g}.")
-        _Mixture(bench, tuned.network, self).put(number)
-        return Fitted(tuned.network, choices)
+        for network in (tuned.network, tuned.held_out):
+            if network is not None:
+                _Mixture(bench, network, self).put(number)
+        return replace(tuned, choices=choices)
 
 
 def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -> Any:

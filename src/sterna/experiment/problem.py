@@ -68,9 +68,7 @@ def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled |
     """The labelled rows of the source's data, those of its test split left out."""
     if source is None or source.data is None:
         return None
-    data = source.data
-    keep = data.labelled()
-    keep[data.splits.get("test", [])] = False
+    data, keep = source.data, learnt_rows(source.data)
     if not keep.any():
         raise RequestError(f"The source data {data.name!r} have no labelled row to learn from.")
     known = replace(data.take(np.flatnonzero(keep)), splits={}, notes=(), reading={})
@@ -78,6 +76,13 @@ def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled |
     assert own is not None and known.labels is not None
     same = known.inputs.covers(target.inputs)
     return Labelled(known, own.encode(known.labels), own, same_task(source, task), same)
+
+
+def learnt_rows(data: Domain) -> Array:
+    """Which rows of a source's data may teach, ``(n,)``: the labelled ones outside its test split."""
+    keep = data.labelled()
+    keep[data.splits.get("test", [])] = False
+    return keep
 
 
 def source_task(source: Source | None, task: Task) -> Task | None:
@@ -112,7 +117,8 @@ def make_problem(
 ) -> tuple[Problem, str]:
     """What a method may see with this split, and the balance that was applied.
 
-    Numbers are standardised by the training rows alone, and so are the weights of classes.
+    Numbers are standardised by the training rows alone, or where there are none by the source's; by the training rows
+    classes are weighted.
     """
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
@@ -135,9 +141,9 @@ def make_problem(
 
 
 def source_labels(source: Source | None) -> Array:
-    """The labels that the source's data have."""
+    """The labels of the source's rows that may teach."""
     assert source is not None and source.data is not None and source.data.labels is not None
-    return np.asarray(source.data.labels[source.data.labelled()])
+    return np.asarray(source.data.labels[learnt_rows(source.data)])
 
 
 def weights_of_classes(task: Task, targets: Array) -> Array:

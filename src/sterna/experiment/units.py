@@ -61,7 +61,7 @@ def fit_unit(
     keep
         Save the network in the run folder.
     validated
-        Score it on the validation rows, before they join the training rows.
+        Score it on the validation rows: the network that has not seen their labels.
     """
     found = folder.load_unit(problem.seed, name)
     if found is not None:
@@ -73,7 +73,8 @@ def fit_unit(
     if validated or not again:
         fitted = seeded(method, problem, trainer)
         if validated and len(problem.validation):
-            outputs = trainer.outputs(fitted.network, problem.inputs, problem.validation)
+            unseen = fitted.network if fitted.held_out is None else fitted.held_out
+            outputs = trainer.outputs(unseen, problem.inputs, problem.validation)
             score = Validator(problem.task, problem.targets[problem.validation]).score(outputs)[0]
     if again:
         trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
