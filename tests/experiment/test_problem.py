@@ -7,7 +7,7 @@ from torch import nn
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.domains.splits import make_splits
-from sterna.experiment.problem import have, make_problem, source_task
+from sterna.experiment.problem import have, make_exam, make_problem, source_task
 from sterna.methods.method import Needs
 from sterna.tasks import Classification, infer_task
 
@@ -103,3 +103,15 @@ def test_numbers_get_no_scale_from_test_rows_of_the_source(target):
     rows = make_splits(target, task.encode(target.labels), seed=0, labels=0)
     found = make_problem(source, target, task, rows, "none", 0)[0].task
     assert not len(rows.train) and (found.mean, found.scale) == pytest.approx((14.5, np.std(np.arange(30.0))))
+
+
+def test_the_exam_knows_which_of_its_rows_are_of_one_group():
+    rows = np.arange(60)
+    target = table(words, seed=1, groups=[None if i % 5 == 0 else f"p{i // 10}" for i in rows])
+    task = infer_task(target)
+    exam = make_exam(target, task, make_splits(target, task.encode(target.labels), seed=0))
+    patients = np.array(["" if i % 5 == 0 else f"p{i // 10}" for i in exam.rows])
+    together = (patients[:, None] == patients) & (patients != "")[:, None]  # a row without a group is on its own
+    assert exam.groups.dtype == np.int64 and exam.groups.max() + 1 == len(set(exam.groups))
+    assert np.array_equal(exam.groups[:, None] == exam.groups, together | np.eye(len(exam.rows), dtype=bool))
+    assert make_exam(table(words), task, make_splits(target, task.encode(target.labels), seed=0)).groups is None

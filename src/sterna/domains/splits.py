@@ -10,6 +10,7 @@ import numpy as np
 
 from sterna.domains.domain import Domain
 from sterna.domains.draws import draw_labels, draw_side, strata_of
+from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Rows
 from sterna.errors import RequestError
 
@@ -147,26 +148,8 @@ class _Units:
 
     def __call__(self, rows: Rows) -> np.ndarray:
         if self._ids is None:
-            self._ids = _unit_ids(self._domain)
+            self._ids = unit_ids(self._domain)
         return self._ids[rows]
-
-
-def _unit_ids(domain: Domain) -> np.ndarray:
-    """Number of the unit of each row, ``(n,)``: rows that share a group or a content, directly or through others."""
-    _, contents = np.unique(np.asarray(domain.inputs.keys()), return_inverse=True)
-    if domain.groups is None:
-        return contents.astype(np.int64)
-    import scipy.sparse as sparse
-
-    # A row without a group is on its own; equal groups and equal contents are edges of one graph.
-    names = [f"g{group}" if group is not None and group == group else f"r{i}" for i, group in enumerate(domain.groups)]
-    _, groups = np.unique(np.asarray(names), return_inverse=True)
-    n_groups, n_contents = groups.max(initial=-1) + 1, contents.max(initial=-1) + 1
-    edges = sparse.coo_matrix(
-        (np.ones(len(groups), dtype=np.int8), (groups, n_groups + contents)), shape=(n_groups + n_contents,) * 2
-    )
-    _, component = sparse.csgraph.connected_components(edges, directed=False)
-    return np.asarray(component[groups], dtype=np.int64)
 
 
 def _labelled(targets: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from sterna.bench.problem import Array, Known, Labelled, Problem
 from sterna.domains.balance import class_weights, is_imbalanced
 from sterna.domains.domain import Domain
+from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
 from sterna.methods.method import Needs
@@ -32,11 +33,14 @@ class Exam:
         Their numbers in the whole Domain, ``(n,)``.
     targets
         Their labels as the evaluation's task encodes them.
+    groups
+        The group (a patient, say) of each, as a code ``(n,)`` from 0 on; ``None`` where the data name no groups.
     """
 
     domain: Domain
     rows: Array
     targets: Array
+    groups: Array | None = None
 
 
 def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
@@ -48,7 +52,7 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
         raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
-    return Exam(test, rows, task.encode(test.labels))
+    return Exam(test, rows, task.encode(test.labels), None if test.groups is None else group_codes(test.groups))
 
 
 def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:

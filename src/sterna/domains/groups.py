@@ -1,0 +1,37 @@
+"""Rows that belong together: groups (a patient, a speaker), and rows of one content."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+
+
+def group_codes(groups: np.ndarray) -> np.ndarray:
+    """A code from 0 on for the group of each row, ``(n,)`` int64; a row without one (``None``, NaN) is on its own.
+
+    Examples
+    --------
+    >>> group_codes(np.array(["b", None, "a", "b", None], dtype=object))
+    array([1, 2, 0, 1, 3])
+    """
+    names = [f"g{group}" if group is not None and group == group else f"r{i}" for i, group in enumerate(groups)]
+    _, codes = np.unique(np.asarray(names), return_inverse=True)
+    return codes.astype(np.int64)
+
+
+def unit_ids(domain: Domain) -> np.ndarray:
+    """Number of the unit of each row, ``(n,)``: rows that share a group or a content, directly or through others."""
+    _, contents = np.unique(np.asarray(domain.inputs.keys()), return_inverse=True)
+    if domain.groups is None:
+        return contents.astype(np.int64)
+    import scipy.sparse as sparse
+
+    groups = group_codes(domain.groups)
+    # Equal groups and equal contents are edges of one graph.
+    n_groups, n_contents = groups.max(initial=-1) + 1, contents.max(initial=-1) + 1
+    edges = sparse.coo_matrix(
+        (np.ones(len(groups), dtype=np.int8), (groups, n_groups + contents)), shape=(n_groups + n_contents,) * 2
+    )
+    _, component = sparse.csgraph.connected_components(edges, directed=False)
+    return np.asarray(component[groups], dtype=np.int64)
