@@ -13,7 +13,7 @@ def test_the_first_set_within_one_standard_error_of_the_best_is_chosen(
 ):
     losses = {1: 0.50, 2: 0.40, 3: 0.60}  # by number of blocks beside the last; only one is best
 
-    def choose(x, targets, task, weights, seed):
+    def choose(x, targets, task, weights, seed, units):
         each = np.tile([0.0, 2.0], len(x))[: len(x)] * 1.0
         return Trial(
             0.1, each + losses.get(x.shape[1] // 24, 0.7), float(each.mean() + losses.get(x.shape[1] // 24, 0.7))

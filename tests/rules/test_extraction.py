@@ -139,6 +139,18 @@ def test_fidelity_is_measured_on_rows_the_rules_have_not_seen():
     assert clear.fidelity > 0.97 and "as it does" in clear.words()
 
 
+def test_fidelity_is_measured_on_patients_the_rules_have_not_seen():
+    """Answers that are a coin for each patient: by rows a tree learns the patients by heart."""
+    random = np.random.default_rng(0)
+    patients = np.repeat(np.arange(40), 10)
+    inputs = inputs_of(pd.DataFrame(random.normal(size=(40, 4))[patients], columns=list("abcd")))
+    answers, task = random.integers(0, 2, 40)[patients], Classification(("a", "b"))
+    rows = extract_rules(inputs, answers, task, depth=8, leaves=60)
+    whole = extract_rules(inputs, answers, task, depth=8, leaves=60, units=patients)
+    assert rows.fidelity > 0.95 and whole.fidelity < 0.75
+    assert whole.held_out + whole.rows == 400 and whole.held_out % 10 == 0
+
+
 def test_depth_leaves_and_columns_are_bounds():
     inputs, y = mixed(600, 0)
     found = extract_rules(inputs, y, THREE, depth=2, leaves=3, columns=["u", "colour"]).rules

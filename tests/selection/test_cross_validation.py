@@ -1,12 +1,17 @@
 """What is chosen by rows that are held out in turn, against scikit-learn."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import sterna
 from sterna.selection import cross_validation
-from sterna.selection.cross_validation import PENALTIES, SAMPLE, choose_penalty, folds_of, sample_of
+from sterna.selection.cross_validation import PENALTIES, SAMPLE, Trial, choose_penalty, folds_of, sample_of
 from sterna.tasks.classification import Classification
+from sterna.tasks.regression import Regression
 
 
 @pytest.fixture
@@ -31,6 +36,74 @@ def test_folds_hold_every_row_out_once_and_every_class_in_training():
     folds = folds_of(y, Classification(("a", "b")), 5, seed=0)
     assert sorted(np.concatenate([held for _, held in folds])) == list(range(23))
     assert all(set(y[train]) == {0, 1} for train, _ in folds)
+
+
+def test_folds_keep_units_whole_and_give_each_its_share_of_every_class(random):
+    units = np.repeat(np.arange(40), random.integers(1, 8, 40))
+    y = (random.random(40) < 0.4)[units].astype(int)  # a unit is of one class, as a patient is
+    folds = folds_of(y, Classification(("a", "b")), 5, seed=0, units=units)
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(len(y))) and len(folds) == 5
+    for train, held in folds:
+        assert not set(units[train]) & set(units[held]) and len(train) + len(held) == len(y)
+        assert np.abs(np.bincount(y[held]) - np.bincount(y) / 5).max() <= 3  # a unit has up to seven rows
+
+
+def test_folds_of_few_units(random):
+    task, y = Classification(("a", "b")), np.array([0] * 9 + [1] * 9)
+    three = folds_of(y, task, 5, 0, units=np.repeat([0, 1, 2, 3, 4, 5], 3))
+    assert [len(held) for _, held in three] == [6, 6, 6]  # three units of each class
+    two = folds_of(y, task, 5, 0, units=np.repeat([0, 1], 9))  # each class is one unit: one is held out at a time
+    assert sorted(held.tolist() for _, held in two) == [list(range(9)), list(range(9, 18))]
+    alone = [held.tolist() for _, held in folds_of(y, task, 5, 0)]
+    assert [held.tolist() for _, held in folds_of(y, task, 5, 0, units=np.arange(18))] == alone
+    assert [held.tolist() for _, held in folds_of(y, task, 5, 0, units=np.zeros(18))] == alone
+    numbers = folds_of(random.normal(size=18), Regression(), 5, 0, units=np.repeat(np.arange(3), 6))
+    assert [len(held) for _, held in numbers] == [6, 6, 6]
+
+
+def test_the_standard_error_counts_units_and_not_their_copies(random):
+    """Each unit four times: as many units, so the error of the mean must stay that of one row a unit."""
+    one, other = random.normal(size=50), random.normal(size=50)
+    best, near = Trial(0.1, one, one.mean()), Trial(0.1, other, other.mean())
+    error = (other - one).std() / np.sqrt(50)
+    for off in (0.99, 1.01):
+        moved = other - (other - one).mean() + off * error
+        units = np.repeat(np.arange(50), 4)
+        several = Trial(0.1, np.repeat(moved, 4), moved.mean(), units)
+        assert several.is_near(Trial(0.1, np.repeat(one, 4), one.mean(), units)) is (off < 1)
+        assert Trial(0.1, moved, moved.mean()).is_near(best) is (off < 1)
+    assert near.is_near(near)
+
+
+def test_a_patients_rows_say_nothing_of_other_patients(random):
+    """Labels are a coin for each patient: held out by rows a weak penalty looks best, by patients the strongest is."""
+    patients = np.repeat(np.arange(40), 6)
+    x = random.normal(size=(40, 20))[patients] + 0.01 * random.normal(size=(240, 20))
+    y, task = random.integers(0, 2, 40)[patients], Classification(("a", "b"))
+    rows, whole = (choose_penalty(x, y, task, np.ones(240), 0, units=units) for units in (None, patients))
+    assert rows.loss < 0.4 and whole.loss > 0.6  # no less than a coin's .69, but for luck
+    assert whole.penalty >= 10 * rows.penalty
+
+
+def test_every_place_that_makes_folds_says_which_rows_belong_together():
+    """Read from the code: no call forgets the units, and no other folds are made."""
+    package, forgot = Path(sterna.__file__).parent, []
+    own = {"choose_penalty", "fit_head", "folds_of", "extract_rules"}
+    others = {"KFold", "StratifiedKFold", "train_test_split", "cross_val_score", "ShuffleSplit", "GridSearchCV"}
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            where = f"{path.relative_to(package)}: {name}"
+            if (name in own and "units" not in {each.arg for each in node.keywords}) or name in others:
+                forgot.append(where)
+    known = {
+        "selection/cross_validation.py: KFold", "selection/cross_validation.py: StratifiedKFold",  # folds_of itself
+        "rules/extraction.py: train_test_split",  # where no unit has two rows
+        "evaluation/shift.py: StratifiedKFold",
+    }  # fmt: skip
+    assert set(forgot) <= known
 
 
 def test_sample_keeps_the_shares_of_classes():

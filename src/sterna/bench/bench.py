@@ -193,6 +193,7 @@ class Bench:
         *,
         penalty: float | None = None,
         of: str | None = None,
+        units: Array | None = None,
     ) -> tuple[nn.Linear, Choice]:
         """A linear head on features ``(n, d)``, and its penalty, chosen by cross-validation if none is given.
 
@@ -204,8 +205,13 @@ class Bench:
             λ on standardised features.
         of
             Whose labels these are; those of the problem by default.
+        units
+            Rows of one number are held out together, ``(n,)`` (see :func:`~sterna.domains.groups.unit_ids`). By
+            default `x` are the problem's training rows where there are as many of them, and else independent rows.
         """
-        head, found = fit_head(x, targets, self.task, weights, penalty=penalty, seed=self.seed)
+        if units is None and len(x) == len(self.problem.train):
+            units = self.problem.units[self.problem.train]
+        head, found = fit_head(x, targets, self.task, weights, penalty=penalty, seed=self.seed, units=units)
         rows = len(x) if weights is None else int(np.count_nonzero(weights))
         return head, self.cross_validated("penalty", found, min(rows, SAMPLE), of)
 

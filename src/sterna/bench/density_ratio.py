@@ -10,6 +10,7 @@ import numpy as np
 
 from sterna.bench.problem import Array, Labelled
 from sterna.bench.vectors import Vectors, vectors_of
+from sterna.domains.groups import unit_ids
 from sterna.selection.cross_validation import choose_penalty, sample_of
 from sterna.tasks.classification import Classification
 from sterna.training.linear import fit_linear, in_memory, standardised
@@ -43,24 +44,31 @@ class BothDomains:
         How rows become vectors.
     order
         Which of the source's rows, as they came, stands at each place, ``(n,)``.
-    source, source_targets, source_keys
-        The source's rows ``(n, d)``, their encoded labels, and their content hashes.
-    target, target_keys
-        Every visible target row ``(m, d)``, the unlabelled ones first, and their content hashes.
+    source, source_targets
+        The source's rows ``(n, d)`` and their encoded labels.
+    target
+        Every visible target row ``(m, d)``, the unlabelled ones first.
     labelled, targets, weights
         The target's training rows ``(l, d)``, their encoded labels and their weights.
+    source_units, target_units
+        The unit (a group or a content) of each row of `source` and of `target`: no fold parts one.
     """
 
     vectors: Vectors
     order: Array
     source: Array
     source_targets: Array
-    source_keys: list[str]
     target: Array
-    target_keys: list[str]
     labelled: Array
     targets: Array
     weights: Array
+    source_units: Array
+    target_units: Array
+
+    @property
+    def labelled_units(self) -> Array:
+        """The unit of each row of `labelled`: the last of the target's rows."""
+        return self.target_units[len(self.target) - len(self.labelled) :]
 
     def standardised(self) -> tuple[Array, Array]:
         """Source and target rows with mean 0 and deviation 1 over both together."""
@@ -73,21 +81,20 @@ def both_domains(bench: Bench) -> BothDomains:
     problem, known = bench.problem, bench.problem.known
     assert known is not None
     vectors = vectors_of(bench)
-    source_keys = known.inputs.keys()
-    order = content_order(source_keys, known)
+    order = content_order(known.inputs.keys(), known)
     ours = vectors.of(problem.inputs)[problem.train]
-    target_keys = [*problem.unlabelled.inputs.keys(), *problem.inputs.take(problem.train).keys()]
+    units = unit_ids(known.domain, problem.unlabelled, problem.target.take(problem.train))
     return BothDomains(
         vectors,
         order,
         vectors.of(known.inputs)[order],
         known.targets[order],
-        [source_keys[i] for i in order],
         np.concatenate([vectors.of(problem.unlabelled.inputs), ours]),
-        target_keys,
         ours,
         problem.targets[problem.train],
         problem.row_weights()[problem.train],
+        units[: len(known)][order],
+        units[len(known) :],
     )
 
 
@@ -105,12 +112,14 @@ def likeness(both: BothDomains, seed: int) -> Array:
     r < 1 of :func:`within_reach`: the classifier is trusted less there, and the row counts for less.
     """
     source, target = both.standardised()
-    folds = content_folds(both.source_keys, both.target_keys, seed)
-    reach = within_reach(source, target, seed)
-    return np.asarray(domain_odds(source, target, *folds, seed) ** reach * reach)
+    folds = unit_folds(both.source_units, both.target_units, seed)
+    reach, units = within_reach(source, target, seed), np.concatenate([both.source_units, both.target_units])
+    return np.asarray(domain_odds(source, target, *folds, seed, units) ** reach * reach)
 
 
-def domain_odds(source: Array, target: Array, source_folds: Array, target_folds: Array, seed: int) -> Array:
+def domain_odds(
+    source: Array, target: Array, source_folds: Array, target_folds: Array, seed: int, units: Array | None = None
+) -> Array:
     """Odds of target against source at each source row, from classifiers that did not see it.
 
     A logistic regression on rows of both domains, in which both domains weigh the same, so that its odds
@@ -124,7 +133,9 @@ def domain_odds(source: Array, target: Array, source_folds: Array, target_folds:
     source_folds
         Part of each source row, ``(n,)``: it is scored by the classifier fitted without that part.
     target_folds
-        Part of each target row that is also a source row, −1 for the others, ``(m,)``.
+        Part of each target row of a unit of the source, −1 for the others, ``(m,)``.
+    units
+        The unit of each source row, then of each target row, ``(n + m,)``: none is parted where the penalty is chosen.
 
     Returns
     -------
@@ -136,7 +147,8 @@ def domain_odds(source: Array, target: Array, source_folds: Array, target_folds:
     if len(np.unique(source_folds)) < 2 or not len(target):
         return np.ones(len(source))
     some = sample_of(np.arange(len(x)), codes, _DOMAINS, seed)
-    penalty = choose_penalty(x[some], codes[some], _DOMAINS, even(codes[some]), seed).penalty
+    tied = None if units is None else units[some]
+    penalty = choose_penalty(x[some], codes[some], _DOMAINS, even(codes[some]), seed, units=tied).penalty
     log_odds = np.empty(len(source))
     for fold in np.unique(source_folds):
         seen = np.concatenate([source_folds != fold, target_folds != fold])
@@ -160,8 +172,8 @@ def even(codes: Array) -> Array:
     return np.asarray(len(codes) / 2 / np.bincount(codes)[codes])
 
 
-def content_folds(source_keys: Sequence[str], target_keys: Sequence[str], seed: int) -> tuple[Array, Array]:
-    """Parts of the source's rows, copies of a row in one part; and of the target rows, −1 for those of no source row.
+def unit_folds(source_units: Array, target_units: Array, seed: int) -> tuple[Array, Array]:
+    """Parts of the source's rows, none of which parts a unit; and of the target rows, −1 for units of no source row.
 
     Returns
     -------
@@ -170,13 +182,13 @@ def content_folds(source_keys: Sequence[str], target_keys: Sequence[str], seed: 
 
     Examples
     --------
-    >>> content_folds(["a", "b", "a"], ["b", "c"], seed=0)
+    >>> unit_folds(np.array([4, 7, 4]), np.array([7, 9]), seed=0)
     (array([0, 1, 0]), array([ 1, -1]))
     """
-    known = sorted(set(source_keys))
+    known, place = np.unique(source_units, return_inverse=True)
     parts = np.random.default_rng(seed).permutation(len(known)) % FOLDS
-    part_of = dict(zip(known, parts.tolist(), strict=True))
-    return np.array([part_of[key] for key in source_keys]), np.array([part_of.get(key, -1) for key in target_keys])
+    part_of = dict(zip(known.tolist(), parts.tolist(), strict=True))
+    return parts[place], np.array([part_of.get(unit, -1) for unit in target_units.tolist()], dtype=np.int64)
 
 
 def within_reach(source: Array, target: Array, seed: int) -> Array:

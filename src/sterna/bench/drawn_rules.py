@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from sterna.bench.problem import Array, Problem
 from sterna.bench.source_answers import answers
+from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Inputs
 from sterna.domains.text import TEXT
 from sterna.errors import RequestError
@@ -155,7 +156,11 @@ def _drawn(bench: Bench, names: dict[str, str], depth: int, leaves: int) -> Rule
     assert network.task is not None
     outputs = bench.outputs(network, inputs)
     targets = network.task.encode(network.task.answers(outputs))
-    found = extract_rules(inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=bench.seed)
+    ours = (problem.unlabelled, problem.target.take(problem.train))
+    units = unit_ids(*ours) if problem.known is None else unit_ids(problem.known.domain)
+    found = extract_rules(
+        inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=bench.seed, units=units
+    )
     where = "source" if problem.known is not None else "target"
     bench.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
     return RulesFound(translated(found.rules, names, columns_of(problem.inputs)).rules, answered.choices)

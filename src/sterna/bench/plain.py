@@ -61,11 +61,12 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     weights = problem.row_weights()
     mean, scale = moments(in_memory(x), problem.train_weights())
     standard = ((x - mean) / scale).astype(np.float32)
-    linear = choose_penalty(standard[rows], problem.targets[rows], task, weights[rows], problem.seed)
+    targets, units = problem.targets[rows], problem.units[rows]
+    linear = choose_penalty(standard[rows], targets, task, weights[rows], problem.seed, units=units)
     boosting = boosting_learner(task, len(train)) if kind_of(problem.target.kind).boosting else None
     if boosting is not None:
-        folds = folds_of(problem.targets[rows], task, 5, problem.seed)  # those that choose_penalty takes
-        loss = cross_validated_loss(boosting, x[rows], problem.targets[rows], weights[rows], task, folds)
+        folds = folds_of(targets, task, 5, problem.seed, units=units)  # those that choose_penalty takes
+        loss = cross_validated_loss(boosting, x[rows], targets, weights[rows], task, folds)
         if loss < linear.loss:
             fit(boosting, x[train], problem.targets[train], weights[train])
             return EstimatorHead(boosting, task)
@@ -85,7 +86,7 @@ def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> tuple[Es
         return EstimatorHead(constant, task), False
     rows = sample_of(train, problem.targets, task, problem.seed)
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
-    folds = folds_of(targets, task, 5, problem.seed)
+    folds = folds_of(targets, task, 5, problem.seed, units=problem.units[rows])
     if task.one_class:  # of one class alone, where another's only row is held out, nothing can be learnt
         folds = [fold for fold in folds if len(np.unique(targets[fold[0]])) > 1]
     losses = [cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]

@@ -54,12 +54,12 @@ def _chosen(
     if not search and penalty is not None:
         return names, penalty, ()
     rows = sample_of(problem.train, problem.targets, bench.task, bench.seed)
-    targets, weights = problem.targets[rows], problem.row_weights()[rows]
+    targets, weights, units = problem.targets[rows], problem.row_weights()[rows], problem.units[rows]
     table = by_block(features, names, rows)
     found: dict[tuple[str, ...], Trial] = {}
     for each in block_sets(inner_blocks(table)) if search else [names]:
         x = standardised(np.concatenate([table[name] for name in each], axis=1))[0]
-        found[each] = choose_penalty(x, targets, bench.task, weights, bench.seed)
+        found[each] = choose_penalty(x, targets, bench.task, weights, bench.seed, units=units)
     blocks, choice = bench.among("blocks", found, len(rows))
     choices = [choice] if search else []
     if penalty is None:

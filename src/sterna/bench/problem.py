@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from sterna.domains.domain import Domain
+from sterna.domains.groups import joined_groups, unit_ids
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
@@ -179,6 +181,11 @@ class Problem:
         """The inputs of `target`."""
         return self.target.inputs
 
+    @cached_property
+    def units(self) -> Array:
+        """The unit of each row of `target`, ``(n,)``: rows of one group or one content, which no fold may part."""
+        return unit_ids(self.target)
+
     def with_inputs(self, inputs: Inputs) -> Problem:
         """The same rows of the target in another form."""
         return replace(self, target=replace(self.target, inputs=inputs))
@@ -212,7 +219,7 @@ class Problem:
         both = joined_inputs(self.inputs, self.known.inputs, self.target.name, self.known.domain.name)
         return replace(
             self,
-            target=Domain(self.target.name, both),
+            target=Domain(self.target.name, both, groups=joined_groups(self.target, self.known.domain)),
             targets=np.concatenate([self.targets, self.known.targets]) if count else self.known.targets,
             train=np.concatenate([self.train, np.arange(count, count + more)]),
             weights=np.concatenate([self.row_weights(), np.ones(more)]),

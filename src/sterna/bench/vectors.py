@@ -11,6 +11,7 @@ from torch import nn
 from sterna.bench.fitted import Fitted
 from sterna.bench.probe import by_block, deepest
 from sterna.bench.problem import Array, Problem
+from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Inputs, Preparation
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
@@ -163,7 +164,9 @@ class EachScaled:
         theirs = problem.known.targets
         targets = np.concatenate([problem.targets[problem.train], theirs]) if count else theirs
         weights = np.concatenate([problem.row_weights()[problem.train], np.ones(len(source))])
-        head, choice = bench.fit_head(x, targets, weights, of="source and target" if count else "source")
+        of = "source and target" if count else "source"
+        units = unit_ids(problem.target.take(problem.train), problem.known.domain)
+        head, choice = bench.fit_head(x, targets, weights, of=of, units=units)
         return Fitted(self.vectors.network(behind(head, self.mean, self.scale, bench.task)), (choice,))
 
 

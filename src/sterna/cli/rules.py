@@ -54,13 +54,14 @@ def extract(
 
     Example: sterna rules extract runs/heart heart.csv --label disease --out rules.txt
     """
+    from sterna.domains.groups import unit_ids
     from sterna.files import atomic
     from sterna.rules import extract_rules, format_rules
 
     reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
     answered = _by_run if (Path(source) / "manifest.json").is_file() else _by_labels
     domain, targets, task, what = answered(source, data, reading)
-    found = extract_rules(domain.inputs, targets, task, depth=depth, leaves=leaves, seed=seed)
+    found = extract_rules(domain.inputs, targets, task, depth=depth, leaves=leaves, seed=seed, units=unit_ids(domain))
     written = f"{_heading(found, what)}\n{format_rules(found.rules)}\n"
     if out is not None:
         with atomic(out) as temporary:

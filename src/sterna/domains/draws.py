@@ -103,6 +103,41 @@ def _by_stratum(own: np.ndarray, sizes: np.ndarray, fraction: float, random: np.
     return chosen
 
 
+def deal_whole(strata: np.ndarray, units: np.ndarray, parts: int, random: np.random.Generator) -> np.ndarray:
+    """Deal whole units to parts, the largest first, each to the part that has least of what it brings.
+
+    Parameters
+    ----------
+    strata
+        ``(n,)`` int; each part gets about its share of every stratum.
+    units
+        ``(n,)`` int; rows of one unit stay together.
+    parts
+        How many; no more than there are units.
+    random
+        The order among units of one size.
+
+    Returns
+    -------
+    ``(n,)`` int64: the part of each row, from 0 on.
+    """
+    _, unit = np.unique(units, return_inverse=True)
+    _, stratum = np.unique(strata, return_inverse=True)
+    counts = np.zeros((unit.max() + 1, stratum.max() + 1))
+    np.add.at(counts, (unit, stratum), 1)
+    shares, sizes = counts / counts.sum(axis=0), counts.sum(axis=1)
+    order = random.permutation(len(counts))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    filled, rows = np.zeros((parts, counts.shape[1])), np.zeros(parts)
+    part_of = np.empty(len(counts), dtype=np.int64)
+    for each in order:
+        part = np.lexsort((rows, (filled * shares[each]).sum(axis=1)))[0]
+        part_of[each] = part
+        filled[part] += counts[each]
+        rows[part] += sizes[each]
+    return np.asarray(part_of[unit])
+
+
 def draw_labels(
     pool: Rows,
     targets: np.ndarray,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from sterna.domains.domain import Domain
@@ -20,14 +22,29 @@ def group_codes(groups: np.ndarray) -> np.ndarray:
     return codes.astype(np.int64)
 
 
-def unit_ids(domain: Domain) -> np.ndarray:
-    """Number of the unit of each row, ``(n,)``: rows that share a group or a content, directly or through others."""
-    _, contents = np.unique(np.asarray(domain.inputs.keys()), return_inverse=True)
-    if domain.groups is None:
+def joined_groups(*domains: Domain) -> np.ndarray | None:
+    """The groups of the rows of several domains, one below the other; ``None`` where none of them names groups."""
+    if all(domain.groups is None for domain in domains):
+        return None
+    return np.concatenate([np.full(len(d), None) if d.groups is None else d.groups for d in domains])
+
+
+def unit_ids(*domains: Domain) -> np.ndarray:
+    """Number of the unit of each row, ``(n,)``: rows that share a group or a content, directly or through others.
+
+    Parameters
+    ----------
+    *domains
+        One or several, whose rows count one below the other; a group of the same name is the same group in all.
+    """
+    keys = itertools.chain.from_iterable(domain.inputs.keys() for domain in domains)
+    _, contents = np.unique(np.asarray(list(keys), dtype=str), return_inverse=True)
+    named = joined_groups(*domains)
+    if named is None:
         return contents.astype(np.int64)
     import scipy.sparse as sparse
 
-    groups = group_codes(domain.groups)
+    groups = group_codes(named)
     # Equal groups and equal contents are edges of one graph.
     n_groups, n_contents = groups.max(initial=-1) + 1, contents.max(initial=-1) + 1
     edges = sparse.coo_matrix(

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from sterna.domains.draws import draw_side, strata_of
 from sterna.domains.inputs import Inputs
 from sterna.errors import RequestError
 from sterna.rules.firing import Cells, fires
@@ -73,6 +74,7 @@ def extract_rules(
     leaves: int = 16,
     columns: Collection[str] | None = None,
     seed: int = 0,
+    units: Array | None = None,
 ) -> Extraction:
     """Draw rules out of answers.
 
@@ -90,6 +92,8 @@ def extract_rules(
         Of a table, which the rules may speak of; all by default.
     seed
         Of the rows that are held out.
+    units
+        Rows of one number are held out together, ``(n,)``: those of one group or one content.
 
     Raises
     ------
@@ -101,7 +105,7 @@ def extract_rules(
     Cells(inputs)  # which refuses rows that no rule can speak of
     if len(inputs) < 10:
         raise RequestError(f"{len(inputs)} rows are too few to draw rules from; expected 10 or more.")
-    rows, held = _parts(targets, task, seed)
+    rows, held = _parts(targets, task, seed, units)
     questions = questions_of(inputs.take(rows), targets[rows], columns)
     kind = DecisionTreeClassifier if task.one_class else DecisionTreeRegressor
     smallest = min(max(FEWEST, round(0.01 * len(rows))), 50)
@@ -124,11 +128,15 @@ def without_rare_gaps(questions: Questions, smallest: int) -> Array:
     return rows if len(rows) >= 2 * smallest else np.arange(len(gaps))
 
 
-def _parts(targets: Array, task: Task, seed: int) -> tuple[Array, Array]:
+def _parts(targets: Array, task: Task, seed: int, units: Array | None) -> tuple[Array, Array]:
     """Rows to learn from and rows to hold out."""
     rows = np.arange(len(targets))
     if len(rows) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
+    if units is not None and 1 < len(np.unique(units[rows])) < len(rows):
+        random = np.random.default_rng([seed, 0])
+        side = draw_side(strata_of(targets[rows]), units[rows], HELD_OUT, random)
+        return rows[~side], rows[side]
     classes, counts = np.unique(targets[rows], return_counts=True)
     enough = task.one_class and counts.min() >= 2 and len(rows) * HELD_OUT >= len(classes)
     strata = targets[rows] if enough else None

@@ -11,6 +11,7 @@ import torch
 from sklearn.model_selection import KFold, StratifiedKFold
 from torch import nn
 
+from sterna.domains.draws import deal_whole, strata_of
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer, fit_linear, in_memory, moments, rotated
 
@@ -36,19 +37,28 @@ class Trial:
         Held-out loss of each row at that λ, ``(n,)``.
     loss
         Their weighted mean.
+    units
+        Rows of one number are not independent of each other, ``(n,)``; ``None`` where all are.
     """
 
     penalty: float
     losses: Array
     loss: float
+    units: Array | None = None
 
     def is_near(self, best: Trial) -> bool:
-        """Whether the loss is within one standard error of the best, row by row (Breiman et al., 1984)."""
+        """Whether the loss is within one standard error of the best (Breiman et al., 1984), over whole units."""
         difference = self.losses - best.losses
-        return bool(difference.mean() <= difference.std() / np.sqrt(len(difference)))
+        if self.units is None:
+            return bool(difference.mean() <= difference.std() / np.sqrt(len(difference)))
+        _, unit = np.unique(self.units, return_inverse=True)
+        off = np.bincount(unit, difference - difference.mean())
+        return bool(difference.mean() <= np.sqrt(np.square(off).sum()) / len(difference))
 
 
-def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5) -> Trial:
+def choose_penalty(
+    features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5, units: Array | None = None
+) -> Trial:
     """Choose λ by cross-validation on these rows.
 
     The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
@@ -65,11 +75,13 @@ def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, 
         A weight for each row, ``(n,)``.
     folds
         Parts that are held out in turn; fewer where a class has fewer rows.
+    units
+        Rows of one number are held out together, ``(n,)``: those of one group or one content.
     """
     if len(targets) == 1:
         return Trial(PENALTIES[0], np.zeros(1), 0.0)
     x, _ = rotated(features)
-    parts = folds_of(targets, task, folds, seed)
+    parts = folds_of(targets, task, folds, seed, units=units)
     starts: list[Array | None] = [None] * len(parts)
     last = task.last_layer()
     tried: list[Trial] = []
@@ -81,7 +93,7 @@ def choose_penalty(features: Array, targets: Array, task: Task, weights: Array, 
             )
             outputs = last(torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]))
             losses[held], starts[fold] = task.losses(outputs, torch.as_tensor(targets[held])).numpy(), found
-        tried.append(Trial(penalty, losses, float(np.average(losses, weights=weights))))
+        tried.append(Trial(penalty, losses, float(np.average(losses, weights=weights)), units))
         best = min(tried, key=lambda trial: trial.loss)
         if len(tried) > 2 and best not in tried[-2:]:
             break
@@ -95,7 +107,14 @@ def simplest(trials: Mapping[T, Trial]) -> T:
 
 
 def fit_head(
-    x: Array, targets: Array, task: Task, weights: Array | None = None, *, penalty: float | None = None, seed: int = 0
+    x: Array,
+    targets: Array,
+    task: Task,
+    weights: Array | None = None,
+    *,
+    penalty: float | None = None,
+    seed: int = 0,
+    units: Array | None = None,
 ) -> tuple[nn.Linear, float]:
     """A linear head on features in memory, and its penalty, chosen by cross-validation where none is given.
 
@@ -109,12 +128,16 @@ def fit_head(
         A weight for each row, ``(n,)``; 1 by default. Rows of weight zero are not looked at.
     penalty
         λ of :func:`~sterna.training.linear.fit_linear`.
+    units
+        Rows of one number are held out together, ``(n,)``.
     """
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
     if penalty is None:
         mean, scale = moments(in_memory(x), weights)
         some = sample_of(np.flatnonzero(weights), targets, task, seed)
-        penalty = choose_penalty((x[some] - mean) / scale, targets[some], task, weights[some], seed).penalty
+        tied = None if units is None else units[some]
+        scaled = (x[some] - mean) / scale
+        penalty = choose_penalty(scaled, targets[some], task, weights[some], seed, units=tied).penalty
     return fit_layer(x, targets, task, weights, penalty), penalty
 
 
@@ -133,12 +156,37 @@ def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
     return np.sort(shuffled[np.argsort(within, kind="stable")[:SAMPLE]])
 
 
-def folds_of(targets: Array, task: Task, folds: int, seed: int) -> Sequence[tuple[Array, Array]]:
-    """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row."""
+def folds_of(
+    targets: Array, task: Task, folds: int, seed: int, units: Array | None = None
+) -> Sequence[tuple[Array, Array]]:
+    """Training and held-out rows of each fold; stratified, fewer folds where a class has few rows, none of one row.
+
+    Parameters
+    ----------
+    targets
+        Encoded labels, ``(n,)`` or ``(n, k)``.
+    folds
+        How many; fewer where a class lies in fewer rows, or fewer units, than that.
+    units
+        Rows of one number are never in two folds, ``(n,)``: those of one group (a patient) or one content. Where all
+        rows are of one unit, none could be held out, and rows are parted as if each were on its own.
+    """
     if len(targets) < 2:
         return []
+    if units is not None and 1 < len(np.unique(units)) < len(units):
+        return _whole_folds(targets, task, folds, seed, units)
     if task.one_class:
         fewest = int(np.bincount(targets).min(initial=len(targets), where=np.bincount(targets) > 0))
         if fewest >= 2:
             return list(StratifiedKFold(min(folds, fewest), shuffle=True, random_state=seed).split(targets, targets))
     return list(KFold(min(folds, len(targets)), shuffle=True, random_state=seed).split(targets))
+
+
+def _whole_folds(targets: Array, task: Task, folds: int, seed: int, units: Array) -> Sequence[tuple[Array, Array]]:
+    strata, count = strata_of(targets), min(folds, len(np.unique(units)))
+    if task.one_class:
+        pairs = np.unique(np.stack([strata, units]), axis=1)
+        fewest = int(np.unique(pairs[0], return_counts=True)[1].min())
+        count = min(count, fewest) if fewest >= 2 else count
+    part = deal_whole(strata, units, count, np.random.default_rng(seed))
+    return [(np.flatnonzero(part != each), np.flatnonzero(part == each)) for each in range(count)]

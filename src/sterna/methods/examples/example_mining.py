@@ -71,7 +71,8 @@ class ExampleMining(Method):
         share, penalty, choices = (self.share, None, ()) if self.share is not None else _choose(both, ranked, bench)
         kept = ranked[: kept_rows(share, len(ranked))]
         of = "source and target" if len(kept) else None
-        head, choice = bench.fit_head(*together(both, kept), penalty=penalty, of=of)
+        units = np.concatenate([both.labelled_units, both.source_units[kept]])
+        head, choice = bench.fit_head(*together(both, kept), penalty=penalty, of=of, units=units)
         bench.say(_told(both.order[kept], known))
         return Fitted(both.vectors.network(head), (*choices, choice))
 
@@ -112,14 +113,16 @@ def together(
 def trial(both: BothDomains, kept: Array, rows: Array, task: Task, seed: int, weight: float = 1.0) -> Trial:
     """How well these source rows help: the loss of each of these target rows when it is held out."""
     x, targets, weights = together(both, kept, rows, weight)
-    penalty = fit_head(x, targets, task, weights, seed=seed)[1]
+    ours = both.labelled_units[rows]
+    units = np.concatenate([ours, both.source_units[kept]])
+    penalty = fit_head(x, targets, task, weights, seed=seed, units=units)[1]
     losses = np.empty(len(rows))
-    for train, held in folds_of(both.targets[rows], task, FOLDS, seed):
+    for train, held in folds_of(both.targets[rows], task, FOLDS, seed, units=ours):
         x, targets, weights = together(both, kept, rows[train], weight)
         head = fit_layer(x, targets, task, weights, penalty).double()
         outputs = head(torch.from_numpy(both.labelled[rows[held]])).detach()
         losses[held] = task.losses(outputs, torch.as_tensor(both.targets[rows[held]])).numpy()
-    return Trial(penalty, losses, float(np.average(losses, weights=both.weights[rows])))
+    return Trial(penalty, losses, float(np.average(losses, weights=both.weights[rows])), ours)
 
 
 def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, float | None, tuple[Choice, ...]]:

@@ -15,6 +15,7 @@ from sterna.bench.density_ratio import drawn
 from sterna.bench.labelled import check_classification, check_labels, fitting_source
 from sterna.bench.problem import Array
 from sterna.bench.vectors import Vectors
+from sterna.domains.groups import unit_ids
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
@@ -76,8 +77,9 @@ class LabelPropagation(Method):
             )
         targets = np.concatenate([own, soft[reached]])
         weights = np.concatenate([rows.weights, soft[reached] @ class_weights(own, rows.weights)])
-        penalty = _penalty(x, targets, weights, task, bench.seed)
-        head, _ = bench.fit_head(x, targets, weights, penalty=penalty)
+        units = np.concatenate([rows.units[: len(own)], rows.units[len(own) :][reached]])
+        penalty = _penalty(x, targets, weights, units, task, bench.seed)
+        head, _ = bench.fit_head(x, targets, weights, penalty=penalty, units=units)
         labels = len(rows.codes) + len(rows.source)
         of = " and ".join(name for name, some in (("source", rows.source), ("target", rows.codes)) if len(some))
         choice = Choice("penalty", penalty, "cross-validation on spread labels", labels, of)
@@ -98,6 +100,8 @@ class _Rows:
         The source's rows ``(s, d)``, some where there are many, and their classes.
     nodes
         Which of `labelled` the graph holds.
+    units
+        The unit (a group or a content) of each row of `labelled`, then of `unlabelled`.
     """
 
     vectors: Vectors
@@ -108,6 +112,7 @@ class _Rows:
     source: Array
     source_codes: Array
     nodes: Array
+    units: Array
 
     @property
     def asked(self) -> slice:
@@ -125,14 +130,16 @@ def _gathered(bench: Bench) -> _Rows:
     problem, known, seed = bench.problem, bench.problem.known, bench.seed
     vectors = bench.vectors()
     labelled = vectors.of(problem.inputs)[problem.train]
-    unlabelled = problem.unlabelled.inputs.take(drawn(len(problem.unlabelled), seed, MOST))
+    unlabelled = problem.unlabelled.take(drawn(len(problem.unlabelled), seed, MOST))
+    units = unit_ids(problem.target.take(problem.train), unlabelled)
     source, source_codes = labelled[:0], np.zeros(0, dtype=np.int64)
     if known is not None:
         some = drawn(len(known), seed, MOST)
         source, source_codes = vectors.of(known.inputs.take(some)), known.targets[some]
     codes = problem.targets[problem.train].astype(np.int64)
     weights, nodes = problem.row_weights()[problem.train], drawn(len(labelled), seed, MOST)
-    return _Rows(vectors, labelled, codes, weights, vectors.of(unlabelled), source, source_codes, nodes)
+    hidden = vectors.of(unlabelled.inputs)
+    return _Rows(vectors, labelled, codes, weights, hidden, source, source_codes, nodes, units)
 
 
 def _say(rows: _Rows, reached: Array, unlabelled: int, bench: Bench) -> None:
@@ -171,7 +178,7 @@ def class_weights(own: Array, weights: Array) -> Array:
     return np.asarray(np.where(counts > 0, own.T @ weights / np.maximum(counts, 1), 1.0))
 
 
-def _penalty(x: Array, targets: Array, weights: Array, task: Task, seed: int) -> float:
+def _penalty(x: Array, targets: Array, weights: Array, units: Array, task: Task, seed: int) -> float:
     hard, weights = targets.argmax(1), weights * targets.max(1)
     some = sample_of(np.arange(len(x)), hard, task, seed)
-    return choose_penalty(standardised(x)[0][some], hard[some], task, weights[some], seed).penalty
+    return choose_penalty(standardised(x)[0][some], hard[some], task, weights[some], seed, units=units[some]).penalty

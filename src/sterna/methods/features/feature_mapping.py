@@ -72,7 +72,10 @@ class FeatureMapping(Method):
         penalty, choices = self.penalty, answering.choices
         if penalty is None:
             some = sample_of(np.arange(len(rows)), targets, task, bench.seed)
-            penalty = choose_by_head(x[some], points, targets[some], weights[some], theirs.head, task, seed=bench.seed)
+            penalty = choose_by_head(
+                x[some], points, targets[some], weights[some], theirs.head, task,
+                seed=bench.seed, units=problem.units[rows][some],
+            )  # fmt: skip
             choices = (*choices, bench.cross_validated("map penalty", penalty, len(some), "target"))
         fitted = map_between(x, points[targets], weights, penalty=penalty)
         return Fitted(vectors.network(theirs.head, map=fitted), choices)
@@ -88,7 +91,7 @@ def source_network(bench: Bench) -> Fitted:
     if problem.source_body is None and kind_of(known.domain.kind).learnt:
         return theirs.learn()
     vectors = theirs.vectors()
-    head, choice = theirs.fit_head(vectors.of(known.inputs), known.targets)
+    head, choice = theirs.fit_head(vectors.of(known.inputs), known.targets, units=theirs.problem.units)
     return Fitted(vectors.network(head), (choice,))
 
 
@@ -147,7 +150,16 @@ def ridge(z: Array, goals: Array, weights: Array, penalty: float) -> Array:
 
 
 def choose_by_head(
-    x: Array, points: Array, targets: Array, weights: Array, head: nn.Module, task: Task, *, seed: int, folds: int = 5
+    x: Array,
+    points: Array,
+    targets: Array,
+    weights: Array,
+    head: nn.Module,
+    task: Task,
+    *,
+    seed: int,
+    folds: int = 5,
+    units: Array | None = None,
 ) -> float:
     """The λ whose maps let the source's head lose least on held-out rows.
 
@@ -157,11 +169,13 @@ def choose_by_head(
         Target features ``(n, d_in)``.
     points
         The point of each class in the source's space, ``(classes, d_out)``.
+    units
+        Rows of one number are held out together, ``(n,)``.
     """
     z, _ = rotated(standardised(x)[0])
     losses = np.zeros(len(PENALTIES))
     head.eval()
-    for train, held in folds_of(targets, task, folds, seed):
+    for train, held in folds_of(targets, task, folds, seed, units=units):
         for i, penalty in enumerate(PENALTIES):
             solution = ridge(z[train], points[targets[train]], weights[train], penalty)
             mapped = torch.as_tensor(z[held] @ solution[:, :-1].T + solution[:, -1], dtype=torch.float32)

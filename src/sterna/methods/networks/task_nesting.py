@@ -68,15 +68,16 @@ class TaskNesting(Method):
         """The head with the lowest held-out loss on ``[h(x); a(x)]``, of which the first `own` columns are h(x)."""
         problem, task, weights = bench.problem, bench.task, bench.problem.train_weights()
         rows = sample_of(problem.train, problem.targets, task, bench.seed)
-        targets, mean_scale = problem.targets[rows], moments(in_memory(x), weights)
+        targets, units, mean_scale = problem.targets[rows], problem.units[rows], moments(in_memory(x), weights)
         scales = {name: mean_scale[1] / factor for name, factor in factors(own, x.shape[1] - own).items()}
+        centred = x[rows] - mean_scale[0]
         found = {
-            name: choose_penalty((x[rows] - mean_scale[0]) / each, targets, task, weights[rows], bench.seed)
+            name: choose_penalty(centred / each, targets, task, weights[rows], bench.seed, units=units)
             for name, each in scales.items()
         }
         name = min(found, key=lambda each: found[each].loss)
         alone = as_it_is(source, task, own)
-        if alone is not None and _trial(alone, x[rows], targets, task, weights[rows]).is_near(found[name]):
+        if alone is not None and _trial(alone, x[rows], targets, task, weights[rows], units).is_near(found[name]):
             return alone, (bench.cross_validated("features", "the source alone", len(rows)),)
         penalty = found[name].penalty
         choices = (
@@ -193,12 +194,12 @@ def as_it_is(source: Task | None, task: Task, own: int) -> nn.Linear | None:
     return head
 
 
-def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array) -> Trial:
+def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array, units: Array) -> Trial:
     """How well a head does that no label has fitted."""
     with torch.inference_mode():
         losses = task.losses(head.double()(torch.from_numpy(x)), torch.as_tensor(targets)).numpy()
         head.float()
-    return Trial(0.0, losses, float(np.average(losses, weights=weights)))
+    return Trial(0.0, losses, float(np.average(losses, weights=weights)), units)
 
 
 def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: float) -> nn.Linear:

@@ -11,6 +11,7 @@ from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting
 from sterna.bench.plain import fit, raw_learners, rows_of
 from sterna.bench.problem import Array
 from sterna.domains.domain import Domain
+from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
 from sterna.kinds.kind import Raw, kind_of
@@ -72,7 +73,7 @@ class WeakLabels(Method):
         if raw is not None and problem.source_body is None:
             return Fitted(_on_raw(bench.on(weak), raw), found.choices)
         vectors = bench.on(weak).vectors()
-        head, choice = bench.fit_head(vectors.of(weak.inputs), weak.targets, weak.weights)
+        head, choice = bench.fit_head(vectors.of(weak.inputs), weak.targets, weak.weights, units=weak.units)
         labels = len(problem.train)
         return Fitted(vectors.network(head), (*found.choices, *([replace(choice, labels=labels)] if labels else [])))
 
@@ -86,13 +87,13 @@ def labelled_by_rules(bench: Bench, found: RulesFound) -> Problem:
     if votes.mean:
         weights = (fired @ votes.weights) / np.maximum(fired.sum(axis=1), 1)
     sure = np.flatnonzero(weights > 0)
-    voted = problem.unlabelled.inputs.take(rows[sure])
-    labelled = problem.inputs.take(problem.train)
+    ours, theirs = problem.target.take(problem.train), problem.unlabelled.take(rows[sure])
+    labelled, voted = ours.inputs, theirs.inputs
     every = joined_inputs(labelled, voted) if len(labelled) and len(voted) else (labelled if len(labelled) else voted)
     own = problem.targets[problem.train]
     return replace(
         problem.with_rows(None),  # what is compared are rows of the target alone
-        target=Domain(problem.target.name, every),
+        target=Domain(problem.target.name, every, groups=joined_groups(ours, theirs)),
         targets=np.concatenate([own, targets[sure].astype(own.dtype)]) if len(own) else targets[sure],
         train=np.arange(len(every)),
         validation=np.arange(0),
