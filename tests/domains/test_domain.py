@@ -94,7 +94,7 @@ def test_from_arrays_takes_a_column_name_as_labels_and_kinds_of_columns():
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (np.zeros((2, 8, 8)), "Images are float64; uint8 was expected: multiply by 255"),
+        (np.zeros((2, 8, 8), complex), "Images are complex128; numbers"),
         (np.zeros((2, 3, 8, 8), np.uint8), "channels last"),
         ([], "an empty sequence"),
         ("words", "Inputs are str"),

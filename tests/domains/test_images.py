@@ -149,8 +149,8 @@ def test_arrays_of_grey_colour_and_alpha():
     assert keys[0] == keys[2] != keys[1]
     assert not np.shares_memory(inputs.take(np.array([0])).images, colour)
     assert ImageArray(np.zeros((1, 2, 2, 4), np.uint8))[0].getpixel((0, 0)) == (255, 255, 255)
-    with pytest.raises(RequestError, match="uint16; uint8 was expected"):
-        ImageArray(np.zeros((1, 2, 2), np.uint16))
+    with pytest.raises(RequestError, match="complex128; numbers"):
+        ImageArray(np.zeros((1, 2, 2), complex))
 
 
 def test_a_value_of_any_library_becomes_an_image():

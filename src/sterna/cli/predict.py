@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json
 from sterna.errors import RequestError
+
+if TYPE_CHECKING:
+    from sterna.domains.inputs import Unread
+
+SOME_UNREAD = 3
+"""The exit code where some inputs have their answers, and others could not be read."""
 
 
 @app.command()
@@ -25,6 +32,7 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Answer new inputs, with probabilities."""
+    from sterna.domains.unlabelled import unread_words
     from sterna.experiment import load_transfer
     from sterna.files import atomic
     from sterna.store.predictions import prediction_frame
@@ -36,14 +44,22 @@ def predict(
     transfer = load_transfer(run)
     domain = transfer.read_inputs(inputs)
     frame = prediction_frame(transfer.task, domain, transfer.outputs(domain, progress=not quiet))
+    unread = domain.inputs.unread
     as_json = json if out is None else out.suffix == ".json"
     written = frame.to_json(orient="records", force_ascii=False, indent=1) if as_json else frame.to_csv(index=False)
     if out is None:
         sys.stdout.write(written + ("\n" if as_json else ""))
-        return
-    with atomic(out) as temporary:
-        temporary.write_text(written, encoding="utf-8")
-    if json:
-        print_json({"rows": len(frame), "out": str(out)})
-    elif not quiet:
-        print(f"{len(frame)} answers in {out}")
+    else:
+        with atomic(out) as temporary:
+            temporary.write_text(written, encoding="utf-8")
+        if json:
+            print_json({"rows": len(frame), "out": str(out)} | _listed(unread))
+        elif not quiet:
+            print(f"{len(frame) - len(unread)} answers in {out}")
+    if unread:
+        print(f"Error: {unread_words(unread)}", file=sys.stderr)
+        raise typer.Exit(SOME_UNREAD)
+
+
+def _listed(unread: Sequence[Unread]) -> dict[str, Any]:
+    return {"unread": [{"name": one.name, "why": one.why} for one in unread]} if unread else {}

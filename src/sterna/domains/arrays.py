@@ -13,6 +13,7 @@ from sterna.domains.archives import Location, check_archive
 from sterna.domains.domain import Domain
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.layout import SPLIT_NAMES
+from sterna.domains.levels import Levels
 from sterna.domains.reader import Options, Reader
 from sterna.errors import RequestError, closest
 
@@ -42,6 +43,7 @@ class Arrays(Reader):
             domain=options.domain,
             drop=options.drop,
             columns=options.columns,
+            levels=options.levels,
         )
 
 
@@ -54,6 +56,7 @@ def load_arrays(
     domain: str | None,
     drop: Sequence[str],
     columns: Mapping[str, str] | None,
+    levels: Levels | None = None,
 ) -> Domain:
     """Read ``images`` and ``labels``, or ``X`` and ``y``; or these after a split or a domain (``train_images``, ...).
 
@@ -67,6 +70,8 @@ def load_arrays(
         The value of `domain_column` to keep, or else the prefix of the arrays to take.
     drop, columns
         As for tables.
+    levels
+        As for images.
 
     Raises
     ------
@@ -82,15 +87,18 @@ def load_arrays(
         raise RequestError(
             f"The arrays of {path} differ in more than their number of rows: {shapes}; give them one shape."
         )
+    types = sorted({str(array.dtype) for array in read})
+    if read[0].ndim > 2 and "uint8" in types and len(types) > 1:
+        raise RequestError(f"The images of {path} are {' and '.join(types)}, so white differs; give them one type.")
     lengths = [len(array) for array in read]
     names = archive.files
     classes = (
         tuple(str(c) for c in _read(archive, "class_names", path)) if "class_names" in names and label is None else None
     )
     values = _labels(archive, path, parts, lengths, labels, label)
-    table = read[0].ndim == 2
     stacked = np.concatenate(read) if len(read) > 1 else read[0]
-    taken, more = inputs_from_arrays(stacked, columns=columns, drop=drop)
+    learnt = np.repeat([SPLIT_NAMES.get(part.lower()) != "test" for part in parts], lengths)
+    taken, more = inputs_from_arrays(stacked, columns=columns, drop=drop, levels=levels, learnt=np.flatnonzero(learnt))
     found = Domain(
         name=path.stem if domain is None else f"{path.stem}/{domain}",
         inputs=taken,
@@ -98,7 +106,7 @@ def load_arrays(
         splits=_splits(parts, lengths),
         groups=None if group is None else _beside(archive, path, group, "group", sum(lengths)),
         classes=classes if values is not None else None,
-        notes=(*notes, *more) if table else tuple(notes),
+        notes=(*notes, *more),
     )
     if domain_column is None:
         return found

@@ -23,7 +23,7 @@ from sterna.domains.folders import (
     load_files,
     without_corrupt,
 )
-from sterna.domains.inputs import Inputs, JoinedInputs, Kind
+from sterna.domains.inputs import Inputs, Kind
 from sterna.domains.reader import Options, Reader
 from sterna.errors import RequestError, closest, require
 
@@ -55,11 +55,10 @@ class Recordings(Reader):
             return load_manifest(path, place.names, options)
         what = "a set of recordings without a manifest.csv"
         options.refuse(path, what, "label", "text", "drop", "columns", "group", "domain_column")
-        return _with_long_ones_noted(load_files(path, AUDIO, place.names, domain=options.domain, strict=options.strict))
+        return _with_long_ones_noted(load_files(path, AUDIO, place.names, options))
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
-        parts = inputs_below(paths, AUDIO)
-        return parts[0] if len(parts) == 1 else JoinedInputs(parts), []
+        return inputs_below(paths, AUDIO)
 
 
 def manifest_of(names: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sterna.domains.audio import AudioSequence
-from sterna.domains.images import ImageSequence
+from sterna.domains.images import ImageSequence, levelled
 from sterna.domains.in_memory import from_array, from_frame, from_texts
 from sterna.domains.inputs import Inputs
 from sterna.domains.layout import SPLIT_NAMES, UNLABELLED
@@ -87,7 +87,8 @@ def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, ima
     others = [column for column in features if column != label]
     image = image or next((c for c in others if type(features[c]).__name__ == "Image" and text is None), None)
     if image is not None:
-        return Found(ImageSequence(_Column(dataset.select_columns([image]), image)), labels, classes=classes)
+        images, notes = levelled(ImageSequence(_Column(dataset.select_columns([image]), image)))
+        return Found(images, labels, classes=classes, notes=tuple(notes))
     audio = next((c for c in others if type(features[c]).__name__ == "Audio" and text is None), None)
     if audio is not None:  # not decoded by the data set, which would need a library of its own for it
         raw = dataset.select_columns([audio]).cast_column(audio, type(features[audio])(decode=False))
@@ -164,7 +165,8 @@ def _from_torch(dataset: Any) -> Found:
     classes = getattr(dataset, "classes", None)
     if len(shape) >= 2:  # images: a pass over them only where the labels are not at hand
         labels = [dataset[row][1] for row in range(len(dataset))] if labels is None else labels
-        return Found(ImageSequence(_Column(dataset, 0)), _stacked(labels), classes=_names(classes, labels))
+        images, notes = levelled(ImageSequence(_Column(dataset, 0)))
+        return Found(images, _stacked(labels), classes=_names(classes, labels), notes=tuple(notes))
     pairs = [dataset[row] for row in range(len(dataset))]
     labels = [pair[1] for pair in pairs]
     if isinstance(example, str):

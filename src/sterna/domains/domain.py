@@ -12,6 +12,7 @@ from sterna.domains.datasets import read_dataset
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.inputs import Inputs, Kind, Rows
 from sterna.domains.labels import as_labels, as_objects, summary
+from sterna.domains.levels import checked
 from sterna.errors import RequestError, closest
 
 SPLITS = ("train", "validation", "test")
@@ -66,6 +67,7 @@ class Domain:
                 )
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "reading", {**self.reading, **self.inputs.reading()})
         object.__setattr__(self, "splits", _checked_splits(self.name, self.splits, len(self)))
 
     @property
@@ -136,13 +138,14 @@ class Domain:
         classes: Sequence[str] | None = None,
         columns: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
+        levels: Sequence[float] | None = None,
     ) -> Domain:
         """A Domain of what is already in memory.
 
         Parameters
         ----------
         inputs
-            uint8 array ``(n, height, width[, channels])`` or list of PIL images: images; DataFrame or number array
+            Array ``(n, height, width[, channels])`` or list of PIL images: images; DataFrame or number array
             ``(n, columns)``: a table; list, array or Series of strings: text.
         labels
             ``(n,)`` strings or numbers, or ``(n, k)`` zeros and ones; ``None`` or NaN for rows without a label. With
@@ -157,6 +160,8 @@ class Domain:
             Tables: kinds of columns that should not be guessed, ``{"zip": "category"}``.
         drop
             Tables: columns to leave out.
+        levels
+            Images that are not uint8: the values that are black and white; told from all of them where not given.
         """
         if isinstance(labels, str):
             column = labels
@@ -165,7 +170,9 @@ class Domain:
                     f"labels={column!r} is no column of the inputs; give a column's name, or one label a row."
                 )
             inputs, labels = inputs.drop(columns=[column]), inputs[column]
-        taken, notes = inputs_from_arrays(inputs, columns=columns, drop=drop)
+        given = None if levels is None else checked(levels)
+        learnt = _not_test(splits)
+        taken, notes = inputs_from_arrays(inputs, columns=columns, drop=drop, levels=given, learnt=learnt)
         return cls(
             name=name,
             inputs=taken,
@@ -198,6 +205,12 @@ class Domain:
             What to call it.
         """
         return cls(name, **read_dataset(dataset, label=label, text=text, image=image)._asdict())
+
+
+def _not_test(splits: Mapping[str, Any] | None) -> Rows | None:
+    """The rows of the given splits but for the test rows; ``None`` where none are given."""
+    parts = [np.asarray(rows, dtype=np.int64) for name, rows in (splits or {}).items() if name != "test"]
+    return np.concatenate(parts) if parts else None
 
 
 def _checked_splits(name: str, splits: Mapping[str, Any], n: int) -> dict[str, Rows]:

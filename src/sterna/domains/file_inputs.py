@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,7 @@ class FileInputs(Inputs):
         self._zipped = self.root.is_file()
         self._archive: tuple[int, zipfile.ZipFile] | None = None
         self._keys: list[str] | None = None
+        self._before = ""
 
     def __len__(self) -> int:
         return len(self._files)
@@ -75,10 +77,23 @@ class FileInputs(Inputs):
         return [(self.root / name).stat().st_size for name in self._files]
 
     def take(self, rows: Rows) -> Self:
-        taken = type(self)(self.root, [self._files[int(row)] for row in rows])
-        if self._keys is not None:
-            taken._keys = [self._keys[int(row)] for row in rows]
+        taken = copy.copy(self)
+        taken.unread = ()
+        taken._archive, taken._files = None, tuple(self._files[int(row)] for row in rows)
+        taken._keys = None if self._keys is None else [self._keys[int(row)] for row in rows]
         return taken
+
+    def settled(self, given: Any, learnt: Rows | None) -> tuple[Self, list[str]]:
+        """The same once all of them are known, and notes; see the kinds of data where rows bear on each other.
+
+        Parameters
+        ----------
+        given
+            What was settled before, of the data that a run learnt from.
+        learnt
+            Rows that may decide; all where not given.
+        """
+        return self, []
 
     def keys(self) -> list[str]:
         if self._keys is None:
@@ -101,7 +116,13 @@ class FileInputs(Inputs):
 
     def names(self) -> list[str]:
         # Linux takes any bytes as a name; those that are no UTF-8 could be neither printed nor saved.
-        return [name.encode("utf-8", "replace").decode("utf-8") for name in self._files]
+        return [f"{self._before}{name}".encode("utf-8", "replace").decode("utf-8") for name in self._files]
+
+    def named_below(self, before: str) -> Self:
+        """The same with something before each name, such as the folder that tells them from other files."""
+        named = copy.copy(self)
+        named._before = before
+        return named
 
     def _open(self) -> zipfile.ZipFile:
         # A forked worker shares its parent's file position, so each process opens the archive for itself.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 from sterna.domains.archives import names_below, with_endings
 from sterna.domains.domain import SPLITS, Domain
 from sterna.domains.file_inputs import FileInputs, in_threads
-from sterna.domains.inputs import Inputs
+from sterna.domains.inputs import Inputs, JoinedInputs, Unread
 from sterna.domains.layout import places_of, some
+from sterna.domains.reader import Options
 from sterna.errors import RequestError, require
 
 FULL_CHECK_FILES = 5_000
@@ -40,6 +41,8 @@ class FileKind:
         Makes inputs of a root and paths.
     problem
         Why the file of a row cannot be read, or ``None``; with ``True`` all of it is tried, else its header.
+    settled
+        `FileInputs.settled` for the files of several places at once.
     """
 
     one: str
@@ -49,9 +52,10 @@ class FileKind:
     extra: str
     inputs: Callable[[Path, Sequence[str]], FileInputs]
     problem: Callable[[Any, int, bool], str | None]
+    settled: Callable[[Any, Any], tuple[Sequence[FileInputs], list[str]]] = lambda parts, given: (parts, [])
 
 
-def load_files(path: Path, kind: FileKind, names: Sequence[str], *, domain: str | None, strict: bool) -> Domain:
+def load_files(path: Path, kind: FileKind, names: Sequence[str], options: Options) -> Domain:
     """Read a folder or ``.zip`` of ``[split/]class/file``.
 
     Parameters
@@ -62,10 +66,8 @@ def load_files(path: Path, kind: FileKind, names: Sequence[str], *, domain: str 
         What its files are.
     names
         Paths of all files in it, as `names_below` gives them.
-    domain
-        Of ``domain/[split/]class/file``, the folder to take.
-    strict
-        One broken file is an error.
+    options
+        ``domain``: of ``domain/[split/]class/file``, the folder to take; ``strict``; ``levels``.
 
     Raises
     ------
@@ -74,23 +76,25 @@ def load_files(path: Path, kind: FileKind, names: Sequence[str], *, domain: str 
     """
     require(kind.package, kind.extra)
     files = with_endings(names, kind.endings)
-    places, notes = places_of(path, files, domain, kind.many)
+    places, notes = places_of(path, files, options.domain, kind.many)
     if len(files) < len(names):
         notes.append(f"Left out, no {kind.many} by their ending: {len(names) - len(files):,} of the files in "
                      f"{path.name}.")  # fmt: skip
     inputs = kind.inputs(path, [place.file for place in places])
-    good, corrupt_notes = without_corrupt(inputs, kind, strict)
+    good, corrupt_notes = without_corrupt(inputs, kind, options.strict)
     places = [places[i] for i in good]
     labels = np.array([place.label for place in places] + [None], dtype=object)[:-1]
     splits = {split: np.flatnonzero([place.split == split for place in places]).astype(np.int64) for split in SPLITS}
+    learnt = np.array([i for i, place in enumerate(places) if place.split != "test"], dtype=np.int64)
+    settled, more = inputs.take(np.array(good, dtype=np.int64)).settled(options.levels, learnt)
     classes = tuple(sorted({place.label for place in places if place.label is not None}))
     return Domain(
         name=path.stem if path.is_file() else path.resolve().name,
-        inputs=inputs if len(good) == len(inputs) else inputs.take(np.array(good, dtype=np.int64)),
+        inputs=settled,
         labels=labels if classes else None,
         splits=splits,
         classes=classes or None,
-        notes=(*notes, *corrupt_notes),
+        notes=(*notes, *corrupt_notes, *more),
     )
 
 
@@ -99,9 +103,7 @@ def without_corrupt(inputs: FileInputs, kind: FileKind, strict: bool) -> tuple[l
     full = len(inputs) <= FULL_CHECK_FILES and sum(_sizes(inputs)) <= FULL_CHECK_BYTES
     names = inputs.names()
     bad: dict[int, str] = {}
-    for row, problem in enumerate(in_threads(lambda row: kind.problem(inputs, row, full), len(inputs))):
-        if problem is None:
-            continue
+    for row, problem in _problems(inputs, kind, full):
         if strict:
             raise RequestError(
                 f"{names[row]} in {inputs.root} cannot be read as {kind.one} ({problem}); replace or remove it, or "
@@ -119,6 +121,12 @@ def without_corrupt(inputs: FileInputs, kind: FileKind, strict: bool) -> tuple[l
     return [row for row in range(len(inputs)) if row not in bad], [note]
 
 
+def _problems(inputs: FileInputs, kind: FileKind, full: bool) -> Iterator[tuple[int, str]]:
+    """The rows whose file cannot be read, and why."""
+    found = in_threads(lambda row: kind.problem(inputs, row, full), len(inputs))
+    return ((row, problem) for row, problem in enumerate(found) if problem is not None)
+
+
 def _sizes(inputs: FileInputs) -> list[int]:
     try:
         return inputs.sizes()
@@ -126,15 +134,47 @@ def _sizes(inputs: FileInputs) -> list[int]:
         return []
 
 
-def inputs_below(paths: Sequence[Path], kind: FileKind) -> list[Inputs]:
-    """The inputs of files that a person names to have them answered, and of all in folders and zips, one a path.
+def inputs_below(paths: Sequence[Path], kind: FileKind, given: Any = None) -> tuple[Inputs, list[str]]:
+    """The inputs of files that a person names to have them answered, and of all in folders and zips; and notes.
+
+    Files that cannot be read are among `Inputs.unread`. Where names coincide, the path that was given stands before
+    all of them.
+
+    Parameters
+    ----------
+    given
+        See `FileInputs.settled`.
 
     Raises
     ------
     RequestError
-        If a path is none of these, or holds none.
+        If a path is none of these, or holds none, or no file can be read.
     """
-    return [kind.inputs(*_below(path, kind)) for path in paths]
+    require(kind.package, kind.extra)
+    parts = [kind.inputs(*_below(path, kind)) for path in paths]
+    names = [name for part in parts for name in part.names()]
+    if len(set(names)) < len(names):
+        parts = [part.named_below(_prefix(path)) for part, path in zip(parts, paths, strict=True)]
+    good = [_readable(part, kind) for part in parts]
+    if not any(map(len, good)):
+        why = "; ".join(f"{one.name}: {one.why}" for part in good for one in part.unread)
+        raise RequestError(f"None of the {kind.many} can be read ({why}); replace them.")
+    settled, notes = kind.settled(good, given)
+    return settled[0] if len(settled) == 1 else JoinedInputs(settled), notes
+
+
+def _prefix(path: Path) -> str:
+    """What tells the files of a path that was given from those of another: itself, or the folder of a file."""
+    folder = path if path.is_dir() or path.suffix.lower() == ".zip" else path.parent
+    return "" if folder == Path() else f"{folder.as_posix()}/"
+
+
+def _readable(inputs: FileInputs, kind: FileKind) -> FileInputs:
+    """Those that can be read, all of which is tried, with the others among `Inputs.unread`."""
+    names, bad = inputs.names(), dict(_problems(inputs, kind, full=True))
+    good = inputs.take(np.array([row for row in range(len(inputs)) if row not in bad], dtype=np.int64))
+    good.unread = tuple(Unread(row, names[row], why) for row, why in bad.items())
+    return good
 
 
 def _below(path: Path, kind: FileKind) -> tuple[Path, list[str]]:

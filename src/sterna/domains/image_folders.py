@@ -9,27 +9,11 @@ from typing import Any
 from sterna.domains.archives import Location
 from sterna.domains.domain import Domain
 from sterna.domains.folders import FileKind, inputs_below, load_files
-from sterna.domains.images import ENDINGS, ImageFiles
-from sterna.domains.inputs import Inputs, JoinedInputs, Kind
-from sterna.domains.pixels import reason
+from sterna.domains.images import ENDINGS, ImageFiles, settled_levels
+from sterna.domains.inputs import Inputs, Kind
 from sterna.domains.reader import Options, Reader
 
-
-def _image_problem(inputs: ImageFiles, row: int, full: bool) -> str | None:
-    from PIL import Image
-
-    try:
-        with inputs.stream(row) as stream, Image.open(stream) as image:
-            if full:
-                # JPEG only: all data is read and broken data found, at an eighth of the pixels.
-                image.draft(image.mode, (1, 1))
-                image.load()
-        return None
-    except Exception as error:  # Pillow raises nearly anything on broken files
-        return reason(error)
-
-
-IMAGES = FileKind("an image", "images", ENDINGS, "PIL", "image", ImageFiles, _image_problem)
+IMAGES = FileKind("an image", "images", ENDINGS, "PIL", "image", ImageFiles, ImageFiles.problem, settled_levels)
 
 
 class ImageFolders(Reader):
@@ -45,8 +29,7 @@ class ImageFolders(Reader):
     def load(self, place: Location, options: Options) -> Domain:
         what = "a set of images"
         options.refuse(place.path, what, "label", "text", "drop", "columns", "group", "domain_column")
-        return load_files(place.path, IMAGES, place.names, domain=options.domain, strict=options.strict)
+        return load_files(place.path, IMAGES, place.names, options)
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
-        parts = inputs_below(paths, IMAGES)
-        return parts[0] if len(parts) == 1 else JoinedInputs(parts), []
+        return inputs_below(paths, IMAGES, reading.get("levels"))

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sterna.domains.file_inputs import FileInputs
 from sterna.domains.inputs import Inputs, Rows, digest
-from sterna.domains.pixels import as_image, decode, reason, to_image
+from sterna.domains.levels import Extent, Levels, checked, levels_of, told
+from sterna.domains.pixels import (
+    as_image,
+    decode,
+    deep_colours,
+    from_numbers,
+    has_deep_colours,
+    is_deep,
+    numbers_of,
+    reason,
+    to_image,
+)
 from sterna.errors import RequestError, require
 
 if TYPE_CHECKING:
@@ -26,18 +41,122 @@ class ImageFiles(FileInputs):
         A folder, or a ``.zip`` file.
     files
         Their paths inside `root`, with ``/``.
+    levels
+        What is black and white in images deeper than 8 bits; those of 16 bits, or of each image, where not given.
     """
 
     kind = "images"
     one = "an image"
 
+    def __init__(self, root: Path | str, files: Sequence[str], levels: Levels | None = None) -> None:
+        super().__init__(root, files)
+        self.levels = levels
+        self._deep: dict[int, Extent | None] = {}
+
     def __getitem__(self, row: int) -> Image:
         try:
-            return decode(self.read(row))
+            return decode(self.read(row), self.levels)
         except Exception as error:  # Pillow raises nearly anything on broken files
             raise RequestError(
                 f"{self._files[row]} in {self.root} cannot be read as an image ({reason(error)}); replace or remove it."
             ) from error
+
+    def problem(self, row: int, full: bool) -> str | None:
+        """Why a file cannot be read; with `full` all of it is decoded and converted, else its header is read.
+
+        Which files are deeper than 8 bits, and how far their values go, is remembered for `settled`.
+        """
+        from PIL import Image as pil
+
+        try:
+            with self.stream(row) as stream, pil.open(stream) as image:
+                if is_deep(image) or has_deep_colours(image):
+                    self._deep[row] = Extent.of(self._numbers(row)) if full else None
+                elif full:
+                    # JPEG only: all data is read and broken data found, at an eighth of the pixels.
+                    image.draft(image.mode, (1, 1))
+                    image.load()
+                    to_image(image)
+            return None
+        except Exception as error:  # Pillow raises nearly anything on broken files
+            return reason(error)
+
+    def _numbers(self, row: int) -> np.ndarray:
+        from PIL import Image as pil
+
+        data = self.read(row)
+        with pil.open(io.BytesIO(data)) as image:
+            colours = deep_colours(image, data)
+            return np.asarray(image) if colours is None else colours
+
+    def extents(self, learnt: Rows | None = None) -> list[Extent]:
+        """How far the values of deep images go: of all that were looked at, or else of some of them.
+
+        Parameters
+        ----------
+        learnt
+            Only those among these rows.
+        """
+        rows = sorted(self._deep if learnt is None else set(self._deep) & set(learnt.tolist()))
+        if any(self._deep[row] is None for row in rows):
+            rows = [rows[int(i)] for i in np.unique(np.linspace(0, len(rows) - 1, MEASURED).astype(int))]
+            self._deep |= {row: Extent.of(self._numbers(row)) for row in rows if self._deep[row] is None}
+        return [extent for row in rows if (extent := self._deep[row]) is not None]
+
+    def take(self, rows: Rows) -> ImageFiles:
+        taken = super().take(rows)
+        taken._deep = {i: self._deep[int(row)] for i, row in enumerate(rows) if int(row) in self._deep}
+        return taken
+
+    def at(self, levels: Levels | None) -> ImageFiles:
+        """The same, read with these levels."""
+        changed = copy.copy(self)
+        changed.levels = levels
+        return changed
+
+    def settled(self, given: Levels | None, learnt: Rows | None) -> tuple[ImageFiles, list[str]]:
+        (settled,), notes = settled_levels([self], given, learnt)
+        return settled, notes
+
+    def reading(self) -> dict[str, Any]:
+        return {} if self.levels is None else {"levels": list(self.levels)}
+
+    def row_keys(self) -> list[str]:
+        return [with_levels(key, self.levels) for key in self.keys()]
+
+    def fingerprint(self) -> str:
+        return with_levels(super().fingerprint(), self.levels)
+
+
+MEASURED = 512
+"""Deep images whose values are looked at where there are too many to decode them all at once."""
+
+
+def settled_levels(
+    parts: Sequence[ImageFiles], given: Sequence[float] | None, learnt: Rows | None = None
+) -> tuple[list[ImageFiles], list[str]]:
+    """Image files with one pair of levels for all that are deeper than 8 bits, and notes.
+
+    Parameters
+    ----------
+    given
+        The levels, where they are known.
+    learnt
+        Rows (of a single part) that may decide; all otherwise.
+    """
+    given = None if given is None else checked(given)
+    extents = [extent for part in parts for extent in part.extents()]
+    if not extents:
+        return [part if given is None else part.at(given) for part in parts], []
+    deciding = parts[0].extents(learnt) if learnt is not None else extents
+    levels = given or levels_of(deciding or extents)
+    images = sum(map(len, parts))
+    return [part.at(levels) for part in parts], told(extents, levels, images)
+
+
+def with_levels(key: str, levels: Levels | None) -> str:
+    """A hash of what is read, of a hash of what is there: other levels make other pixels."""
+    return key if levels is None else digest(f"{key} {levels[0]!r} {levels[1]!r}".encode())
 
 
 class ImageArray(Inputs):
@@ -46,17 +165,20 @@ class ImageArray(Inputs):
     Parameters
     ----------
     images
-        uint8, ``(n, height, width)`` or ``(n, height, width, channels)`` with 1, 3 or 4 (alpha) channels.
+        ``(n, height, width)`` or ``(n, height, width, channels)`` with 1, 3 or 4 (alpha) channels; uint8, or numbers
+        of any range.
+    levels
+        What is black and white in numbers that are not uint8; as `levels_of` finds it where not given.
 
     Raises
     ------
     RequestError
-        If the array has another type or shape.
+        If the array has another type or shape, or holds values that are no numbers.
     """
 
     kind = "images"
 
-    def __init__(self, images: np.ndarray) -> None:
+    def __init__(self, images: np.ndarray, levels: Levels | None = None) -> None:
         if images.ndim == 4 and images.shape[3] not in (1, 3, 4):
             hint = "; put the channels last: images.transpose(0, 2, 3, 1)" if images.shape[1] in (1, 3, 4) else ""
             raise RequestError(
@@ -64,32 +186,43 @@ class ImageArray(Inputs):
             )
         if images.ndim not in (3, 4) or 0 in images.shape[1:]:
             raise RequestError(f"Images have the shape {images.shape}; (n, height, width[, channels]) was expected.")
-        if images.dtype != np.uint8:
-            hint = "multiply by 255 and convert" if images.dtype.kind == "f" else "bring them to 0..255 and convert"
-            raise RequestError(f"Images are {images.dtype}; uint8 was expected: {hint} with .astype('uint8').")
+        if images.dtype.kind not in "biuf":
+            raise RequestError(f"Images are {images.dtype}; numbers, such as uint8 or float32, were expected.")
         self.images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+        self.levels = None if images.dtype == np.uint8 or not len(images) else levels or levels_of(self.extents())
+
+    def extents(self) -> list[Extent]:
+        """How far the values of each image go; of uint8 nothing."""
+        if self.images.dtype == np.uint8:
+            return []
+        try:
+            return [Extent.of(image) for image in self.images]
+        except RequestError as error:
+            raise RequestError(f"One of the images cannot be read: {error}.") from error
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, row: int) -> Image:
         require("PIL", "image")
-        from PIL import Image as pil
-
-        return to_image(pil.fromarray(self.images[row]))
+        return from_numbers(self.images[row], self.levels or (0.0, 255.0))
 
     def take(self, rows: Rows) -> ImageArray:
-        return ImageArray(self.images[np.asarray(rows, dtype=np.int64)])
+        return ImageArray(self.images[np.asarray(rows, dtype=np.int64)], self.levels)
+
+    def reading(self) -> dict[str, Any]:
+        return {} if self.levels is None else {"levels": list(self.levels)}
 
     def keys(self) -> list[str]:
         shape = str(self.images.shape[1:]).encode()
         return [digest(shape + np.ascontiguousarray(image).tobytes()) for image in self.images]
 
     def row_keys(self) -> list[str]:
-        return self.keys()
+        return [with_levels(key, self.levels) for key in self.keys()]
 
     def fingerprint(self) -> str:
-        return digest(str(self.images.shape).encode() + np.ascontiguousarray(self.images).tobytes())
+        whole = digest(str(self.images.shape).encode() + np.ascontiguousarray(self.images).tobytes())
+        return with_levels(whole, self.levels)
 
 
 class ImageSequence(Inputs):
@@ -101,26 +234,42 @@ class ImageSequence(Inputs):
         Gives, by row, a PIL image, or an array or tensor as `as_image` takes it.
     rows
         The rows of `images` that belong to it; all when not given.
+    levels
+        What is black and white in images deeper than 8 bits; those of 16 bits, or 0 to 1, where not given.
     """
 
     kind = "images"
 
-    def __init__(self, images: Any, rows: Rows | None = None) -> None:
+    def __init__(self, images: Any, rows: Rows | None = None, levels: Levels | None = None) -> None:
         self._images = images
         self._rows = np.arange(len(images), dtype=np.int64) if rows is None else np.asarray(rows, dtype=np.int64)
         self._keys: list[str] | None = None
+        self.levels = levels
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, row: int) -> Image:
-        return as_image(self._images[int(self._rows[row])])
+        return as_image(self._images[int(self._rows[row])], self.levels)
+
+    def extents(self) -> list[Extent]:
+        """How far the values of deep images go, among up to 512; among four where images are decoded and none is."""
+        found = [] if isinstance(self._images, list) else self._extents(4)
+        return self._extents(MEASURED) if found or isinstance(self._images, list) else []
+
+    def _extents(self, most: int) -> list[Extent]:
+        rows = self._rows[np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).astype(int))]
+        found = (numbers_of(self._images[int(row)]) for row in rows)
+        return [Extent.of(numbers) for numbers in found if numbers is not None]
 
     def take(self, rows: Rows) -> ImageSequence:
         wanted = self._rows[np.asarray(rows, dtype=np.int64)]
         if isinstance(self._images, list):
-            return ImageSequence([self._images[int(row)] for row in wanted])
-        return ImageSequence(self._images, wanted)
+            return ImageSequence([self._images[int(row)] for row in wanted], None, self.levels)
+        return ImageSequence(self._images, wanted, self.levels)
+
+    def reading(self) -> dict[str, Any]:
+        return {} if self.levels is None else {"levels": list(self.levels)}
 
     def keys(self) -> list[str]:
         if self._keys is None:
@@ -132,6 +281,16 @@ class ImageSequence(Inputs):
 
     def fingerprint(self) -> str:
         return digest("\n".join(self.keys()).encode())
+
+
+def levelled(images: ImageSequence, given: Levels | None = None) -> tuple[ImageSequence, list[str]]:
+    """A sequence with one pair of levels for its deep images, and notes."""
+    extents = images.extents()
+    if not extents:
+        images.levels = given
+        return images, []
+    images.levels = given or levels_of(extents)
+    return images, told(extents, images.levels, len(images))
 
 
 def _pixel_key(image: Image) -> str:

@@ -25,6 +25,24 @@ INFERENCE_ROWS = 64
 """Rows that are run at once where nothing is learnt and nothing speaks against it."""
 
 
+class Unread(NamedTuple):
+    """A file among those to be answered that could not be read.
+
+    Attributes
+    ----------
+    place
+        Its place among all of them, those that could not be read counted.
+    name
+        What a person would call it.
+    why
+        The reason, short.
+    """
+
+    place: int
+    name: str
+    why: str
+
+
 class Columns(NamedTuple):
     """Rows as named columns of cells: what rules can speak of.
 
@@ -48,6 +66,8 @@ class Inputs(ABC):
     """The inputs of a Domain, one a row, read lazily where reading is dear."""
 
     kind: ClassVar[Kind]
+    unread: tuple[Unread, ...] = ()
+    """Files that were asked for beside these rows and could not be read."""
     codes_are_classes: ClassVar[bool] = True
     """Whether labels 0, 1, ..., k - 1 are classes, however many; in a table they may as well be counts."""
 
@@ -82,6 +102,10 @@ class Inputs(ABC):
         """
         whole = self.fingerprint()
         return [f"{whole} {row}" for row in range(len(self))]
+
+    def reading(self) -> dict[str, Any]:
+        """What only these rows could tell, and more rows must be read with; names and values for `load_domain`."""
+        return {}
 
     # -- beside other inputs ---------------------------------------------------------------------------
 
@@ -140,6 +164,11 @@ class JoinedInputs(Inputs):
         self._parts = list(parts)
         self._part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         self._row = np.concatenate([np.arange(len(part), dtype=np.int64) for part in parts])
+        before = np.cumsum([0, *(len(part) + len(part.unread) for part in parts)])
+        self.unread = tuple(
+            one._replace(place=one.place + int(start)) for part, start in zip(parts, before, strict=False)
+            for one in part.unread
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._part)
@@ -167,6 +196,9 @@ class JoinedInputs(Inputs):
     def fingerprint(self) -> str:
         order = self._part.astype(np.int64).tobytes() + self._row.tobytes()
         return digest(order + "\n".join(part.fingerprint() for part in self._parts).encode())
+
+    def reading(self) -> dict[str, Any]:
+        return {name: value for part in reversed(self._parts) for name, value in part.reading().items()}
 
     def names(self) -> list[str]:
         by_part = [part.names() for part in self._parts]

@@ -13,6 +13,7 @@ import numpy as np
 from sterna.domains.archives import MAX_UNPACKED_BYTES, Location
 from sterna.domains.domain import Domain
 from sterna.domains.joined import joined_inputs
+from sterna.domains.levels import checked
 from sterna.domains.reader import Options, Reader, readers
 from sterna.errors import RequestError, closest
 
@@ -30,6 +31,7 @@ def load_domain(
     test: str | Path | None = None,
     strict: bool = False,
     task: str | None = None,
+    levels: tuple[float, float] | None = None,
     max_unpacked_bytes: int = MAX_UNPACKED_BYTES,
 ) -> Domain:
     """Read a Domain.
@@ -60,6 +62,9 @@ def load_domain(
         One image or recording that cannot be read is an error; up to 5 % are skipped with a warning otherwise.
     task
         ``classification``, ``multilabel`` or ``regression``, where the labels of a table leave it open.
+    levels
+        Of images deeper than 8 bits, the values that are black and white: ``(0, 4095)``. Where not given, one pair for
+        the whole set is told from its values, those of a given test split aside, and noted.
     max_unpacked_bytes
         Most bytes that a zip or ``.npz`` may unpack to.
 
@@ -69,12 +74,14 @@ def load_domain(
         If there is nothing at `spec`, or it cannot be read; one sentence says what to do.
     """
     options = Options(
-        label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task
-    )
+        label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task,
+        None if levels is None else checked(levels),
+    )  # fmt: skip
     if not str(spec).strip():
         raise RequestError("The path of the data is empty; name a folder, a zip, an .npz or a table.")
     main = _load(Path(spec).expanduser(), options, max_unpacked_bytes)
     if test is not None:
+        options = replace(options, levels=main.reading.get("levels", options.levels))
         main = _with_test(main, _load(Path(test).expanduser(), options, max_unpacked_bytes))
     named = {
         "label": label,

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sterna.domains.levels import Levels, eight_bits, usual_levels
 from sterna.errors import RequestError, require
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def to_image(image: Image) -> Image:
+def to_image(image: Image, levels: Levels | None = None) -> Image:
     """Any PIL image as people see it: turned upright, alpha on white, 8 bits, mode ``L`` or ``RGB``.
+
+    Parameters
+    ----------
+    levels
+        What is black and white where it is deeper than 8 bits; see `usual_levels` where not given.
 
     Raises
     ------
@@ -29,14 +35,20 @@ def to_image(image: Image) -> Image:
         image = ImageOps.exif_transpose(image)
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return pil.fromarray(_eight_bits(np.asarray(image)))
+    if is_deep(image):
+        pixels = np.asarray(image)
+        return pil.fromarray(eight_bits(pixels, usual_levels(pixels) if levels is None else levels))
     grey = image.mode in ("1", "L", "LA", "La")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         page = pil.new("RGBA", rgba.size, "white")
         image = pil.alpha_composite(page, rgba)
     return image.convert("L" if grey else "RGB")
+
+
+def is_deep(image: Image) -> bool:
+    """Whether a PIL image holds numbers of more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def _is_turned(image: Image) -> bool:
@@ -46,51 +58,87 @@ def _is_turned(image: Image) -> bool:
         return False
 
 
-def _eight_bits(pixels: np.ndarray) -> np.ndarray:
-    low, high = float(pixels.min()), float(pixels.max())
-    whole = pixels.dtype.kind in "iu"
-    if low < 0 or high > 65535 or not np.isfinite(high):
-        raise RequestError(
-            f"it has values from {low:g} to {high:g}; 16-bit (0 to 65535), 8-bit or 0 to 1 was expected; convert it"
-        )
-    # Whole numbers are 16-bit whatever their range: one factor for all images keeps dark ones dark.
-    scale = 255 / 65535 if whole or high > 255 else (1.0 if high > 1 else 255.0)
-    return np.rint(pixels * scale).astype(np.uint8)
+def from_numbers(pixels: np.ndarray, levels: Levels) -> Image:
+    """Numbers ``(h, w)`` or ``(h, w, 1, 3 or 4)`` as an image; of uint8 as they are."""
+    from PIL import Image as pil
+
+    flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    return to_image(pil.fromarray(flat if flat.dtype == np.uint8 else eight_bits(flat, levels)))
 
 
-def decode(data: bytes) -> Image:
+def decode(data: bytes, levels: Levels | None = None) -> Image:
     """The image that these bytes of a file hold, through `to_image`."""
     require("PIL", "image")
     from PIL import Image as pil
 
     with pil.open(io.BytesIO(data)) as image:
+        colours = deep_colours(image, data)
+        if colours is not None:
+            return from_numbers(colours, (0.0, 65535.0) if levels is None else levels)
         image.load()
-        return to_image(image)
+        return to_image(image, levels)
 
 
-def as_image(value: Any) -> Image:
-    """A PIL image of a PIL image, an array ``(h, w[, c])`` or a tensor ``(c, h, w)``; uint8 or 0 to 1."""
-    require("PIL", "image")
-    from PIL import Image as pil
+def deep_colours(image: Image, data: bytes) -> np.ndarray | None:
+    """The numbers ``(h, w, c)`` of a PNG with 16 bits a channel, of which Pillow keeps the upper 8; else ``None``."""
+    if not has_deep_colours(image):
+        return None
+    import torch
 
-    if isinstance(value, pil.Image):
-        return to_image(value)
+    io_of = require("torchvision.io", "image")
+    found = io_of.decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), io_of.ImageReadMode.UNCHANGED)
+    return np.asarray(found.numpy()).transpose(1, 2, 0)
+
+
+def has_deep_colours(image: Image) -> bool:
+    """Whether it is an opened PNG with 16 bits a channel, in colour or with transparency."""
+    tile = getattr(image, "tile", None)
+    mode = tile[0][3] if image.format == "PNG" and tile else ""
+    mode = mode[0] if isinstance(mode, tuple) else mode
+    return isinstance(mode, str) and mode.endswith(";16B") and not is_deep(image)
+
+
+def numbers_of(value: Any) -> np.ndarray | None:
+    """The numbers of an image in memory that is deeper than 8 bits: ``(h, w[, c])``; ``None`` for others."""
+    if hasattr(value, "getbands"):
+        return np.asarray(value) if is_deep(value) else None
+    array = _channels_last(value)
+    return None if array.dtype == np.uint8 else array
+
+
+def _channels_last(value: Any) -> np.ndarray:
     tensor = hasattr(value, "detach")
     array = np.asarray(value.detach().cpu() if tensor else value)
     if array.ndim == 3 and tensor and array.shape[0] in (1, 3, 4):  # torchvision's order
         array = array.transpose(1, 2, 0)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise RequestError(f"An image has the shape {array.shape}; (height, width[, 1, 3 or 4]) was expected.")
-    if array.dtype.kind == "f":
+    if array.dtype.kind not in "biuf":
+        raise RequestError(f"An image is {array.dtype}; numbers, such as uint8 or float32, were expected.")
+    return array
+
+
+def as_image(value: Any, levels: Levels | None = None) -> Image:
+    """A PIL image of a PIL image, an array ``(h, w[, c])`` or a tensor ``(c, h, w)``.
+
+    Parameters
+    ----------
+    levels
+        What is black and white in numbers that are not uint8; without them floats go from 0 to 1, and others are none.
+    """
+    require("PIL", "image")
+    if hasattr(value, "getbands"):
+        return to_image(value, levels)
+    array = _channels_last(value)
+    if array.dtype != np.uint8 and levels is None:
+        if array.dtype.kind != "f":
+            raise RequestError(f"An image is {array.dtype}; uint8, or numbers from 0 to 1, were expected.")
         if array.min() < 0 or array.max() > 1:
             raise RequestError(
                 f"An image has values from {array.min():g} to {array.max():g}; uint8 or 0 to 1 was expected: give the "
                 "images without normalisation, the body brings its own."
             )
-        array = np.rint(array * 255).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise RequestError(f"An image is {array.dtype}; uint8, or numbers from 0 to 1, were expected.")
-    return to_image(pil.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+    return from_numbers(array, levels or (0.0, 1.0))
 
 
 def reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sterna.domains.archives import Location
 from sterna.domains.domain import Domain
-from sterna.domains.inputs import Kind
+from sterna.domains.inputs import Kind, Unread
 from sterna.domains.reader import Reader, readers
 from sterna.errors import RequestError
 
@@ -35,6 +35,12 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
             raise RequestError(f"There is no input {str(path)!r}.")
     inputs, notes = _reader(paths[0], kind).inputs(paths, kind, reading)
     return Domain(paths[0].name, inputs, notes=tuple(notes))
+
+
+def unread_words(unread: Sequence[Unread]) -> str:
+    """A sentence that names all files that could not be read."""
+    named = ", ".join(f"{one.name} ({one.why})" for one in unread)
+    return f"{len(unread):,} of the files cannot be read and have no answer: {named}."
 
 
 def _reader(path: Path, kind: Kind) -> Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sterna.domains import Domain, load_domain
-from sterna.domains.unlabelled import load_inputs
+from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
 from sterna.kinds.kind import kind_of
@@ -104,16 +105,20 @@ class Transfer:
         Parameters
         ----------
         inputs
-            A path or spec, a Domain, a DataFrame, an array of images, or a list of texts or of `Sound`.
+            A path or spec, a Domain, a DataFrame, an array of images ``(n, h, w[, c])`` or one photograph ``(h, w,
+            3)``, or a list of images, of texts or of `Sound`. A file that cannot be read has no answer (``None``, or
+            NaN for numbers), and a warning names it.
         """
-        return self.task.answers(self.outputs(inputs))
+        domain = self._asked(inputs)
+        return _in_place(self.task.answers(self._outputs(domain)), domain, inputs)
 
     def predict_proba(self, inputs: Any) -> Array:
         """Probability of each class, ``(n, k)``, in the order of ``result.task.classes``."""
-        return self.task.probabilities(self.outputs(inputs))
+        domain = self._asked(inputs)
+        return _in_place(self.task.probabilities(self._outputs(domain)), domain, inputs)
 
     def outputs(self, inputs: Any, progress: bool = False) -> Array:
-        """What the head gives, ``(n, o)``.
+        """What the head gives, ``(n, o)``; NaN where a file cannot be read.
 
         Parameters
         ----------
@@ -122,7 +127,15 @@ class Transfer:
         progress
             Show a progress bar on standard error, and say there what of the inputs was cut off.
         """
-        domain = self.read_inputs([Path(inputs)]) if isinstance(inputs, (str, Path)) else as_domain(inputs)
+        domain = self._asked(inputs)
+        return _in_place(self._outputs(domain, progress), domain, inputs)
+
+    def _asked(self, inputs: Any) -> Domain:
+        if isinstance(inputs, (str, Path)):
+            return self.read_inputs([Path(inputs)])
+        return as_domain(inputs, self.evidence.target.reading)
+
+    def _outputs(self, domain: Domain, progress: bool = False) -> Array:
         self._check_kind(domain)
         with named(domain), Progress(quiet=not progress) as bar:
             return Trainer(progress=bar).outputs(self.network, domain.inputs)
@@ -144,7 +157,11 @@ class Transfer:
         RequestError
             If no row has a label, or a label is a class the run does not know.
         """
-        asked = self.read(str(domain)) if isinstance(domain, (str, Path)) else as_domain(domain)
+        asked = (
+            self.read(str(domain))
+            if isinstance(domain, (str, Path))
+            else as_domain(domain, self.evidence.target.reading)
+        )
         self._check_kind(asked)
         rows = np.flatnonzero(asked.labelled())
         if asked.labels is None or not len(rows):
@@ -213,6 +230,19 @@ def named(domain: Domain) -> Iterator[None]:
         raise RequestError(f"{domain.name}: {sentence[:1].lower()}{sentence[1:]}") from error
 
 
-def as_domain(data: Any) -> Domain:
-    """A Domain from whatever a user has in memory."""
-    return data if isinstance(data, Domain) else Domain.from_arrays(data)
+def as_domain(data: Any, reading: Mapping[str, Any]) -> Domain:
+    """A Domain from whatever a user has in memory, read as a run's own was."""
+    return data if isinstance(data, Domain) else Domain.from_arrays(data, levels=reading.get("levels"))
+
+
+def _in_place(answers: Array, domain: Domain, asked: Any) -> Array:
+    """One answer for each row that was asked for: nothing where its file could not be read, which is warned of."""
+    unread = domain.inputs.unread
+    if asked is domain or not unread:
+        return answers
+    warnings.warn(f"{domain.name}: {unread_words(unread)}", UserWarning, stacklevel=3)
+    number = answers.dtype.kind == "f"
+    shape = (len(answers) + len(unread), *answers.shape[1:])
+    whole = np.full(shape, np.nan if number else None, dtype=answers.dtype if number else object)
+    whole[np.setdiff1d(np.arange(len(whole)), [one.place for one in unread])] = answers
+    return whole

@@ -62,8 +62,18 @@ def prediction_table(
 
 
 def prediction_frame(task: Task, domain: Domain, outputs: Array) -> pd.DataFrame:
-    """One line for each new input: its name, the answer and the probabilities."""
-    return pd.DataFrame({"name": domain.inputs.names(), **answer_columns(task, outputs)})
+    """One line for each new input: its name, the answer and the probabilities.
+
+    A file that could not be read has a line without them, and the reason in a column ``error``.
+    """
+    frame = pd.DataFrame({"name": domain.inputs.names(), **answer_columns(task, outputs)})
+    unread = domain.inputs.unread
+    if not unread:
+        return frame
+    places = [one.place for one in unread]
+    frame.index = pd.Index(np.setdiff1d(np.arange(len(frame) + len(unread)), places))
+    broken = pd.DataFrame({"name": [one.name for one in unread], "error": [one.why for one in unread]}, index=places)
+    return pd.concat([frame, broken]).sort_index().reset_index(drop=True)
 
 
 def labels_of(task: Task, domain: Domain) -> Array:
