@@ -1,5 +1,6 @@
 # make demo   ImageNet features moved to chest X-rays, beside strong controls: a table, and a report
 # make test   the tests
+# make fuzz   damaged files for every reader: N=10000 inputs each (the tests take a hundred; ONLY=json: one reader)
 # make house  import cycles, what a method costs to write, kinds and tasks asked for by name, long modules (PLACES=1: where)
 # The first two set up all they need by themselves, in .venv, from Python 3.11 or newer; the rest is for those who work
 # on Sterna.
@@ -11,7 +12,7 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
 DEMO := .venv/.ready-demo-$(KEY)
 DEV := .venv/.ready-dev-$(KEY)
 
-.PHONY: demo test lint types contracts house docs bench format clean
+.PHONY: demo test fuzz lint types contracts house docs bench format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +24,10 @@ demo: $(DEMO)
 # One process a core, at most four, each with one thread (tests/conftest.py) and up to 2 GB.
 test: $(DEV)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+N ?= 10000
+fuzz: $(DEV)
+	@STERNA_FUZZ=$(N) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal tests/fuzz $(if $(ONLY),-k $(ONLY))
 
 lint: $(DEV)
 	@$(BIN)/ruff check .
