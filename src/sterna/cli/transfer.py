@@ -104,12 +104,15 @@ def read_source(request: Request) -> Source | None:
     if not request.source_data and not request.source_domain:
         return known
     spec = request.source_data or request.target
-    data = load_domain(
-        spec, label=request.source_label or request.label, text=request.text, drop=list(request.drop),
-        columns=dict(request.column) or None, strict=request.strict,
-        domain_column=request.domain_column if request.source_domain else None, domain=request.source_domain,
-        task=request.task,
-    )  # fmt: skip
+    reading: dict[str, Any] = {
+        "label": request.source_label or request.label, "text": request.text, "drop": list(request.drop),
+        "columns": dict(request.column) or None, "strict": request.strict, "domain": request.source_domain,
+        "domain_column": request.domain_column if request.source_domain else None, "task": request.task,
+    }  # fmt: skip
+    try:
+        data = load_domain(spec, group=request.group, **reading)
+    except RequestError:  # the source has no such column, which the run will say; or all else is as wrong without it
+        data = load_domain(spec, **reading)
     return known.with_data(data) if known else Source(spec=data_spec(spec, request.source_domain), data=data)
 
 

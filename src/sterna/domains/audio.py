@@ -131,6 +131,11 @@ def resampled(sound: Sound, rate: int) -> Array:
     return np.asarray(resample_poly(sound.samples, ratio.numerator, ratio.denominator), dtype=np.float32)
 
 
+def sound_content(sound: Sound) -> str:
+    """A hash of a recording's samples in 16 bits."""
+    return digest(str(sound.rate).encode() + np.round(sound.samples * 32767).astype(np.int16).tobytes())
+
+
 class AudioFiles(FileInputs):
     """Recordings below a folder or inside a zip, which is read in place and never unpacked to disk.
 
@@ -155,6 +160,10 @@ class AudioFiles(FileInputs):
                 f"{self._files[row]} in {self.root} cannot be read as a recording ({reason(error)}); replace or "
                 "remove it."
             ) from error
+
+    def contents(self) -> list[str]:
+        """A hash of each recording's samples."""
+        return list(in_threads(lambda row: sound_content(self[row]), len(self)))
 
     def opened(self, row: int) -> IO[bytes]:
         """One file to decode; a decoder goes back and forth, which is slow inside a zip."""
@@ -218,6 +227,9 @@ class AudioSequence(Inputs):
             sounds = (self[row] for row in range(len(self)))
             self._keys = [digest(str(sound.rate).encode() + sound.samples.tobytes()) for sound in sounds]
         return self._keys
+
+    def contents(self) -> list[str]:
+        return [sound_content(self[row]) for row in range(len(self))]
 
     def row_keys(self) -> list[str]:
         return self.keys()

@@ -17,7 +17,8 @@ def group_codes(groups: np.ndarray) -> np.ndarray:
     >>> group_codes(np.array(["b", None, "a", "b", None], dtype=object))
     array([1, 2, 0, 1, 3])
     """
-    names = [f"g{group}" if group is not None and group == group else f"r{i}" for i, group in enumerate(groups)]
+    alone = [group is None or group != group for group in groups]
+    names = [f"(row {i})" if alone[i] else str(group) for i, group in enumerate(groups)]
     _, codes = np.unique(np.asarray(names), return_inverse=True)
     return codes.astype(np.int64)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sterna.domains.file_inputs import FileInputs
-from sterna.domains.inputs import Inputs, Rows, digest
+from sterna.domains.file_inputs import FileInputs, in_threads
+from sterna.domains.inputs import Rows, digest
 from sterna.domains.levels import Extent, Levels, checked, levels_of, told
+from sterna.domains.pixel_inputs import PixelInputs, outline_of
 from sterna.domains.pixels import (
     as_image,
     decode,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
-class ImageFiles(FileInputs):
+class ImageFiles(PixelInputs, FileInputs):
     """Image files below a folder or inside a zip, which is read in place and never unpacked to disk.
 
     Parameters
@@ -52,6 +53,9 @@ class ImageFiles(FileInputs):
         super().__init__(root, files)
         self.levels = levels
         self._deep: dict[int, Extent | None] = {}
+
+    def outlines(self) -> list[str]:
+        return list(in_threads(lambda row: outline_of(self.stream(row)), len(self)))
 
     def __getitem__(self, row: int) -> Image:
         try:
@@ -118,9 +122,6 @@ class ImageFiles(FileInputs):
         (settled,), notes = settled_levels([self], given, learnt)
         return settled, notes
 
-    def reading(self) -> dict[str, Any]:
-        return {} if self.levels is None else {"levels": list(self.levels)}
-
     def row_keys(self) -> list[str]:
         return [with_levels(key, self.levels) for key in self.keys()]
 
@@ -159,7 +160,7 @@ def with_levels(key: str, levels: Levels | None) -> str:
     return key if levels is None else digest(f"{key} {levels[0]!r} {levels[1]!r}".encode())
 
 
-class ImageArray(Inputs):
+class ImageArray(PixelInputs):
     """Images of one size in memory.
 
     Parameters
@@ -210,9 +211,6 @@ class ImageArray(Inputs):
     def take(self, rows: Rows) -> ImageArray:
         return ImageArray(self.images[np.asarray(rows, dtype=np.int64)], self.levels)
 
-    def reading(self) -> dict[str, Any]:
-        return {} if self.levels is None else {"levels": list(self.levels)}
-
     def keys(self) -> list[str]:
         shape = str(self.images.shape[1:]).encode()
         return [digest(shape + np.ascontiguousarray(image).tobytes()) for image in self.images]
@@ -225,7 +223,7 @@ class ImageArray(Inputs):
         return with_levels(whole, self.levels)
 
 
-class ImageSequence(Inputs):
+class ImageSequence(PixelInputs):
     """Images that something else holds or decodes: a list of PIL images, a column of a data set.
 
     Parameters
@@ -267,9 +265,6 @@ class ImageSequence(Inputs):
         if isinstance(self._images, list):
             return ImageSequence([self._images[int(row)] for row in wanted], None, self.levels)
         return ImageSequence(self._images, wanted, self.levels)
-
-    def reading(self) -> dict[str, Any]:
-        return {} if self.levels is None else {"levels": list(self.levels)}
 
     def keys(self) -> list[str]:
         if self._keys is None:

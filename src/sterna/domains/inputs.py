@@ -7,12 +7,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from sterna.domains.rows import Columns as Columns
+from sterna.domains.rows import Unread as Unread
+
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 Kind = str
@@ -23,43 +25,6 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 INFERENCE_ROWS = 64
 """Rows that are run at once where nothing is learnt and nothing speaks against it."""
-
-
-class Unread(NamedTuple):
-    """A file among those to be answered that could not be read.
-
-    Attributes
-    ----------
-    place
-        Its place among all of them, those that could not be read counted.
-    name
-        What a person would call it.
-    why
-        The reason, short.
-    """
-
-    place: int
-    name: str
-    why: str
-
-
-class Columns(NamedTuple):
-    """Rows as named columns of cells: what rules can speak of.
-
-    Attributes
-    ----------
-    frame
-        The cells, one row a row: columns of strings, float64 or dates.
-    asked
-        Columns that a rule may be drawn on, and what is asked of a cell: ``number`` (its value), ``category`` (which
-        it is) or ``text`` (what it contains).
-    owner
-        What has these columns, in a sentence: ``"the table"``.
-    """
-
-    frame: pd.DataFrame
-    asked: Mapping[str, str]
-    owner: str
 
 
 class Inputs(ABC):
@@ -108,6 +73,22 @@ class Inputs(ABC):
         return {}
 
     # -- beside other inputs ---------------------------------------------------------------------------
+
+    def outlines(self) -> list[str]:
+        """What is cheap to tell of each row, and the same in all its forms (an image's size); nothing by default."""
+        return [""] * len(self)
+
+    def contents(self) -> list[str]:
+        """A hash of each row that does not depend on how it is written: the format of a file, case, spaces."""
+        return self.keys()
+
+    def near_copies(self, of: Inputs) -> np.ndarray:
+        """Which rows, ``(n,)`` bool, are rows of other inputs of this kind, be it in another form."""
+        ours, theirs = np.array(self.outlines()), np.array(of.outlines())
+        mine, other = np.flatnonzero(np.isin(ours, theirs)), np.flatnonzero(np.isin(theirs, ours))
+        found = np.zeros(len(self), dtype=bool)
+        found[mine] = np.isin(self.take(mine).contents(), of.take(other).contents())
+        return found
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -187,8 +168,13 @@ class JoinedInputs(Inputs):
         return taken
 
     def keys(self) -> list[str]:
-        by_part = [part.keys() for part in self._parts]
-        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
+        return self._of_rows([part.keys() for part in self._parts])
+
+    def outlines(self) -> list[str]:
+        return self._of_rows([part.outlines() for part in self._parts])
+
+    def contents(self) -> list[str]:
+        return self._of_rows([part.contents() for part in self._parts])
 
     def row_keys(self) -> list[str]:
         return self.keys()
@@ -201,8 +187,10 @@ class JoinedInputs(Inputs):
         return {name: value for part in reversed(self._parts) for name, value in part.reading().items()}
 
     def names(self) -> list[str]:
-        by_part = [part.names() for part in self._parts]
-        return [by_part[part][row] for part, row in zip(self._part, self._row, strict=True)]
+        return self._of_rows([part.names() for part in self._parts])
+
+    def _of_rows(self, by_part: Sequence[list[str]]) -> list[str]:
+        return [by_part[int(part)][int(row)] for part, row in zip(self._part, self._row, strict=True)]
 
 
 class Items(Protocol):

@@ -12,6 +12,7 @@ import numpy as np
 
 from sterna.domains.archives import MAX_UNPACKED_BYTES, Location
 from sterna.domains.domain import Domain
+from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
 from sterna.domains.levels import checked
 from sterna.domains.reader import Options, Reader, readers
@@ -196,9 +197,4 @@ def _joined_labels(main: Domain, other: Domain) -> np.ndarray | None:
 def _joined_groups(main: Domain, other: Domain) -> np.ndarray | None:
     if main.groups is None:
         return None
-    beside = (
-        other.groups
-        if other.groups is not None
-        else np.array([f"test row {i}" for i in range(len(other))], dtype=object)
-    )
-    return np.concatenate([main.groups, beside])
+    return joined_groups(main, other)

@@ -115,8 +115,7 @@ def _said(column: str, values: pd.Series[Any], meaning: dict[str, str | None]) -
 
 
 def groups_of(table: RawTable, group: str) -> np.ndarray:
-    """The group of each row, ``(n,)`` strings; a row without one is its own group."""
+    """The group of each row, ``(n,)`` strings; ``None`` for a row without one, which is on its own."""
     table.need(group, "group")
     words = table.column(group, "group").words
-    alone = pd.Series([f"(row {i})" for i in range(len(table))], index=words.index, dtype="str")
-    return np.asarray(words.where(words.notna(), alone), dtype=object)
+    return np.asarray(words.astype(object).where(words.notna(), None), dtype=object)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from sterna.domains.column_kinds import as_kind
 from sterna.domains.inputs import Columns, Inputs, Kind, Rows
+from sterna.domains.near_rows import near_rows, plain_column
 from sterna.domains.raw_table import RawTable, listed
 from sterna.domains.schema import ColumnKind, Schema
 from sterna.domains.schema_inference import type_columns
@@ -88,6 +89,16 @@ class TableInputs(Inputs):
         """A hash of each row's cells, identifiers left aside: two patients with equal values have the same key."""
         return [f"{key:016x}" for key in self._hashes(self._schema.used).tolist()]
 
+    def contents(self) -> list[str]:
+        """A hash of each row's cells: numbers to four digits, words without case and spaces."""
+        return [f"{key:016x}" for key in self._hashes(self._schema.used, plain=True).tolist()]
+
+    def near_copies(self, of: Inputs) -> np.ndarray:
+        if not isinstance(of, TableInputs):
+            return np.zeros(len(self), dtype=bool)
+        both = {name: kind for name, kind in self.kinds.items() if of.kinds.get(name) == kind}
+        return near_rows(self.frame, of.frame, both)
+
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(repr([(c.name, c.kind) for c in self._schema]).encode(), digest_size=16)
         digest.update(self._hashes(self._schema.names).tobytes())
@@ -142,11 +153,11 @@ class TableInputs(Inputs):
         frame = pd.concat([self.frame, pd.DataFrame(read)], ignore_index=True)
         return TableInputs(frame, self.schema)
 
-    def _hashes(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    def _hashes(self, names: Sequence[str], plain: bool = False) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """A hash for each row, ``(n,)``, that does not depend on the order of the columns."""
         total = np.zeros(len(self), np.uint64)
         for name in names:
-            column = self.frame[name]
+            column = plain_column(self.frame[name]) if plain else self.frame[name]
             values = (
                 column.to_numpy() + 0.0 if column.dtype == np.float64 else column.array
             )  # 0.0 and -0.0 are one value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -63,6 +64,10 @@ class TextInputs(Inputs):
     def keys(self) -> list[str]:
         return [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self.texts]
 
+    def contents(self) -> list[str]:
+        """A hash of each text without case, spaces and forms of its characters."""
+        return [hashlib.blake2b(_bytes(plain_words(text)), digest_size=16).hexdigest() for text in self.texts]
+
     def row_keys(self) -> list[str]:
         return self.keys()
 
@@ -86,6 +91,17 @@ class TextInputs(Inputs):
 
     def names(self) -> list[str]:
         return [str(i) for i in range(len(self))] if self._names is None else list(self._names)
+
+
+def plain_words(text: str) -> str:
+    r"""A text without case, spaces and forms of its characters (NFKC).
+
+    Examples
+    --------
+    >>> plain_words("  Ｔern\tSTRASSE ") == plain_words("tern straße")
+    True
+    """
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _bytes(text: str) -> bytes:

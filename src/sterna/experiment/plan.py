@@ -12,7 +12,8 @@ from sterna.domains import Domain
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
-from sterna.experiment.problem import Exam, applied_balance, have, make_exam, unseen, widened
+from sterna.experiment.overlaps import unseen
+from sterna.experiment.problem import Exam, applied_balance, have, make_exam, widened
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.record.request import Request
 from sterna.sources import Source

@@ -13,6 +13,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
+from sterna.experiment.overlaps import Overlap, copies_in_training
 from sterna.methods.method import Needs
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
@@ -35,12 +36,22 @@ class Exam:
         Their labels as the evaluation's task encodes them.
     groups
         The group (a patient, say) of each, as a code ``(n,)`` from 0 on; ``None`` where the data name no groups.
+    overlaps
+        Which of them something learnt from all the same.
     """
 
     domain: Domain
     rows: Array
     targets: Array
     groups: Array | None = None
+    overlaps: tuple[Overlap, ...] = ()
+
+    @property
+    def fresh(self) -> Array:
+        """Which of the rows nothing learnt from, ``(n,)`` bool."""
+        return (
+            ~np.any([each.rows for each in self.overlaps], axis=0) if self.overlaps else np.ones(len(self.rows), bool)
+        )
 
 
 def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
@@ -52,20 +63,8 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
         raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
-    return Exam(test, rows, task.encode(test.labels), None if test.groups is None else group_codes(test.groups))
-
-
-def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
-    """The source without rows whose content is that of a test row, and a note where there were some."""
-    if source is None or source.data is None or source.data.kind != domain.kind:
-        return source, ()
-    secret = set(domain.inputs.take(test).keys())
-    contents = source.data.inputs.keys()
-    same = np.array([key in secret for key in contents], dtype=bool)
-    if not same.any():
-        return source, ()
-    note = f"{same.sum():,} rows of the source's data are rows of the test split as well, and were left out."
-    return source.with_data(source.data.take(np.flatnonzero(~same))), (note,)
+    groups = None if test.groups is None else group_codes(test.groups)
+    return Exam(test, rows, task.encode(test.labels), groups, copies_in_training(domain, splits, rows))
 
 
 def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled | None:

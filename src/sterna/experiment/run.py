@@ -13,6 +13,7 @@ from sterna.domains import Domain, load_domain
 from sterna.errors import RequestError
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
+from sterna.experiment.overlaps import overlap_notes
 from sterna.experiment.plan import Plan, make_plan
 from sterna.experiment.problem import make_problem
 from sterna.experiment.recording import Fitted, keep, record_of
@@ -209,4 +210,6 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
             validated = len(plan.controls) > 1
             unit = fit_unit(name, control, problem, plan.exam, folder, means, validated=validated)
             units.setdefault(name, []).append(unit)
-    return Fitted(plan.task, plan.exam, units, plan.splits, balance, plan.notes)
+    outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
+    notes = overlap_notes(plan.exam.overlaps, plan.task, plan.exam.targets, outputs)
+    return Fitted(plan.task, plan.exam, units, plan.splits, balance, (*plan.notes, *notes))

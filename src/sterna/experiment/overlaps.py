@@ -1,0 +1,122 @@
+"""Test rows that something learnt from all the same: counted, said, and scored without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+from sterna.domains.splits import Splits
+from sterna.sources.source import Source
+from sterna.tasks.task import Task
+
+Array = np.ndarray[Any, Any]
+
+NEAR = "alike but for further columns, rounding, case, spaces or the format of a file"
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """Test rows that are no test of what was learnt.
+
+    Attributes
+    ----------
+    rows
+        Which, ``(n,)`` bool.
+    words
+        What they are, after their number: ``"of the 40 test rows are copies of training rows"``.
+    """
+
+    rows: Array
+    words: str
+
+
+def copies_in_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Overlap, ...]:
+    """Of these test rows of a split that came with the data, those that are copies of rows outside it.
+
+    A split that is made keeps copies on one side.
+    """
+    if "test" not in splits.given:
+        return ()
+    test = domain.inputs.take(rows)
+    rest = domain.inputs.take(np.setdiff1d(np.arange(len(domain)), splits.test))
+    same = np.isin(test.keys(), rest.keys())
+    found = same | test.near_copies(rest)
+    if not found.any():
+        return ()
+    near = int((found & ~same).sum())
+    words = f"of the {len(rows):,} test rows {_are(found)} copies of training rows"
+    return (Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")),)
+
+
+def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
+    """The source without rows that are test rows or of their groups, and a note where there were some."""
+    if source is None or source.data is None:
+        return source, ()
+    data, tested, notes = source.data, domain.take(test), []
+    out = np.zeros(len(data), dtype=bool)
+
+    def leave_out(found: Array, words: str) -> None:
+        more = found & ~out
+        if more.any():
+            notes.append(f"{more.sum():,} {words}, and were left out.")
+            out[more] = True
+
+    if data.kind == domain.kind:
+        leave_out(
+            np.isin(data.inputs.keys(), tested.inputs.keys()),
+            "rows of the source's data are rows of the test split as well",
+        )
+        leave_out(
+            data.inputs.near_copies(tested.inputs), f"rows of the source's data are near copies of test rows ({NEAR})"
+        )
+    if tested.groups is not None and data.groups is None:
+        notes.append(
+            "The source's data name no groups: if rows of theirs are of a group with test rows, they were not found."
+        )
+    elif tested.groups is not None and data.groups is not None:
+        known = {str(group) for group in tested.groups if group is not None}
+        tied = np.array([group is not None and str(group) in known for group in data.groups], dtype=bool)
+        leave_out(tied, "more rows of the source's data are of groups with test rows" if out.any()
+                  else "rows of the source's data are of groups with test rows")  # fmt: skip
+    return (source if not out.any() else source.with_data(data.take(np.flatnonzero(~out)))), tuple(notes)
+
+
+def overlap_notes(
+    overlaps: Sequence[Overlap], task: Task, targets: Array, outputs: Mapping[str, Sequence[Array]]
+) -> tuple[str, ...]:
+    """A sentence for each overlap: how many test rows, and the scores without them.
+
+    Parameters
+    ----------
+    outputs
+        Of the method and of each control, the answers of each seed for the test rows.
+    """
+    notes = []
+    for overlap in overlaps:
+        count, rest = int(overlap.rows.sum()), np.flatnonzero(~overlap.rows)
+        sentence = f"{count:,} {overlap.words}"
+        if not len(rest):
+            notes.append(f"{sentence}: none is left that could test what was learnt.")
+            continue
+        every = np.arange(len(targets))
+        scores = [
+            f"{name} {_mean(task, each, targets, rest):.3f} (all rows {_mean(task, each, targets, every):.3f})"
+            for name, each in outputs.items()
+        ]
+        notes.append(f"{sentence}; {task.metric} on the other {len(rest):,} rows: {', '.join(scores)}.")
+    return tuple(notes)
+
+
+def _mean(task: Task, outputs: Sequence[Array], targets: Array, rows: Array) -> float:
+    """The primary metric of these rows, averaged over seeds."""
+    names = [task.metric]
+    found = [task.metrics(task.statistics(each[rows], targets[rows], names), names=names) for each in outputs]
+    return float(np.mean([each[task.metric][0] for each in found]))
+
+
+def _are(found: Array) -> str:
+    return "is" if found.sum() == 1 else "are"

@@ -1,0 +1,126 @@
+"""Rows that are the same in another form, and rows that only look alike."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sterna.domains import Domain, load_domain
+from sterna.domains.near_rows import steps_of
+from sterna.domains.text import TextInputs
+
+
+def table(frame, **more):
+    return Domain.from_arrays(frame, **more).inputs
+
+
+@pytest.fixture
+def people():
+    """60 rows: numbers, words, missing cells."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(60, 3)), columns=["a", "b", "c"])
+    frame["age"] = random.integers(20, 80, 60).astype(float)
+    frame["city"] = random.choice(["Bern", "Ulm", "Graz am See"], 60)
+    frame.loc[::7, "b"] = np.nan
+    return frame
+
+
+def changed(frame, how):
+    frame = frame.copy()
+    if how == "a column more":
+        frame["more"] = np.arange(len(frame)) % 7 * 1.5
+    elif how == "a column less":
+        frame = frame.drop(columns="c")
+    elif how == "rounded":
+        frame[["a", "b", "c"]] = frame[["a", "b", "c"]].round(2)
+    elif how == "cut":
+        frame[["a", "b", "c"]] = np.trunc(frame[["a", "b", "c"]] * 1000) / 1000
+    elif how == "float32":
+        frame[["a", "b", "c"]] = frame[["a", "b", "c"]].astype("float32").astype(float)
+    elif how == "case and spaces":
+        frame["city"] = [f" {city.upper()} " for city in frame["city"]]
+    elif how == "some rounded":
+        frame.loc[:29, ["a", "b", "c"]] = frame.loc[:29, ["a", "b", "c"]].round(2)
+    return frame[frame.columns[::-1]]
+
+
+HOW = ["a column more", "a column less", "rounded", "cut", "float32", "case and spaces", "some rounded"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_rows_of_a_table_are_known_in_another_form(people, how):
+    random = np.random.default_rng(1)
+    other = people.copy()
+    other[["a", "b", "c"]] = random.normal(size=(60, 3))  # the same cities and ages, other people
+    both = table(pd.concat([changed(people, how), changed(other, how)], ignore_index=True))
+    found = both.near_copies(table(people))
+    assert found[:60].all() and not found[60:].any()
+    assert table(people).near_copies(both).all()
+
+
+def test_rows_that_agree_by_chance_are_no_copies():
+    random = np.random.default_rng(0)
+
+    def few(rows):
+        cells = {"sex": random.choice(["m", "f"], rows), "smokes": random.choice(["yes", "no"], rows)}
+        return table(pd.DataFrame(cells | {"age": random.integers(20, 80, rows).astype(float)}))
+
+    assert not few(200).near_copies(few(300)).any()
+    for _ in range(20):  # coarse numbers beside fine ones
+        ours = pd.DataFrame(random.normal(size=(100, 4)), columns=list("abcd"))
+        theirs = pd.DataFrame(random.normal(size=(100, 4)), columns=list("abcd")).round(1)
+        assert table(ours).near_copies(table(theirs)).sum() <= 1
+    nothing = pd.DataFrame({"x": random.normal(size=30)})
+    assert not table(nothing).near_copies(table(nothing.rename(columns={"x": "y"}))).any()
+
+
+def test_steps_are_the_last_decimal_place():
+    values = [0.01, 2.5, 3.0, -40.0, 12350.0, 100000.0, 0.0, 1 / 3, np.nan]
+    assert steps_of(np.array(values)) == pytest.approx([0.01, 0.1, 1, 1, 10, 1000, 1, 0, 0])
+
+
+def test_texts_are_known_in_other_case_and_spacing():
+    ours = TextInputs(["A tern  flies.\n", "ＡＢ½", "gull", "Straße"])
+    assert ours.near_copies(TextInputs(["a Tern flies. ", "ab1⁄2", "gulls", "STRASSE"])).tolist() == [
+        True, True, False, True,
+    ]  # fmt: skip
+
+
+def test_images_are_known_in_another_file_format_and_place(tmp_path, digits_arrays):
+    from PIL import Image
+
+    images = digits_arrays[0][:8]
+    for i, image in enumerate(images):
+        folder = tmp_path / "one" / f"class{i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+        folder = tmp_path / "two" / f"class{i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        changed = image if i < 4 else np.roll(image, 1)
+        Image.fromarray(np.stack([changed] * 3, axis=-1)).save(folder / f"{i}.bmp")
+    one, two = (load_domain(tmp_path / name).inputs for name in ("one", "two"))
+    same = [int(name.split("/")[-1][0]) < 4 for name in two.names()]
+    assert not set(one.keys()) & set(two.keys())
+    assert two.near_copies(one).tolist() == same
+    held = Domain.from_arrays(images, list("ab" * 4)).inputs
+    assert two.near_copies(held).tolist() == same and one.near_copies(held).all()
+    assert one.joined(two, "one", "two").near_copies(held).tolist() == [True] * 8 + same
+    wide = Domain.from_arrays(np.zeros((3, 8, 9), np.uint8), list("aba")).inputs
+    assert not two.near_copies(wide).any()
+
+
+def test_recordings_are_known_in_another_file_format(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    from sterna.domains import Sound
+
+    sounds = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 800)).astype(np.float32)
+    held = Domain.from_arrays([Sound(np.round(s * 32767).astype(np.float32) / 32768, 8000) for s in sounds]).inputs
+    for i, sound in enumerate(sounds):
+        folder = tmp_path / f"class{i % 2}"
+        folder.mkdir(exist_ok=True)
+        with io.BytesIO() as stream:
+            soundfile.write(stream, np.round(sound * 32767).astype(np.int16), 8000, format="FLAC", subtype="PCM_16")
+            (folder / f"{i}.flac").write_bytes(stream.getvalue())
+    files = load_domain(tmp_path).inputs
+    assert files.near_copies(held).all() and not files.near_copies(held.take(np.array([1]))).all()

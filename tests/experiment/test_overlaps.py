@@ -1,0 +1,133 @@
+"""Test rows that something learnt from all the same: found, counted, left out or said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sterna import Domain, Source, transfer
+from sterna.cli.transfer import read_source, read_target
+from sterna.domains.splits import make_splits
+from sterna.evaluation import score
+from sterna.experiment.overlaps import overlap_notes, unseen
+from sterna.experiment.problem import make_exam
+from sterna.record.request import Request
+from sterna.tasks import infer_task
+
+
+def coins(seed=0, patients=30, each=4, name="p"):
+    """Labels are a coin for each patient, so nothing that has not seen a patient can know them."""
+    random = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), each)
+    frame = pd.DataFrame(random.normal(size=(patients, 4))[patient] + 0.1 * random.normal(size=(len(patient), 4)))
+    frame.columns = list("abcd")
+    labels = np.where(random.integers(0, 2, patients)[patient] > 0, "well", "ill")
+    return frame, labels, [f"{name}{i}" for i in patient]
+
+
+@pytest.fixture
+def target():
+    frame, labels, groups = coins()
+    return Domain.from_arrays(frame, labels, name="ward", groups=groups)
+
+
+def held_back(domain):
+    task = infer_task(domain)
+    return make_splits(domain, task.encode(domain.labels), seed=0).test
+
+
+def test_rows_of_a_tested_group_are_left_out_of_the_source(target):
+    test = held_back(target)
+    more, labels, _ = coins(seed=1)
+    source = Source("old", data=Domain.from_arrays(more, labels, groups=[*target.groups[:-3], None, "q", None]))
+    left, notes = unseen(source, target, test)
+    keep = ~np.isin(np.asarray(source.data.groups, dtype=object), list(set(target.groups[test])))
+    assert len(left.data) == keep.sum() < len(source.data)
+    assert list(left.data.groups) == list(source.data.groups[keep])
+    assert notes == (f"{(~keep).sum()} rows of the source's data are of groups with test rows, and were left out.",)
+
+
+def test_a_source_without_groups_is_said(target):
+    more, labels, _ = coins(seed=1)
+    source = Source("old", data=Domain.from_arrays(more, labels))
+    left, notes = unseen(source, target, held_back(target))
+    assert left is source and len(notes) == 1 and notes[0].startswith("The source's data name no groups")
+    assert unseen(source, replace(target, groups=None), held_back(target)) == (source, ())
+
+
+def test_near_copies_and_copies_are_counted_apart(target):
+    test = held_back(target)
+    rows, frame = target.inputs.frame.iloc[test], coins(seed=1)[0]
+    data = pd.concat([frame, rows.iloc[:3], rows.iloc[3:10].round(2)], ignore_index=True)
+    source = Source("old", data=Domain.from_arrays(data, ["well", "ill"] * (len(data) // 2)))
+    left, notes = unseen(source, replace(target, groups=None), test)
+    assert len(left.data) == len(frame) and np.array_equal(left.data.inputs.frame, frame)
+    assert [note.split(" rows ")[0] for note in notes] == ["3", "7"] and "near copies" in notes[1]
+
+
+def test_the_group_column_is_read_in_the_source_too(tmp_path):
+    for name, seed in (("new", 0), ("old", 1)):
+        frame, labels, groups = coins(seed=seed)
+        frame.assign(label=labels, patient=groups).to_csv(tmp_path / f"{name}.csv", index=False)
+    frame.assign(label=labels).to_csv(tmp_path / "bare.csv", index=False)
+    asked = Request(target=str(tmp_path / "new.csv"), label="label", group="patient")
+    here = read_target(asked)
+    source = read_source(replace(asked, source_data=str(tmp_path / "old.csv")))
+    assert set(source.data.groups) == set(here.groups) and source.data.inputs.columns == here.inputs.columns
+    assert len(unseen(source, here, held_back(here))[0].data) == len(here) - len(held_back(here))
+    bare = read_source(replace(asked, source_data=str(tmp_path / "bare.csv")))
+    assert bare.data.groups is None and len(bare.data) == 120
+    with pytest.raises(Exception, match="'nothing'"):
+        read_source(replace(asked, source_data=str(tmp_path / "old.csv"), source_label="nothing"))
+
+
+def test_rows_without_a_group_are_of_no_common_group(tmp_path):
+    for name in ("new", "old"):
+        frame, labels, groups = coins(seed=len(name) + (name == "old"))
+        frame.assign(label=labels, patient=[None, *groups[1:]]).to_csv(tmp_path / f"{name}.csv", index=False)
+    asked = Request(target=str(tmp_path / "new.csv"), label="label", group="patient")
+    here, source = read_target(asked), read_source(replace(asked, source_data=str(tmp_path / "old.csv")))
+    assert here.groups[0] is None
+    assert unseen(source, here, np.array([0])) == (source, ())
+
+
+def test_a_source_of_the_same_patients_does_not_help(tmp_path):
+    frame, labels, groups = coins(patients=60)
+    target = Domain.from_arrays(frame, labels, groups=groups)
+    source = Source("old", data=Domain.from_arrays(frame + 0.05, labels, groups=groups))  # measured again
+    result = transfer(source, target, method="pooled", control="target-only", out=tmp_path / "r")
+    assert result.scores[result.evidence.task.metric].value < 0.8
+    assert any("of groups with test rows" in note for note in result.evidence.target.notes)
+
+
+def test_copies_between_given_splits_are_counted_and_scored_without(tmp_path):
+    frame, labels, _ = coins(patients=120, each=1)
+    frame.loc[80:99], labels[80:100] = frame.loc[:19].to_numpy(), labels[:20]  # 20 of 40 test rows: copies
+    frame.loc[90:99] = frame.loc[90:99].round(3)  # 10 of them rounded
+    domain = Domain.from_arrays(frame, labels, splits={"train": range(80), "test": range(80, 120)})
+    task = infer_task(domain)
+    exam = make_exam(domain, task, make_splits(domain, task.encode(domain.labels), seed=0))
+    assert np.array_equal(exam.fresh, np.arange(40) >= 20)
+    result = transfer(None, domain, method="target-only", control="none", out=tmp_path / "r")
+    (note,) = [note for note in result.evidence.target.notes if "copies" in note]
+    assert note.startswith("20 of the 40 test rows are copies of training rows, 10 of them near copies")
+    rest = domain.take(np.arange(100, 120))
+    expected = score(task, [result.outputs(rest)], task.encode(rest.labels))[task.metric].value
+    assert f"on the other 20 rows: target-only {expected:.3f} (all rows {result.scores[task.metric].value:.3f})" in note
+
+
+def test_made_splits_have_no_copies_and_nothing_is_said(target):
+    task = infer_task(target)
+    twice = Domain.from_arrays(pd.concat([target.inputs.frame] * 2, ignore_index=True), [*target.labels] * 2)
+    exam = make_exam(twice, task, make_splits(twice, task.encode(twice.labels), seed=0))
+    assert exam.overlaps == () and exam.fresh.all()
+    assert overlap_notes(exam.overlaps, task, exam.targets, {}) == ()
+
+
+def test_where_every_test_row_is_a_copy_nothing_is_left_to_score(tmp_path):
+    frame, labels, _ = coins(patients=40, each=1)
+    both = pd.concat([frame, frame[:10]], ignore_index=True)
+    domain = Domain.from_arrays(both, [*labels, *labels[:10]], splits={"train": range(40), "test": range(40, 50)})
+    result = transfer(None, domain, method="target-only", control="none", out=tmp_path / "r")
+    assert any("10 of the 10 test rows are copies" in n and "none is left" in n for n in result.evidence.target.notes)
