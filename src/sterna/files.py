@@ -1,20 +1,29 @@
-"""Files that are whole or not there: written beside their place, then renamed into it."""
+"""Files and folders that are whole or not there: written beside their place, then renamed into it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sterna.errors import RunError
+from sterna.errors import RequestError, RunError
+from sterna.leftovers import temporary_beside
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+class WriteError(RunError):
+    """A file could not be written; what stood there before is as it was."""
 
 
 @contextmanager
-def atomic(path: Path, *, wait: bool = True) -> Iterator[Path]:
+def atomic(path: Path, *, wait: bool = True, elsewhere: str = "choose another place") -> Iterator[Path]:
     """Give a temporary path; what was written there takes the place of `path` when the block ends well.
 
     Parameters
@@ -24,30 +33,63 @@ def atomic(path: Path, *, wait: bool = True) -> Iterator[Path]:
     wait
         Until the disk has it all, so that not even a power cut leaves a part of it. Large files that can be made again
         do without: the disk may take longer than the making.
+    elsewhere
+        What to do where `path` cannot be written, in words.
 
     Raises
     ------
-    RunError
+    WriteError
         If the disk is full or the folder cannot be written; what stood at `path` before stays as it was.
     """
-    with explained(path):
+    with explained(path, elsewhere):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with temporary_beside(path, _make) as temporary:
+            mode = temporary.stat().st_mode & 0o777
             yield temporary
             if wait:
                 with temporary.open("r+b") as file:  # Windows waits only for a file that may be written
                     os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(mode)  # some libraries put a file that only its owner can read in its place
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def whole_folder(path: Path) -> Iterator[Path]:
+    """The same for a folder: what was written into the one that is given takes the place of `path`."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_beside(path, Path.mkdir) as temporary:
+            (temporary / "new").mkdir()
+            yield temporary / "new"
+            if path.exists():
+                path.rename(temporary / "old")
+            (temporary / "new").rename(path)
+
+
+def copy_files(source: Path, target: Path, leave: str = "") -> None:
+    """Copy all files of a folder, but for those of one name, into another that is there.
+
+    Raises
+    ------
+    RequestError
+        If a symbolic link is among them: what it points to is none of the folder's own.
+    """
+    for folder, folders, names in os.walk(source):
+        place = target / Path(folder).relative_to(source)
+        place.mkdir(exist_ok=True)
+        links = [name for name in (*folders, *names) if Path(folder, name).is_symlink()]
+        if links:
+            raise RequestError(
+                f"{str(Path(folder, links[0]))!r} is a symbolic link, which is not followed: put what it points to in "
+                "its place."
+            )
+        for name in names:
+            if name != leave:
+                shutil.copyfile(Path(folder, name), place / name)
+
+
+@contextmanager
+def explained(path: Path, elsewhere: str = "choose another place") -> Iterator[None]:
     """Turn what the operating system says about `path` into one sentence."""
     try:
         yield
@@ -55,11 +97,26 @@ def explained(path: Path) -> Iterator[None]:
         number = _errno(error)
         if number is None:
             raise
-        free = _free_megabytes(path)
-        raise RunError(
-            f"Cannot write {str(path)!r}: {os.strerror(number)} ({free} MB free there); what was written before "
-            "is kept: make room or choose another place, then start again with --resume."
-        ) from error
+        why = os.strerror(number)
+        if number in _FULL:
+            free = _free_megabytes(path)
+            raise WriteError(
+                f"Cannot write {str(path)!r}: {why} ({free} MB free there): make room, or {elsewhere}."
+            ) from error
+        if number == errno.ENAMETOOLONG:
+            elsewhere = "choose a shorter name"
+        elif number == errno.EISDIR:
+            elsewhere = "it is a folder, so name a file in it"
+        elif number in (errno.ENOTDIR, *_TAKEN):
+            elsewhere = "something else stands there, so choose another name"
+        elif number in _CLOSED and elsewhere == "choose another place":
+            elsewhere = "choose a place that you may write to"
+        raise WriteError(f"Cannot write {str(path)!r}: {why}: {elsewhere}.") from error
+
+
+def _make(path: Path) -> None:
+    """An empty file, readable by whom the umask says."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
 def _errno(error: Exception) -> int | None:
@@ -74,9 +131,3 @@ def _free_megabytes(path: Path) -> int:
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free // 2**20
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,5 +1,6 @@
 """Features on disk: a row is computed once whatever rows it comes with, a file is whole or not there."""
 
+import errno
 import itertools
 import os
 import pickle
@@ -18,6 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sterna import RequestError, RunError
 from sterna.domains import Domain
 from sterna.domains.images import ImageArray, ImageFiles, ImageSequence
 from sterna.domains.inputs import JoinedInputs
@@ -164,7 +166,7 @@ def start(code, *arguments):
     )  # fmt: skip
 
 
-def test_what_a_killed_process_left_is_no_features_and_goes_when_room_is_needed(tmp_path):
+def test_what_a_killed_process_left_is_no_features_and_goes_with_the_next_that_writes(tmp_path):
     process = start(
         """
 def compute(missing, rows, write):
@@ -183,9 +185,82 @@ FeatureCache(Path(sys.argv[1])).get("w", "p", keys_of(range(1000)), ["a"], compu
     assert cache.size() == left.stat().st_size > 0
     np.testing.assert_array_equal(ask(cache, range(1000), ("a",), computed).array(), expected(range(1000), "a"))
     assert computed == [(("a",), list(range(1000)))]
-    assert left.exists()
-    ask(FeatureCache(tmp_path, gigabytes=1e-6), range(10))
     assert not left.exists()
+
+
+def test_a_file_that_is_being_finished_is_not_thrown_away_and_is_whole_when_it_is_used(tmp_path, monkeypatch):
+    """Another process makes room while the disk takes the last bytes, and just after the rename."""
+    small, computed, evicted = FeatureCache(tmp_path, gigabytes=1e-6), [], []
+    fsync, rename = os.fsync, Path.replace
+
+    def slow(handle):
+        fsync(handle)
+        small._forget()
+
+    def renamed(self, target):
+        found = rename(self, target)
+        evicted.append(start_and_wait("FeatureCache(Path(sys.argv[1]), gigabytes=1e-6)._forget()", tmp_path))
+        return found
+
+    monkeypatch.setattr(os, "fsync", slow)
+    monkeypatch.setattr(Path, "replace", renamed)
+    found = ask(small, range(100), ("a",), computed)
+    assert len(computed) == len(evicted) == 1
+    np.testing.assert_array_equal(found.array(), expected(range(100), "a"))
+
+
+def start_and_wait(code, *arguments):
+    process = start(code, *arguments)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_cache_that_can_only_be_read_gives_what_it_holds(tmp_path, monkeypatch):
+    ask(FeatureCache(tmp_path), range(50), ("a",))
+
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("utime", "unlink", "rename", "replace", "mkdir"):
+        monkeypatch.setattr(os, name, refused)
+    computed: list = []
+    for gigabytes in (None, 1e-9):
+        found = ask(FeatureCache(tmp_path, gigabytes), range(50), ("a",), computed)
+        np.testing.assert_array_equal(found.array(), expected(range(50), "a"))
+    assert not computed
+    with pytest.raises(RunError, match=r"Read-only file system: set STERNA_CACHE to a folder that can take"):
+        real = os.open
+        monkeypatch.setattr(os, "open", lambda path, flags, *m: refused() if flags & os.O_CREAT else real(path, flags))
+        ask(FeatureCache(tmp_path), range(60), ("a",))
+
+
+def test_files_that_are_not_the_caches_own_are_never_thrown_away(tmp_path):
+    mine = tmp_path / "features" / "house.features"
+    mine.parent.mkdir()
+    mine.write_bytes(b"x" * 100_000)
+    cache = FeatureCache(tmp_path, gigabytes=1e-6)
+    ask(cache, range(50))
+    cache.clear()
+    assert mine.stat().st_size == 100_000 and cache.size() == 0
+
+
+@pytest.mark.parametrize("given", ["abc", "-1", "nan", "inf", "10 GB"])
+def test_a_bound_that_is_no_number_is_one_sentence(monkeypatch, given):
+    monkeypatch.setenv("STERNA_CACHE_GB", given)
+    with pytest.raises(RequestError, match=f"STERNA_CACHE_GB is '{given}'; expected gigabytes, 0 or more"):
+        FeatureCache()
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("STERNA_CACHE", raising=False)
+    for shared, expected_place in (
+        ("", "home/.cache"), ("relative", "home/.cache"), (str(tmp_path / "xdg"), "xdg"),
+    ):  # fmt: skip
+        monkeypatch.setenv("XDG_CACHE_HOME", shared)
+        assert FeatureCache().folder == tmp_path / expected_place / "sterna" / "features"
+    monkeypatch.setenv("STERNA_CACHE", str(tmp_path / "own"))
+    assert FeatureCache().folder == tmp_path / "own" / "features"
 
 
 def test_processes_that_write_and_make_room_at_once_spoil_nothing(tmp_path):

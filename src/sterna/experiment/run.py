@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.domains import Domain, load_domain
-from sterna.errors import RequestError
+from sterna.errors import RequestError, RunError
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
 from sterna.experiment.overlaps import overlap_notes
@@ -18,6 +18,7 @@ from sterna.experiment.plan import Plan, make_plan
 from sterna.experiment.problem import make_problem
 from sterna.experiment.recording import Fitted, keep, record_of
 from sterna.experiment.units import Means, fit_unit
+from sterna.files import WriteError
 from sterna.methods.method import Method, make_method
 from sterna.record.record import Record
 from sterna.record.request import Request
@@ -147,6 +148,10 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
         means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy)
         try:
             record = _run(source, domain, method, request, plans, folder, means)
+        except WriteError as error:
+            if request.out is None or not (folder / "request.json").exists():
+                raise
+            raise RunError(f"{error} What was finished is kept: then repeat the command with --resume.") from error
         finally:
             strategy.leave()
     return Transfer(record, RunFolder(folder), temporary)

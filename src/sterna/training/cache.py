@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import shutil
+import re
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sterna.domains.inputs import Rows
+from sterna.errors import RequestError
 from sterna.training.feature_files import (
     CHUNK,
     HEADER,
@@ -32,12 +34,33 @@ from sterna.training.feature_files import (
 )
 from sterna.training.row_keys import Keys, digest
 
+_NAME = re.compile(r"\.?[0-9a-f]+-[0-9a-f]+\.features")
+"""How the names of the cache's own files begin; no other file in its folder is counted or thrown away."""
+
 Compute = Callable[[Sequence[str], Rows, Callable[[Rows, dict[str, Array]], None]], None]
 
 
 def default_folder() -> Path:
-    """``$STERNA_CACHE``, or ``~/.cache/sterna``."""
-    return Path(os.environ.get("STERNA_CACHE") or Path.home() / ".cache" / "sterna")
+    """``$STERNA_CACHE``, else ``sterna`` in ``$XDG_CACHE_HOME``, else ``~/.cache/sterna``."""
+    if chosen := os.environ.get("STERNA_CACHE"):
+        return Path(chosen).expanduser()
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "sterna"  # a relative one counts as not set
+
+
+def default_gigabytes() -> float:
+    """``$STERNA_CACHE_GB``, or 10.
+
+    Raises
+    ------
+    RequestError
+        If it is not a number, or below zero.
+    """
+    given = os.environ.get("STERNA_CACHE_GB") or "10"
+    with suppress(ValueError):
+        if 0 <= float(given) < math.inf:
+            return float(given)
+    raise RequestError(f"STERNA_CACHE_GB is {given!r}; expected gigabytes, 0 or more, such as 10 or 0.5.")
 
 
 @cache
@@ -124,7 +147,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path | None = None, gigabytes: float | None = None) -> None:
         self.folder = (folder or default_folder()) / "features"
-        self.bytes = int((gigabytes or float(os.environ.get("STERNA_CACHE_GB", "10"))) * 2**30)
+        self.bytes = int((gigabytes or default_gigabytes()) * 2**30)
 
     def get(self, weights: str, preparation: str, keys: Keys, blocks: Sequence[str], compute: Compute) -> Features:
         """Features of `blocks`, computed only where no file holds them.
@@ -144,18 +167,21 @@ class FeatureCache:
         about = [weights, preparation, tools()]
         kinds = [digest(json.dumps([*about, block]).encode()).hex() for block in blocks]
         paths = [self.folder / f"{kind}-{digest(keys.tobytes()).hex()}.features" for kind in kinds]
-        while True:
-            shapes = [shape_of(path) for path in paths]
-            missing = {block: path for block, path, shape in zip(blocks, paths, shapes, strict=True) if not shape}
-            if missing:
-                self._fill(missing, keys, compute)
-                continue
-            with suppress(FileNotFoundError):  # another process has just made room
-                for path in paths:
-                    os.utime(path, ns=(time.time_ns(),) * 2)  # finer than the file system's own clock
-                found = Features(tuple(paths), len(keys), tuple(shape[1] for shape in shapes if shape))
-                self._forget()
-                return found
+        with ExitStack() as held:  # what was computed is not thrown away before it is used
+            while True:
+                shapes = [shape_of(path) for path in paths]
+                missing = {block: path for block, path, shape in zip(blocks, paths, shapes, strict=True) if not shape}
+                if missing:
+                    self._fill(missing, keys, compute, held)
+                    continue
+                with suppress(FileNotFoundError):  # another process has just made room
+                    found = Features(tuple(paths), len(keys), tuple(shape[1] for shape in shapes if shape))
+                    break
+        for path in paths:
+            with suppress(OSError):  # a cache that can only be read gives what it holds
+                os.utime(path, ns=(time.time_ns(),) * 2)  # finer than the file system's own clock
+        self._forget()
+        return found
 
     def size(self) -> int:
         """Bytes in use."""
@@ -163,14 +189,16 @@ class FeatureCache:
 
     def clear(self) -> None:
         """Throw everything away."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for _, _, path in self._files():
+            path.unlink(missing_ok=True)
 
     def _files(self) -> list[tuple[int, int, Path]]:
         """When each was last used, its bytes and its path, the oldest first; also what is written or was left so."""
         found = []
         for path in self.folder.glob("*.features*"):
-            with suppress(FileNotFoundError):
-                found.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+            if _NAME.match(path.name):
+                with suppress(FileNotFoundError):
+                    found.append((path.stat().st_mtime_ns, path.stat().st_size, path))
         return sorted(found)
 
     def _forget(self) -> None:
@@ -178,15 +206,15 @@ class FeatureCache:
         excess = sum(size for _, size, _ in files) - self.bytes
         for _, size, path in files:
             if excess > 0 and size and not in_use(path):
-                with suppress(PermissionError):  # Windows deletes no open file
+                with suppress(OSError):  # Windows deletes no open file, and nobody deletes from a read-only disk
                     path.unlink(missing_ok=True)
                     excess -= size
 
-    def _fill(self, missing: dict[str, Path], keys: Keys, compute: Compute) -> None:
+    def _fill(self, missing: dict[str, Path], keys: Keys, compute: Compute, held: ExitStack) -> None:
         """Write a file for each of these blocks: rows of other collections first, the last used before the others."""
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         with ExitStack() as stack:
-            new = {b: stack.enter_context(writing(path, keys, first[inverse])) for b, path in missing.items()}
+            new = {b: stack.enter_context(writing(path, keys, first[inverse], held)) for b, path in missing.items()}
 
             def write(rows: Rows, features: dict[str, Array]) -> None:
                 for block, values in features.items():

@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,12 @@ class NewFile:
 
 
 @contextmanager
-def writing(path: Path, keys: Keys, same: Rows) -> Iterator[NewFile]:
-    """A file that takes its place only when all its rows are there."""
-    with atomic(path) as temporary, opened(temporary, os.O_RDWR) as handle:
-        new = NewFile(path, handle, same)
+def writing(path: Path, keys: Keys, same: Rows, held: ExitStack) -> Iterator[NewFile]:
+    """A file that takes its place only when all its rows are there; it is in use until `held` is closed."""
+    elsewhere = "set STERNA_CACHE to a folder that can take the features"
+    with atomic(path, elsewhere=elsewhere) as temporary, ExitStack() as here:
+        holder = here if fcntl is None else held  # Windows renames no open file
+        new = NewFile(path, holder.enter_context(opened(temporary, os.O_RDWR)), same)
         yield new
         new.finish(keys)
 
