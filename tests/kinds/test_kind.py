@@ -218,3 +218,23 @@ def test_rows_are_told_by_their_names_texts_by_their_first_words_and_table_rows_
     import pandas as pd
 
     assert kind_of("table").told(table_inputs(pd.DataFrame({"a": [1.0, 2.5]}))[0], [0]) == []
+
+
+@pytest.mark.parametrize("texts", [["😀", "😡", "😀😀"], ["!", "?", "!."], ["a", "b", "c d"], ["", " ", "x"]])
+def test_texts_without_words_have_vectors_all_the_same(texts):
+    vectors = kind_of("text").raw().vectoriser().fit_transform(texts).toarray()
+    assert vectors.shape[0] == 3 and not np.array_equal(vectors[0], vectors[2])
+
+
+def test_words_are_found_as_scikit_learn_finds_them():
+    import re
+
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    from sterna.kinds.text import WORDS
+
+    usual = re.compile(TfidfVectorizer().token_pattern)
+    for text in ("a tern, and 2 gulls!", " don't  x", "北京 很好", "one"):
+        assert re.findall(WORDS, text) == usual.findall(text)
+    for text in ("😀!", "a b", "", " \n"):
+        assert re.findall(WORDS, text) == [text] and usual.findall(text) == []

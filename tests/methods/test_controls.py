@@ -279,3 +279,16 @@ def test_where_no_texts_could_be_held_out_nothing_is_said_to_be_chosen_by_them(l
     (choice,) = plain.plain_learner(bench_of(problem)).choices
     assert choice.labels == 0 and not choice.compared
     assert selected_by([choice]) == "nothing was selected: fixed settings"
+
+
+@pytest.mark.parametrize("marks", [("😀", "😡"), ("!", "?"), ("a", "b")])
+def test_texts_without_any_word_are_learnt_from_by_their_characters(marks):
+    texts = [marks[i % 2] * (1 + i // 2) for i in range(40)]
+    domain = Domain.from_arrays(texts, ["n", "p"] * 20)
+    assert transfer(None, domain, method="target-only", control="none").scores["accuracy"].value == 1
+
+
+def test_texts_that_are_all_empty_are_named():
+    domain = Domain.from_arrays([" ", "\t", "", "\n"] * 15, ["a", "b", "b"] * 20)
+    with pytest.raises(RequestError, match="texts to learn from are empty"):
+        transfer(None, domain, method="target-only", control="none")

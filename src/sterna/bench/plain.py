@@ -37,7 +37,7 @@ def plain_learner(bench: Bench) -> Fitted:
     vectors = kind.vectors(problem.inputs.take(problem.train)) if raw is None else None
     if raw is not None:
         preparation, body = raw.preparation, identity_body(None)
-        (head, compared), chosen = _best_estimator(raw_learners(problem.task, raw), problem), "penalty"
+        (head, compared), chosen = _best_estimator(raw, problem), "penalty"
     elif vectors is not None:
         preparation, x = vectors.preparation, vectors.of(problem.inputs)
         body, head, chosen, compared = identity_body(x.shape[1]), _linear_or_boosting(x, problem), "learner", True
@@ -74,8 +74,8 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     return as_layer(solution, mean, scale, task)
 
 
-def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> tuple[EstimatorHead, bool]:
-    """The learner with the lowest cross-validated loss, fitted on all training rows, and whether labels compared any.
+def _best_estimator(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
+    """The learner on raw rows with the lowest cross-validated loss, fitted on all training rows, and whether labels compared any.
 
     Of one class alone it answers that class; where no fold can be learnt from, the first learner is taken.
     """
@@ -89,6 +89,12 @@ def _best_estimator(learners: list[BaseEstimator], problem: Problem) -> tuple[Es
     folds = folds_of(targets, task, 5, problem.seed, units=problem.units[rows])
     if task.one_class:  # of one class alone, where another's only row is held out, nothing can be learnt
         folds = [fold for fold in folds if len(np.unique(targets[fold[0]])) > 1]
+    silent = np.array([raw.empty(row) for row in x])
+    if silent[train].all():
+        noun = kind_of(problem.target.kind).noun
+        raise RequestError(f"All {len(train):,} {noun} to learn from are empty; look at the column that was named.")
+    folds = [fold for fold in folds if not silent[rows][fold[0]].all()]
+    learners = raw_learners(task, raw)
     losses = [cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
     best = learners[int(np.argmin(losses))]
     fit(best, x[train], problem.targets[train], problem.row_weights()[train])

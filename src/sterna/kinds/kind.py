@@ -60,10 +60,13 @@ class Raw(NamedTuple):
         Gives the rows as they are.
     vectoriser
         Makes a scikit-learn union of transformers, not fitted, from rows to vectors.
+    empty
+        Whether a row holds nothing: from such rows alone no vectors can be learnt.
     """
 
     preparation: Preparation
     vectoriser: Callable[[], Any]
+    empty: Callable[[Any], bool] = lambda row: False
 
 
 class Kind(ABC):

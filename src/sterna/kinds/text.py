@@ -31,16 +31,23 @@ class Text(Kind):
         """TF-IDF of words (one and two) and of characters (one to four)."""
         from sterna.preparations.text import RawText
 
-        return Raw(RawText(), _vectoriser)
+        return Raw(RawText(), _vectoriser, lambda text: not text.strip())
 
     def told(self, inputs: Inputs, rows: Sequence[int]) -> list[str]:
         return [repr(str(inputs[row])[:40]) for row in rows]
+
+
+WORDS = r"(?u)\b\w\w+\b|\A(?:(?!\w\w)[\s\S])*\Z"
+"""Words of two letters or more, as scikit-learn takes them; a text without any (emoji, marks) is one word itself.
+
+Without the second part texts without words, or folds of them, would leave no word to learn from, which is an error there.
+"""
 
 
 def _vectoriser() -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORDS)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, max_features=200_000)
     return FeatureUnion([("words", words), ("characters", characters)])
