@@ -75,7 +75,7 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
 
 
 def _best_estimator(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
-    """The learner on raw rows with the lowest cross-validated loss, fitted on all training rows, and whether labels compared any.
+    """The learner on raw rows with the lowest cross-validated loss, fitted on all, and whether labels compared any.
 
     Of one class alone it answers that class; where no fold can be learnt from, the first learner is taken.
     """

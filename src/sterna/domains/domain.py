@@ -163,6 +163,7 @@ class Domain:
         levels
             Images that are not uint8: the values that are black and white; told from all of them where not given.
         """
+        reading: dict[str, Any] = {}
         if isinstance(labels, str):
             column = labels
             if column not in getattr(inputs, "columns", ()):
@@ -170,6 +171,7 @@ class Domain:
                     f"labels={column!r} is no column of the inputs; give a column's name, or one label a row."
                 )
             inputs, labels = inputs.drop(columns=[column]), inputs[column]
+            reading["label"] = column
         given = None if levels is None else checked(levels)
         learnt = _not_test(splits)
         taken, notes = inputs_from_arrays(inputs, columns=columns, drop=drop, levels=given, learnt=learnt)
@@ -181,6 +183,7 @@ class Domain:
             groups=groups,
             classes=None if classes is None else tuple(str(c) for c in classes),
             notes=tuple(notes),
+            reading=reading,
         )
 
     @classmethod

@@ -12,6 +12,7 @@ import numpy as np
 
 from sterna.domains.archives import MAX_UNPACKED_BYTES, Location
 from sterna.domains.domain import Domain
+from sterna.domains.given import given_domain
 from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
 from sterna.domains.levels import checked
@@ -20,16 +21,16 @@ from sterna.errors import RequestError, closest
 
 
 def load_domain(
-    spec: str | Path,
+    spec: str | Path | Any,
     *,
-    label: str | None = None,
+    label: str | Any = None,
     text: str | None = None,
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
     group: str | None = None,
     domain_column: str | None = None,
     domain: str | None = None,
-    test: str | Path | None = None,
+    test: str | Path | Any = None,
     strict: bool = False,
     task: str | None = None,
     levels: tuple[float, float] | None = None,
@@ -43,9 +44,11 @@ def load_domain(
         A folder or ``.zip`` of images, or of WAV, FLAC, OGG or MP3 recordings (``class/file`` or ``split/class/file``,
         without a class in ``unlabelled/``; recordings also with a ``manifest.csv`` that names them and their labels), a
         ``.npz`` (``images``, ``labels``, or ``train_images``, ...; ``X``, ``y`` for tables), or a table: ``.csv``,
-        ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, also with ``.gz``.
+        ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, also with ``.gz``. Or data in memory: a DataFrame, an array, a
+        list of images, of texts or of `Sound`, a Hugging Face Dataset.
     label
-        The target column of a table or of a manifest; of a ``.npz``, the array.
+        The target column of a table or of a manifest; of a ``.npz``, the array. Of an array or a list in memory, one
+        label for each row.
     text
         The column whose texts are the inputs; a table otherwise.
     drop
@@ -75,23 +78,42 @@ def load_domain(
         If there is nothing at `spec`, or it cannot be read; one sentence says what to do.
     """
     options = Options(
-        label, text, tuple(drop), columns, group, domain_column, None if domain is None else str(domain), strict, task,
+        label if isinstance(label, str) else None,
+        text,
+        tuple(drop),
+        columns,
+        group,
+        domain_column,
+        None if domain is None else str(domain),
+        strict,
+        task,
         None if levels is None else checked(levels),
-    )  # fmt: skip
-    if not str(spec).strip():
-        raise RequestError("The path of the data is empty; name a folder, a zip, an .npz or a table.")
-    main = _load(Path(spec).expanduser(), options, max_unpacked_bytes)
+    )
+    main = _read(spec, label, options, max_unpacked_bytes)
     if test is not None:
         options = replace(options, levels=main.reading.get("levels", options.levels))
-        main = _with_test(main, _load(Path(test).expanduser(), options, max_unpacked_bytes))
+        main = _with_test(main, _read(test, None if options.label is None else label, options, max_unpacked_bytes))
     named = {
-        "label": label,
+        **main.reading,
+        "label": options.label,
         "text": text,
         "drop": list(drop),
         "columns": dict(columns) if columns else None,
         "task": task,
     }
     return replace(main, reading={name: value for name, value in named.items() if value})
+
+
+def _read(spec: Any, label: Any, options: Options, max_unpacked_bytes: int) -> Domain:
+    if not isinstance(spec, (str, Path)):
+        return given_domain(spec, label, options)
+    if label is not None and not isinstance(label, str):
+        raise RequestError(
+            f"label= is {type(label).__name__}, but {spec} is read from a file; name its column or array."
+        )
+    if not str(spec).strip():
+        raise RequestError("The path of the data is empty; name a folder, a zip, an .npz or a table.")
+    return _load(Path(spec).expanduser(), options, max_unpacked_bytes)
 
 
 def _load(path: Path, options: Options, max_unpacked_bytes: int) -> Domain:

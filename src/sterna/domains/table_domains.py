@@ -90,14 +90,26 @@ def load_inputs(
         `load_table` would have found.
     """
     frame, notes = read_table(path)
+    made, more = frame_inputs(frame, path.name, text=text, without=without, columns=columns)
+    return made, notes + more
+
+
+def frame_inputs(
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    text: str | None = None,
+    without: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+) -> tuple[TableInputs | TextInputs, list[str]]:
+    """The same of a DataFrame; `name` is what to call it."""
     taken = [name for name in frame.columns if name in without and name not in text_names(text, list(frame.columns))]
     frame = frame.drop(columns=taken)
     named = [name for name in frame.columns if name.strip().lower() in LABEL_NAMES]
     if not without and len(named) == 1 and len(frame.columns) > 1:
         frame = frame.drop(columns=named)
     kinds = {name: kind for name, kind in (columns or {}).items() if name in frame.columns}
-    made, more = table_inputs(frame, text=text, columns=kinds or None, name=path.name)
-    return made, notes + more
+    return table_inputs(frame, text=text, columns=kinds or None, name=name)
 
 
 def table_domain(

@@ -54,14 +54,17 @@ class Tables(Reader):
         return _rows(path, kind, reading)
 
 
+def left_out(reading: Mapping[str, Any]) -> list[str]:
+    """Columns that are no inputs of a run that read its own data so: the labels, and what was dropped."""
+    label = reading.get("label")
+    return [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
+
+
 def _rows(path: Path, kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
     from sterna.domains.table_domains import load_inputs  # brings pandas and pyarrow
 
-    label = reading.get("label")
-    without = [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
-    inputs, notes = load_inputs(
-        path, text=reading.get("text") if kind == "text" else None, without=without, columns=reading.get("columns")
-    )
+    text = reading.get("text") if kind == "text" else None
+    inputs, notes = load_inputs(path, text=text, without=left_out(reading), columns=reading.get("columns"))
     if inputs.kind != kind:
         raise RequestError(f"{str(path)!r} holds {inputs.kind}, but the run learnt from {kind}.")
     return inputs, notes

@@ -32,7 +32,8 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
     """
     for path in paths:
         if not path.exists():
-            raise RequestError(f"There is no input {str(path)!r}.")
+            list_it = "; a text is given in a list: [text]" if kind == "text" else ""
+            raise RequestError(f"There is no input {str(path)!r}{list_it}.")
     inputs, notes = _reader(paths[0], kind).inputs(paths, kind, reading)
     return Domain(paths[0].name, inputs, notes=tuple(notes))
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sterna.domains import Domain, load_domain
+from sterna.domains.given import given_inputs, is_frame
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
@@ -133,7 +134,7 @@ class Transfer:
     def _asked(self, inputs: Any) -> Domain:
         if isinstance(inputs, (str, Path)):
             return self.read_inputs([Path(inputs)])
-        return as_domain(inputs, self.evidence.target.reading)
+        return given_inputs(inputs, self.network.preparation.kind, self.evidence.target.reading)
 
     def _outputs(self, domain: Domain, progress: bool = False) -> Array:
         self._check_kind(domain)
@@ -150,32 +151,41 @@ class Transfer:
             )
 
     def score(self, domain: Any) -> dict[str, Score]:
-        """Every metric on a labelled Domain, with its interval.
+        """Every metric on labelled data, with its interval.
+
+        Parameters
+        ----------
+        domain
+            A Domain, a path or spec, or a DataFrame with the column of labels that the run's own data had.
 
         Raises
         ------
         RequestError
             If no row has a label, or a label is a class the run does not know.
         """
-        asked = (
-            self.read(str(domain))
-            if isinstance(domain, (str, Path))
-            else as_domain(domain, self.evidence.target.reading)
-        )
+        asked = self.read(domain)
         self._check_kind(asked)
         rows = np.flatnonzero(asked.labelled())
         if asked.labels is None or not len(rows):
-            raise RequestError(f"{asked.name} has no labelled row, so nothing can be scored; use predict instead.")
+            raise RequestError(
+                f"{asked.name} has no labelled row, so nothing can be scored; use predict instead, or give the "
+                "labels: load_domain(data, label=...)."
+            )
         task, some = self.task, asked.take(rows)
         assert some.labels is not None
         with named(asked):
             targets = task.encode(some.labels)
         return score(task, [self.outputs(some)], targets)
 
-    def read(self, spec: str, **options: Any) -> Domain:
-        """A labelled Domain, read as the run's own was but for these options of :func:`load_domain`."""
-        path, kind = Path(spec), kind_of(self.network.preparation.kind)
+    def read(self, spec: Any, **options: Any) -> Domain:
+        """Labelled data, read as the run's own were but for these options of :func:`load_domain`."""
+        if isinstance(spec, Domain):
+            return spec
         reading = dict(self.evidence.target.reading)
+        if not isinstance(spec, (str, Path)):
+            labelled = is_frame(spec)  # arrays and lists have no column of labels
+            return load_domain(spec, **{k: v for k, v in reading.items() if labelled or k != "label"})
+        path, kind = Path(spec), kind_of(self.network.preparation.kind)
         if not kind.files and (path.is_dir() or path.suffix.lower() == ".zip"):
             raise RequestError(
                 f"{spec} is a set of images or recordings, but this run learnt from {kind.whole}; give a file."
@@ -228,11 +238,6 @@ def named(domain: Domain) -> Iterator[None]:
     except RequestError as error:
         sentence = str(error)
         raise RequestError(f"{domain.name}: {sentence[:1].lower()}{sentence[1:]}") from error
-
-
-def as_domain(data: Any, reading: Mapping[str, Any]) -> Domain:
-    """A Domain from whatever a user has in memory, read as a run's own was."""
-    return data if isinstance(data, Domain) else Domain.from_arrays(data, levels=reading.get("levels"))
 
 
 def _in_place(answers: Array, domain: Domain, asked: Any) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.domains import Domain, load_domain
+from sterna.domains.given import is_data
 from sterna.errors import RequestError, RunError
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
@@ -32,9 +33,10 @@ from sterna.training.trainer import pick_device
 
 
 def transfer(
-    source: Source | Any | None,
-    target: Domain | str | Path,
+    source: Source | Domain | Any | None,
+    target: Domain | str | Path | Any = None,
     *,
+    label: str | None = None,
     method: str = "feature-extraction",
     settings: Mapping[str, Any] | None = None,
     task: str | None = None,
@@ -61,9 +63,12 @@ def transfer(
     Parameters
     ----------
     source
-        What is known: a :class:`Source`, a spec for :func:`load_source`, a torch module, or ``None``.
+        What is known: a :class:`Source`, a spec for :func:`load_source`, a torch module, labelled data (a
+        :class:`Domain`, or a DataFrame with the column `label`), or ``None``.
     target
-        What must be done well: a :class:`Domain`, or a spec for :func:`load_domain`.
+        What must be done well: a :class:`Domain`, or a path or data in memory for :func:`load_domain`.
+    label
+        The column of labels, where target or source data are read here; :func:`load_domain` has more options.
     method
         Id of a method (see ``sterna methods``).
     settings
@@ -119,9 +124,23 @@ def transfer(
     )  # fmt: skip
     make_method(method, settings)  # a name that is wrong is said before anything is read
     pick_device(device)
-    domain = target if isinstance(target, Domain) else load_domain(target)
-    known = source if isinstance(source, Source) or source is None else load_source(source)
-    return run(known, domain, request, progress)
+    if target is None or isinstance(target, Source):
+        raise RequestError(
+            f"transfer(source, target) needs a target, but it is {type(target).__name__}; the source comes first, None "
+            "where there is none: transfer(None, data, label=...)."
+        )
+    domain = target if isinstance(target, Domain) else load_domain(target, label=label)
+    return run(_known(source, label), domain, request, progress)
+
+
+def _known(source: Any, label: str | None) -> Source | None:
+    """The source as a :class:`Source`: labelled data become one without a model."""
+    if source is None or isinstance(source, Source):
+        return source
+    if not is_data(source):
+        return load_source(source)
+    data = load_domain(source, label=label)
+    return Source(spec=data.name, data=data)
 
 
 def run(source: Source | None, domain: Domain, request: Request, progress: bool = False) -> Transfer:

@@ -40,7 +40,7 @@ class Text(Kind):
 WORDS = r"(?u)\b\w\w+\b|\A(?:(?!\w\w)[\s\S])*\Z"
 """Words of two letters or more, as scikit-learn takes them; a text without any (emoji, marks) is one word itself.
 
-Without the second part texts without words, or folds of them, would leave no word to learn from, which is an error there.
+Without the second part such texts, or a fold of them, would leave no word to learn from, which is an error there.
 """
 
 

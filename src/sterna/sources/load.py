@@ -94,6 +94,8 @@ def _unknown(text: str) -> RequestError:
         guess = f" Did you mean 'file:{text}' with architecture=?"
     elif (path / "config.json").exists():
         guess = f" Did you mean 'hf/{text}'?"
+    elif path.exists():
+        guess = " Labelled data of the source are given as load_domain(...), on the command line as --source-data."
     elif named:
         guess = f" Did you mean {' or '.join(map(repr, named))}?"
     else:

@@ -49,7 +49,8 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
         return Source(spec, module, preparation, card={"parameters": parameters(module)})
     if not isinstance(module, nn.Module):
         raise RequestError(
-            f"The source is a {type(module).__name__}; a spec such as 'timm/resnet50' or an nn.Module was expected."
+            f"The source is a {type(module).__name__}; a spec such as 'timm/resnet50' or an nn.Module was expected; "
+            "labelled data are given as load_domain(...)."
         )
     return wrap(copy.deepcopy(module), spec, preparation=preparation)
 
