@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
+import pandas as pd
 import pytest
 
 from sterna.cli.app import pairs_of, settings_of
@@ -35,6 +36,17 @@ def test_a_person_sees_scores_the_verdict_and_where_the_run_is(sterna, tmp_path)
     for part in ("scratch: no source", "target-only", "accuracy", "gain over target-only", "seeds: 2", "run folder"):
         assert part in found.out
     assert found.error == ""
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(sterna, files, tmp_path):
+    table = pd.read_csv(files / "t.csv")
+    table.assign(where=["[/x]", "[bold]b"] * 40).to_csv(tmp_path / "t.csv", index=False)
+    asked = ("--domain-column", "where", "--source-domain", "[/x]", "--target-domain", "[bold]b", "--method", "pooled")
+    found = sterna("transfer", tmp_path / "t.csv", *asked, "--control", "target-only", "--out", tmp_path / "r[/x]")
+    assert found.code == 0, found.error
+    assert "pooled: t.csv:[/x] → " in found.out and "[bold]b" in found.out and "r[/x]" in found.out
+    missing = sterna("transfer", "t.csv", "--source", "no[/x]", "--out", tmp_path / "none")
+    assert missing.code == 2 and "'no[/x]' is not understood" in missing.error
 
 
 def test_quiet_says_nothing(sterna, tmp_path):

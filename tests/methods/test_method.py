@@ -47,6 +47,19 @@ def test_a_wrong_name_or_setting_gets_one_sentence(name, settings, words):
         make_method(name, settings)
 
 
+@pytest.mark.parametrize("word", ["none", "None", "null", None])
+def test_where_the_list_says_or_none_the_word_is_taken(word):
+    found = 0
+    for name in method_ids():
+        for setting in method_class(name).about()["settings"]:
+            if " or none" in setting["values"]:
+                assert getattr(make_method(name, {setting["name"]: word}), setting["name"]) is None
+                found += 1
+    assert found >= 4
+    with pytest.raises(RequestError, match="setting layer_decay is"):
+        make_method("fine-tuning", {"layer_decay": word})
+
+
 def test_needs_that_are_not_met_name_the_methods_that_fit():
     with pytest.raises(RequestError, match=r"needs a source model \(--source\).*these fit: .*target-only"):
         check_needs(make_method("fine-tuning"), Needs.TARGET_LABELS, list(method_ids()))

@@ -32,36 +32,34 @@ def methods(
 
 def _show_all(found: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("kind", "method", "what it does", "needs"):
         table.add_column(column)
     for about in found:
-        table.add_row(
-            about["kind"], f"[bold]{about['id']}[/]", about["summary"], "\n".join(about["needs"]) or "nothing"
-        )
+        needs = "\n".join(about["needs"]) or "nothing"
+        table.add_row(escape(about["kind"]), f"[bold]{escape(about['id'])}[/]", escape(about["summary"]), escape(needs))
     Console().print(table)
 
 
 def _show_one(about: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
-    console.print(f"[bold]{about['id']}[/] ({about['kind']})\n", highlight=False)
+    console.print(f"[bold]{escape(about['id'])}[/] ({escape(about['kind'])})\n", highlight=False)
     console.print(reflowed(about["description"]), highlight=False, markup=False)
     console.print(f"\nneeds: {', '.join(about['needs']) or 'nothing'}\n", highlight=False, markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("setting", "default", "values", "meaning"):
         table.add_column(column)
     for setting in about["settings"]:
-        table.add_row(
-            setting["name"],
-            "none" if setting["default"] is None else str(setting["default"]),
-            setting["values"],
-            setting["description"],
-        )
+        default = "none" if setting["default"] is None else str(setting["default"])
+        cells = (setting["name"], default, setting["values"], setting["description"])
+        table.add_row(*(escape(cell) for cell in cells))
     if about["settings"]:
         console.print(table)
 

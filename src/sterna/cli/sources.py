@@ -9,6 +9,7 @@ from sterna.cli.app import Debug, Json, app, print_json
 def sources(json: Json = False, debug: Debug = False) -> None:
     """List what knowledge can be loaded from."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from sterna.sources import list_sources
@@ -21,5 +22,5 @@ def sources(json: Json = False, debug: Debug = False) -> None:
     for column in ("source", "kind", "what it is"):
         table.add_column(column)
     for spec, kind, note in found:
-        table.add_row(f"[bold]{spec}[/]", kind, note)
+        table.add_row(f"[bold]{escape(spec)}[/]", escape(kind), escape(note))
     Console().print(table)

@@ -162,6 +162,7 @@ def stopped(folder: Path) -> str:
 def show(result: Transfer) -> None:
     """The scores beside the controls', the verdict, and where everything is."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from sterna.report.words import selection
@@ -170,7 +171,8 @@ def show(result: Transfer) -> None:
     if not console.is_terminal:
         console.width = PIPED
     source = record.source.spec if record.source else "no source"
-    console.print(f"\n[bold]{record.method}[/bold]: {source} → {record.target.name}", highlight=False)
+    what = escape(f"{source} → {record.target.name}")  # a name may hold what rich would read as markup
+    console.print(f"\n[bold]{escape(record.method)}[/bold]: {what}", highlight=False)
     parts = ", ".join(f"{name} {rows}" for name, rows in record.target.splits.items() if rows)
     console.print(f"rows: {parts}; seeds: {len(record.seeds)}", highlight=False, style="dim")
     for sentence in [*record.target.notes, *record.messages]:
@@ -178,11 +180,11 @@ def show(result: Transfer) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("test score")
     for name in (record.method, *record.controls):
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     for metric in shown_metrics(record.scores):
         cells = [record.scores[metric], *(found[metric] for found in record.controls.values())]
         star = " *" if metric == record.task.metric else ""
-        table.add_row(metric + star, *(f"{c.value:.3f} [{c.low:.3f}, {c.high:.3f}]" for c in cells))
+        table.add_row(escape(metric) + star, *(f"{c.value:.3f} [{c.low:.3f}, {c.high:.3f}]" for c in cells))
     console.print(table)
     for line in verdict_lines(record):
         console.print(line, highlight=False)
@@ -203,11 +205,13 @@ def chosen_by(words: str) -> str:
 
 def verdict_lines(record: Record) -> list[str]:
     """The headline gain in words, with rich's markup."""
+    from rich.markup import escape
+
     gain = record.gain
     if gain is None:
         return ["no control ran, so nothing is said about the gain"]
     colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
     return [
-        f"gain over {gain.control}: [bold {colour}]{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}] "
-        f"{gain.metric}: {gain.verdict}[/]  ({chosen_by(record.control_selected_by)})"
+        f"gain over {escape(gain.control)}: [bold {colour}]{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}] "
+        f"{escape(gain.metric)}: {gain.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})"
     ]

@@ -219,7 +219,7 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
             known = ", ".join(cls.model_fields) or "none"
             raise RequestError(f"{name} has no setting {key!r}.{closest(key, cls.model_fields)} Its settings: {known}.")
     try:
-        return cls(**settings)
+        return cls(**{key: _none_or(cls, key, value) for key, value in settings.items()})
     except ValidationError as error:
         first = error.errors()[0]
         cause = first.get("ctx", {}).get("error")
@@ -231,6 +231,16 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         raise RequestError(
             f"{name}: setting {where} is {first['input']!r}, but {_lower(first['msg'])}; see: sterna methods {name}."
         ) from error
+
+
+def _none_or(cls: type[Method], name: str, value: Any) -> Any:
+    """``None`` where the word for it was written, as the list of settings does, and the setting may be none."""
+    if not isinstance(value, str) or value.strip().lower() not in ("none", "null"):
+        return value
+    about = _properties(cls).get(name, {})
+    parts = about.get("anyOf", [about])
+    means_itself = any(value in part.get("enum", [part.get("const")]) for part in parts)
+    return None if {"type": "null"} in parts and not means_itself else value
 
 
 def list_methods() -> list[dict[str, Any]]:
