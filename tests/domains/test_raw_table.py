@@ -89,3 +89,12 @@ def test_an_error_names_the_column_the_table_and_its_use():
     with pytest.raises(RequestError, match=r"^group='z': t\.jsonl has no such column\. It has 'x', 'y'\.$"):
         table.need("z", "group")
     assert RawColumn(pd.Series([True, False], name="b"), "column 'b'").strings.tolist() == ["True", "False"]
+
+
+def test_a_long_cell_is_named_in_linear_time():
+    import time
+
+    started = time.perf_counter()
+    for text in ("1" * 200_000 + "x", "1" * 200_000 + "." + "1" * 200_000 + "x", "1" * 200_000):
+        assert table_cells.word(text) == text
+    assert time.perf_counter() - started < 1

@@ -26,7 +26,8 @@ def kinds(frame: pd.DataFrame, columns: dict[str, str] | None = None) -> dict[st
     [
         (["1", " 2.5 ", "-3e2", "", "NA", "?", ".5", "+7"], "number"),
         (["1", "2", "three"], "category"),
-        (["1,5", "2,5"], "category"),
+        (["1,5", "2,5"], "number"),
+        (["1,5", "2.5"], "category"),
         (["12 kg", "13 kg"], "category"),
         (["007", "123"], "category"),
         (["0", "10", "0.5"], "number"),

@@ -93,13 +93,15 @@ def test_a_separator_that_may_be_another_is_not_guessed(tmp_path: Path) -> None:
     assert "commas" in sentence(write(tmp_path / "t.tsv", "age,name,town\n41,Ann\n52,Bo,Bern\n"))
 
 
-def test_decimal_commas_stand_only_in_files_with_semicolons(tmp_path: Path) -> None:
-    frame, notes = read_table(write(tmp_path / "t.csv", "x;word\n1,5;a,b\n2;c\n;d\n"))
-    assert frame["x"].tolist() == ["1.5", "2", ""]
-    assert frame["word"].tolist() == ["a,b", "c", "d"]
-    assert "decimal comma: x" in notes[1]
-    frame, _ = read_table(write(tmp_path / "t2.csv", 'x,word\n"1,5",a\n'))
-    assert frame["x"].tolist() == ["1,5"]
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;\r", '"sep=;"', "\ufeffsep=;"])
+def test_a_first_line_may_name_the_separator(tmp_path: Path, line: str) -> None:
+    frame, notes = read_table(write(tmp_path / "t.csv", f"{line}\nx;word\n1,5;a,b\n2;c\n"))
+    assert frame.to_dict("list") == {"x": ["1,5", "2"], "word": ["a,b", "c"]}
+    assert notes == []
+    assert "line 4: found 1 cells, but the header has 2" in sentence(
+        write(tmp_path / "ragged.csv", f"{line}\nx;word\n1;a\n2\n")
+    )
+    assert "no header" in sentence(write(tmp_path / "none.csv", f"{line}\n"))
 
 
 def test_one_column_is_a_table_too(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from sterna.domains import table_cells
 from sterna.domains.inputs import Rows
+from sterna.domains.number_forms import Marks, NumberForm, Numbers, decimal_of, read_numbers
 from sterna.errors import RequestError, closest
 
 
@@ -24,10 +25,12 @@ class RawColumn:
         Its cells, ``(n,)``: strings as in a file, or typed.
     where
         How an error names it: ``"column 'age' of heart.csv"``.
+    marks
+        Gives what the rest of its file says about numbers.
     """
 
-    def __init__(self, values: pd.Series[Any], where: str) -> None:
-        self.values, self.where = values, where
+    def __init__(self, values: pd.Series[Any], where: str, marks: Callable[[], Marks] = Marks) -> None:
+        self.values, self.where, self.marks = values, where, marks
 
     @property
     def name(self) -> str:
@@ -54,6 +57,10 @@ class RawColumn:
         """Of a column of strings: trimmed ones, null where missing."""
         return table_cells.clean(self.plain)
 
+    def numbers(self, known: str = "") -> Numbers:
+        """Of a column of strings: read as numbers, in the form that an earlier table writes them in, or their own."""
+        return read_numbers(self.cells, self.marks, NumberForm.of(known) if known else None)
+
     @cached_property
     def words(self) -> pd.Series[Any]:
         """Each cell as a word, whatever stands beside it; see `table_cells.words`."""
@@ -68,7 +75,7 @@ class RawColumn:
 
     def take(self, rows: Rows) -> RawColumn:
         """These rows, with what was already read of them."""
-        taken = RawColumn(self.values.iloc[rows], self.where)
+        taken = RawColumn(self.values.iloc[rows], self.where, self.marks)
         for form in ("plain", "words"):
             if form in self.__dict__:
                 taken.__dict__[form] = self.__dict__[form].iloc[rows]
@@ -101,6 +108,8 @@ class RawTable:
         self.name = name
         self._frame = frame.set_axis(names, axis=1)
         self._columns: dict[str, RawColumn] = {}
+        self.marks: Callable[[], Marks] = cache(lambda: _marks(frame))
+        """What all columns of the file together say about the numbers in them."""
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -136,7 +145,7 @@ class RawTable:
         """One column; `use` says what for in an error (``"label"``)."""
         if name not in self._columns:
             where = f"{use} column {name!r} of {self.name}".strip()
-            self._columns[name] = RawColumn(self._frame[name], where)
+            self._columns[name] = RawColumn(self._frame[name], where, self.marks)
         return self._columns[name]
 
     def last(self, name: str) -> RawColumn:
@@ -148,6 +157,7 @@ class RawTable:
     def take(self, rows: Rows, name: str | None = None) -> RawTable:
         """These rows only, in this order, perhaps under another name."""
         taken = RawTable(self._frame.iloc[rows], name or self.name)
+        taken.marks = self.marks
         taken._columns = {column: read.take(rows) for column, read in self._columns.items()}
         return taken
 
@@ -155,8 +165,14 @@ class RawTable:
         """All columns but these."""
         left = {*names}
         kept = RawTable(self._frame.drop(columns=[c for c in self.names if c in left]), self.name)
+        kept.marks = self.marks
         kept._columns = {name: column for name, column in self._columns.items() if name not in left}
         return kept
+
+
+def _marks(frame: pd.DataFrame) -> Marks:
+    found = {decimal_of(table_cells.clean(column)) for _, column in frame.items() if column.dtype == "str"} - {""}
+    return Marks(found.pop() if len(found) == 1 else "", frame.attrs.get("separator") == ";")
 
 
 def listed(names: Sequence[str], limit: int = 30) -> str:

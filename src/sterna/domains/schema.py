@@ -31,6 +31,8 @@ class Column:
         Whether its values look like row identifiers; then no learner sees it.
     given
         Whether the user said what it holds.
+    form
+        How its numbers or dates are written, where they are strings: ``"1.234,5"``, ``"%d/%m/%Y"``.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Column:
     summary: str = ""
     identifier: bool = False
     given: bool = False
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ def summary(values: pd.Series[Any], kind: ColumnKind) -> str:
         numbers = values.to_numpy(np.float64)
         return f"{np.nanmin(numbers):.6g} to {np.nanmax(numbers):.6g}"
     if kind == "date":
-        return f"{values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}"
+        days = values.dropna().to_numpy("datetime64[D]")  # pandas cannot write years beyond 9999, nor before 1
+        return f"{days.min()} to {days.max()}"
     if kind == "category":
         counts = values.value_counts()
         return (

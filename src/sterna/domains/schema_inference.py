@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sterna.domains import table_cells as cells_of
-from sterna.domains.column_kinds import finite, read_as
+from sterna.domains.column_kinds import finite, read_as, say_dates
+from sterna.domains.date_forms import looks_dated, read_dates
 from sterna.domains.raw_table import RawColumn, RawTable
 from sterna.domains.schema import Column, ColumnKind, Schema, summary
+from sterna.domains.schema_notes import Notes
 from sterna.errors import RequestError, closest
 
 _SETTABLE = tuple(kind for kind in get_args(ColumnKind) if kind != "empty")
-_IDENTIFIER_NAME = re.compile(r"^(id|index|row|rownames?|.*[_ ]id|unnamed: \d+)$", re.IGNORECASE)
-_ENOUGH_ROWS = 20  # with fewer, all values distinct says nothing
-_UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$"
+IDENTIFIER_NAME = re.compile(r"^(id|index|row|rownames?|.*[_ ]id|unnamed: \d+)$", re.IGNORECASE)
+ENOUGH_ROWS = 20  # with fewer, all values distinct says nothing
 
 
 def infer_schema(
@@ -28,9 +29,10 @@ def infer_schema(
 ) -> tuple[Schema, pd.DataFrame, list[str]]:
     """Say what each column holds, and give the table with its cells read accordingly.
 
-    A column of plain numbers is a number, of dates a date, of long and mostly different strings a text, else a
-    category. A number written with a leading zero (a post code) or with a unit is a word: nothing is guessed. Strings
-    that differ in every row, and whole numbers that do in a column called ``id``, are identifiers.
+    A column of numbers is a number, in whichever way they are written (``3,14``, ``1.234,50``, ``12 %``), of dates a
+    date, of long and mostly different strings a text, else a category. A number written with a leading zero (a post
+    code) or with a unit is a word: nothing is guessed. Strings that differ in every row, and whole numbers that do in a
+    column called ``id``, are identifiers.
 
     Parameters
     ----------
@@ -59,80 +61,108 @@ def infer_schema(
     return type_columns(RawTable(frame, name), columns)
 
 
-def type_columns(table: RawTable, columns: Mapping[str, str] | None = None) -> tuple[Schema, pd.DataFrame, list[str]]:
-    """As `infer_schema`, of a table that was read already; it keeps nothing of its columns afterwards."""
+def type_columns(
+    table: RawTable, columns: Mapping[str, str] | None = None, like: Schema | None = None
+) -> tuple[Schema, pd.DataFrame, list[str]]:
+    """As `infer_schema`, of a table that was read already; it keeps nothing of its columns afterwards.
+
+    Parameters
+    ----------
+    like
+        The schema of an earlier table: its columns are read as there, where their values allow it.
+    """
     given = _checked(columns or {}, table.names, table.name)
-    notes = _Notes()
+    earlier = {} if like is None else {column.name: column for column in like}
+    notes = Notes()
     found: list[Column] = []
     typed: dict[str, pd.Series[Any]] = {}
     for name in table.names:
-        column = table.last(name)
-        identifier = False
-        if name in given:
-            kind = given[name]
-            values = read_as(column, kind, notes.add)
-        elif isinstance(column.values.dtype, pd.CategoricalDtype):
-            values, kind = column.words, "category"
-        else:
-            values, kind, identifier = _inferred(column, notes)
+        values, kind, form, identifier = _read(table.last(name), given.get(name), earlier.get(name), notes)
         missing = int(values.isna().sum())
         if kind != "empty" and missing == len(values):
-            values, kind = _nothing(column), "empty"
+            values, kind = pd.Series(np.full(len(values), np.nan), values.index), "empty"
         typed[name] = values
-        found.append(Column(name, kind, missing, summary(values, kind), identifier, name in given))
-    notes.columns(
-        "left out, a different value in every row as identifiers have", [c.name for c in found if c.identifier]
-    )
-    notes.columns("without any value", [c.name for c in found if c.kind == "empty"])
+        found.append(Column(name, kind, missing, summary(values, kind), identifier, name in given, form))
+    notes.of_schema([column for column in found if column.name not in earlier])
     return Schema(tuple(found), len(table)), pd.DataFrame(typed, index=table.index), notes.said
 
 
-def _nothing(column: RawColumn) -> pd.Series[Any]:
-    return pd.Series(np.full(len(column.values), np.nan), column.values.index)
+class _Read(NamedTuple):
+    """Typed values, their kind, how they are written, and whether they look like identifiers."""
+
+    values: pd.Series[Any]
+    kind: ColumnKind
+    form: str = ""
+    identifier: bool = False
 
 
-def _inferred(column: RawColumn, notes: _Notes) -> tuple[pd.Series[Any], ColumnKind, bool]:
-    """Typed values, their kind, and whether they look like identifiers."""
+def _read(column: RawColumn, kind: ColumnKind | None, earlier: Column | None, notes: Notes) -> _Read:
+    if kind is not None:
+        values, form = read_as(column, kind, notes.add, earlier.form if earlier else "")
+        return _Read(values, kind, form)
+    if isinstance(column.values.dtype, pd.CategoricalDtype):
+        return _Read(column.words, "category")
+    return _inferred(column, notes) if earlier is None else _read_again(column, earlier, notes)
+
+
+def _read_again(column: RawColumn, earlier: Column, notes: Notes) -> _Read:
+    """As an earlier table has the column; as it looks by itself where its values are of another kind.
+
+    Whoever needs it in the earlier kind says then that it is of another.
+    """
+    if earlier.kind in ("number", "date"):
+        try:
+            values, form = read_as(column, earlier.kind, notes.add, earlier.form)
+            return _Read(values, earlier.kind, form, earlier.identifier)
+        except RequestError:
+            return _inferred(column, Notes())._replace(identifier=earlier.identifier)
+    if earlier.kind == "text":
+        return _Read(column.strings, "text")
+    own = _inferred(column, Notes())._replace(identifier=earlier.identifier)
+    if earlier.kind == "category" and own.kind in ("text", "date"):
+        return _Read(column.words, "category", identifier=earlier.identifier)
+    return own
+
+
+def _inferred(column: RawColumn, notes: Notes) -> _Read:
     name, plain = column.name, column.plain
     if plain.dtype == np.float64:
         return _numbers_found(name, plain, notes)
     if not column.is_words:
-        return plain, "date", False
+        return _Read(plain, "date")
     cells = column.cells
     count = len(cells) - cells.null_count
     if not count:
-        return _nothing(column), "empty", False
-    values = cells_of.numbers(cells)
-    if values is not None and not cells_of.has_codes(cells):
-        return _numbers_found(name, pd.Series(values, plain.index), notes)
-    parsed, ambiguous = cells_of.dates(cells)
-    if parsed is not None:
-        return pd.Series(parsed, plain.index), "date", False
-    if ambiguous:
-        notes.add(
-            f"column {name!r} is read as a category: day and month cannot be told apart; write dates as 2024-01-31"
-        )
+        return _Read(pd.Series(np.full(len(plain), np.nan), plain.index), "empty")
+    numbers, codes = column.numbers(), cells_of.has_codes(cells)
+    if not numbers.odd.any() and not codes:
+        notes.form(name, numbers)
+        return _numbers_found(name, pd.Series(numbers.values, plain.index), notes, str(numbers.form))
+    dates = read_dates(cells)
+    dated = dates is not None and not (dates.odd & ~dates.codes).any()
+    if dates is not None and dated and not dates.ambiguous:
+        say_dates(column, cells, dates, notes.add)
+        return _Read(pd.Series(dates.values, plain.index), "date", dates.form)
     distinct = pc.unique(pc.drop_null(cells))
-    if _reads_like_text(distinct, count):
+    if _reads_like_text(distinct, count) and np.mean(looks_dated(distinct)) <= 0.5:
         notes.add(
             f"column {name!r} holds free text, which no table learner sees; text={name!r} makes a text domain of it"
         )
-        return plain.where(plain.str.strip() != ""), "text", False
-    identifier = len(distinct) == count >= _ENOUGH_ROWS
-    if not identifier and not ambiguous:
-        notes.almost_numbers(name, cells, distinct)
-    return column.words, "category", identifier
+        return _Read(plain.where(plain.str.strip() != ""), "text")
+    doubtful = notes.almost(name, cells, distinct, None if codes else numbers, dates)
+    return _Read(column.words, "category", identifier=not doubtful and len(distinct) == count >= ENOUGH_ROWS)
 
 
-def _numbers_found(name: str, values: pd.Series[Any], notes: _Notes) -> tuple[pd.Series[Any], ColumnKind, bool]:
+def _numbers_found(name: str, values: pd.Series[Any], notes: Notes, form: str = "") -> _Read:
     infinite = int(np.isinf(values.to_numpy()).sum())
     if infinite:
         notes.add(f"column {name!r}: {infinite} infinite values are taken as missing")
     values = finite(values)
-    if not _IDENTIFIER_NAME.match(name):
-        return values, "number", False
+    if not IDENTIFIER_NAME.match(name):
+        return _Read(values, "number", form)
     present = values.dropna()
-    return values, "number", len(present) >= _ENOUGH_ROWS and bool((present % 1 == 0).all()) and present.is_unique
+    names = len(present) >= ENOUGH_ROWS and bool((present % 1 == 0).all()) and present.is_unique
+    return _Read(values, "number", form, names)
 
 
 def _reads_like_text(distinct: pa.Array, count: int) -> bool:
@@ -155,32 +185,3 @@ def _checked(columns: Mapping[str, str], known: list[str], name: str) -> dict[st
             )
         checked[column] = kind  # type: ignore[assignment]  # checked in the line above
     return checked
-
-
-class _Notes:
-    """What the user should know, said once a matter and not once a column."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def add(self, note: str) -> None:
-        self.said.append(note)
-
-    def columns(self, matter: str, names: list[str]) -> None:
-        if names:
-            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-            self.add(f"column{'s' * (len(names) > 1)} {matter}: {', '.join(names[:10])}{more}")
-
-    def almost_numbers(self, name: str, cells: pa.Array, distinct: pa.Array) -> None:
-        """A category that is nearly a number column is seldom meant: say which word stands in the way."""
-        good = cells_of.number_like(distinct)
-        if good.mean() > 0.5 and not cells_of.has_codes(cells):
-            word = distinct.filter(pa.array(~good))[0].as_py()
-            self.add(
-                f"column {name!r} is read as a category because it holds {word!r}; columns={{{name!r}: 'number'}} "
-                "takes such values as missing"
-            )
-        elif bool(pc.all(pc.match_substring_regex(distinct, _UNIT)).as_py()) and len(distinct) > 1:
-            self.add(
-                f"column {name!r} looks like numbers with units ({distinct[0].as_py()!r}) and is read as a category"
-            )

@@ -19,7 +19,7 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "n
 
 _MISSING = pa.array(MISSING, pa.large_string())
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_PLAIN = re.compile(r"[+-]?((0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+_PLAIN = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]+\Z")
 
 
@@ -145,50 +145,9 @@ def word(text: str) -> str:
     >>> [word(text) for text in ("1.0", "+1", "1e3", "2.50", "007", "1.0 mg", "12345678901234567890")]
     ['1', '1', '1000', '2.5', '007', '1.0 mg', '12345678901234567890']
     """
-    if not _PLAIN.match(text):
-        return text
     if _WHOLE.match(text):
         return text.lstrip("+")
+    if not _PLAIN.match(text):
+        return text
     value = float(text)
     return str(int(value)) if value.is_integer() else str(value)
-
-
-_DATE_START = re.compile(r"^(\d{4}[-/.年]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})")
-_TIMES = ("", " %H:%M", " %H:%M:%S")
-
-
-def dates(cells: pa.Array, compact: bool = False) -> tuple[Array | None, bool]:
-    """Strings as ``datetime64[us]`` ``(n,)``, or ``None``; and whether day and month could not be told apart.
-
-    ISO 8601, ``2024/1/31``, ``2024.1.31``, ``2024年1月31日``, ``31.1.2024`` and day/month/year in either order when the
-    values leave only one reading; `compact` also takes ``20240131``.
-    """
-    distinct = cells.dictionary_encode()
-    values = pd.Series(distinct.dictionary.to_pandas(), dtype="str")
-    if not len(values) or not (compact or _DATE_START.match(values.iloc[0])):
-        return None, False
-    first = [f"%Y{s}%m{s}%d" for s in "-/."] + ["%Y年%m月%d日", "%d.%m.%Y"] + (["%Y%m%d"] if compact else [])
-    parsed = _parsed(values, "ISO8601") if not compact or not values.str.fullmatch(r"\d{8}").all() else None
-    for pattern in first:
-        parsed = _with_times(values, pattern) if parsed is None else parsed
-    if parsed is None:
-        readings = [_with_times(values, p) for s in "/-" for p in (f"%d{s}%m{s}%Y", f"%m{s}%d{s}%Y")]
-        possible = [r for r in readings if r is not None]
-        if len(possible) > 1 and not (possible[0] == possible[1]).all():
-            return None, True
-        parsed = possible[0] if possible else None
-    if parsed is None:
-        return None, False
-    codes = pc.fill_null(distinct.indices, -1).to_numpy(zero_copy_only=False)
-    return np.append(parsed, np.datetime64("NaT", "us"))[codes], False
-
-
-def _with_times(values: pd.Series[Any], pattern: str) -> Array | None:
-    return next((p for time in _TIMES if (p := _parsed(values, pattern + time)) is not None), None)
-
-
-def _parsed(values: pd.Series[Any], pattern: str) -> Array | None:
-    if pd.isna(pd.to_datetime(values.iloc[:1], format=pattern, utc=True, errors="coerce")).any():
-        return None
-    found = pd.to_datetime(values, format=pattern, utc=True, errors="coerce")
-    return None if found.isna().any() else found.dt.tz_localize(None).to_numpy("datetime64[us]")

@@ -62,15 +62,17 @@ def _likely_encoding(data: bytes) -> str:
     return "GB18030" if paired * 2 > len(runs) and chinese else "windows-1252"
 
 
-def csv_fault(path: Path, opener: Opener, separator: str, unclosed: bool = False) -> str | None:
+def csv_fault(path: Path, opener: Opener, separator: str, before: int = 0, unclosed: bool = False) -> str | None:
     """The first fault of a CSV file in one sentence: wrong encoding, an open quote, or a ragged row.
 
-    With `unclosed` only the open quote is looked for.
+    With `unclosed` only the open quote is looked for; `before` counts the lines before the header.
     """
     csv.field_size_limit(1 << 30)
     with opener(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=separator, strict=True)
-        expected, line = 0, 1
+        expected, line = 0, 1 + before
+        for _ in range(before):
+            file.readline()
         try:
             for record in reader:
                 expected = expected or len(record)
@@ -79,7 +81,7 @@ def csv_fault(path: Path, opener: Opener, separator: str, unclosed: bool = False
                         f"{path.name}, line {line}: found {len(record)} cells, but the header has {expected}; is a "
                         f"cell that holds {SEPARATORS[separator]} or a line break missing its quotation marks?"
                     )
-                line = reader.line_num + 1
+                line = reader.line_num + 1 + before
         except UnicodeDecodeError:
             return bad_bytes(path, opener)
         except csv.Error as error:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from typing import Any, BinaryIO, cast
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -22,6 +22,7 @@ from sterna.domains.table_faults import SEPARATORS, bad_bytes, csv_fault
 from sterna.domains.table_names import SUFFIXES, ending
 from sterna.errors import RequestError, closest
 
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*\r?\n', re.IGNORECASE)
 _SAMPLE = 1 << 16
 _BLOCK = 1 << 24  # bytes pyarrow reads at a time: one record must fit into it
 
@@ -39,7 +40,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     frame
         ``(n, d)`` with the columns in order; every cell of a CSV or TSV file is the string that stands there.
     notes
-        What was decided on the way: another separator, decimal commas.
+        What was decided on the way, such as another separator.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def _json_object(line: bytes, number: int, path: Path) -> dict[str, Any]:
 
 
 def _read_csv(path: Path, usual: str) -> tuple[pd.DataFrame, list[str]]:
-    separator, header, notes = _header(path, usual)
+    separator, header, lines, notes = _header(path, usual)
     names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
     _check_names(names, path)
     with open_bytes(path) as file:
@@ -164,21 +165,19 @@ def _read_csv(path: Path, usual: str) -> tuple[pd.DataFrame, list[str]]:
                 counted,
                 # Threads of pyarrow that outlive the call ask for Python's lock while a process that failed is ending:
                 # it then aborts. Without them reading is as fast to within a fifth.
-                read_options=pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+                read_options=pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, skip_rows=lines),
                 parse_options=pa.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
                 convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
             )
         except pa.ArrowException as error:
-            reason = csv_fault(path, open_bytes, separator) or f"{path.name} cannot be read as CSV: {error}."
+            reason = csv_fault(path, open_bytes, separator, lines) or f"{path.name} cannot be read as CSV: {error}."
             raise RequestError(reason) from error
     frame = cast(pd.DataFrame, table.rename_columns(names).to_pandas(self_destruct=True, split_blocks=True))
     if counted.quotes % 2 and len(frame) and frame.iloc[-1].map(lambda c: "\n" in str(c)).any():
-        unclosed = csv_fault(path, open_bytes, separator, unclosed=True)
+        unclosed = csv_fault(path, open_bytes, separator, lines, unclosed=True)
         if unclosed:
             raise RequestError(unclosed)
-    if separator == ";":
-        frame, decimals = _decimal_commas(frame)
-        notes += decimals
+    frame.attrs["separator"] = separator  # where it is a semicolon, the comma is more likely a decimal mark
     return frame, notes
 
 
@@ -197,8 +196,8 @@ class _Counted(io.RawIOBase):
         return True
 
 
-def _header(path: Path, usual: str) -> tuple[str, list[str], list[str]]:
-    """The separator, the column names as they stand in the file, and what was decided."""
+def _header(path: Path, usual: str) -> tuple[str, list[str], int, list[str]]:
+    """The separator, the column names as they stand in the file, the lines before them, and what was decided."""
     with open_bytes(path) as file:
         start = file.read(_SAMPLE)
         cut = bool(file.read(1))
@@ -212,21 +211,27 @@ def _header(path: Path, usual: str) -> tuple[str, list[str], list[str]]:
         text = start[: error.start].decode("utf-8-sig")
     if not text.strip():
         raise RequestError(f"{path.name} is empty: it holds no header and no rows.")
+    said = _SEPARATOR_LINE.match(text)
+    if said:  # as spreadsheets write it
+        records = {said[1]: _records(text[said.end() :], said[1], cut)}
+        if not records[said[1]]:
+            raise RequestError(f"{path.name} is empty: it holds no header and no rows.")
+        return said[1], records[said[1]][0], 1, []
     records = {s: _records(text, s, cut) for s in SEPARATORS}
     if len(records[usual][0]) > 1:
-        return usual, records[usual][0], []
+        return usual, records[usual][0], 0, []
     others = [s for s in SEPARATORS if len(records[s][0]) > 1]
     even = [s for s in others if len({len(r) for r in records[s]}) == 1]
     if len(even) == 1:
         note = f"{path.name} is separated by {SEPARATORS[even[0]]}, not by {SEPARATORS[usual]}: read so"
-        return even[0], records[even[0]][0], [note]
+        return even[0], records[even[0]][0], 0, [note]
     if others:
         held = " or ".join(SEPARATORS[s] for s in others)
         raise RequestError(
             f"{path.name} has one column, {records[usual][0][0][:80]!r}, and looks separated by {held}, but its rows "
             f"do not all have as many cells; save it again, separated by {SEPARATORS[usual]}."
         )
-    return usual, records[usual][0], []
+    return usual, records[usual][0], 0, []
 
 
 def _records(text: str, separator: str, cut: bool) -> list[list[str]]:
@@ -242,16 +247,3 @@ def _check_names(names: list[str], path: Path) -> None:
         raise RequestError(
             f"{path.name} has more than one column named {', '.join(map(repr, twice))}; give each column its own name."
         )
-
-
-def _decimal_commas(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """In a file separated by semicolons, ``3,14`` in all cells of a column is a number."""
-    found = []
-    for name in frame.columns:
-        cells = pa.array(frame[name], pa.large_string())
-        comma = pc.match_substring_regex(cells, r"^\s*[+-]?\d+,\d+\s*$")
-        good = pc.or_(comma, pc.match_substring_regex(cells, r"^\s*([+-]?\d+)?\s*$"))
-        if pc.any(comma).as_py() and pc.all(good).as_py():
-            frame[name] = frame[name].str.replace(",", ".", regex=False)
-            found.append(str(name))
-    return frame, [f"numbers with a decimal comma: {', '.join(found)}"] if found else []

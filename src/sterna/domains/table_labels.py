@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from sterna.domains import table_cells as cells_of
+from sterna.domains.number_forms import read_numbers
 from sterna.domains.raw_table import RawColumn, RawTable, listed, row_called
+from sterna.domains.schema_notes import Notes
 from sterna.errors import RequestError
 
 Array = np.ndarray[Any, Any]
@@ -111,8 +113,9 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
     """Labels that are strings: numbers where all of them are."""
     name, trimmed = column.where, column.strings.str.strip()
     cells = pa.array(trimmed.where(trimmed != ""), pa.large_string(), from_pandas=True)
-    values = cells_of.numbers(cells)
-    if values is not None and not cells_of.has_codes(cells):
+    numbers = read_numbers(cells, column.marks)
+    values = numbers.values
+    if not numbers.odd.any() and not cells_of.has_codes(cells):
         written = cells.is_valid().to_numpy(zero_copy_only=False) & ~np.isfinite(values)
         if written.any():
             word = trimmed.iloc[int(np.argmax(written))]
@@ -120,9 +123,11 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
                 f"The {name} holds {word!r} ({row_called(column, written)}); a target must be a finite number: "
                 "leave the cell empty where it is not known."
             )
-        return values, []
+        notes = Notes()
+        notes.form(column.name, numbers)
+        return values, notes.said
     if task == "regression":
-        bad = ~cells_of.number_like(cells) & cells.is_valid().to_numpy(zero_copy_only=False)
+        bad = numbers.odd if numbers.odd.any() else cells.is_valid().to_numpy(zero_copy_only=False)
         word = trimmed.iloc[int(np.argmax(bad))]
         raise RequestError(f"The {name} holds {word!r} ({row_called(column, bad)}), but regression needs numbers.")
     labels = np.array([*cells.to_pylist(), None], dtype=object)[:-1]

@@ -1,0 +1,94 @@
+"""What a user should know of how columns were read, said once a matter and not once a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sterna.domains.column_kinds import mostly
+from sterna.domains.date_forms import Dates, looks_dated
+from sterna.domains.number_forms import Numbers, looks_numeric
+from sterna.domains.schema import Column
+
+_UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$"
+
+
+class Notes:
+    """Sentences, collected while the columns of a table are read."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+        self._forms: dict[str, list[str]] = {}
+
+    @property
+    def said(self) -> list[str]:
+        """All of them."""
+        return [*(f"numbers with {words}: {_few(names)}" for words, names in self._forms.items()), *self._said]
+
+    def add(self, note: str) -> None:
+        """One sentence more."""
+        self._said.append(note)
+
+    def of_schema(self, columns: Sequence[Column]) -> None:
+        """Which columns no learner sees."""
+        self._columns(
+            "left out, a different value in every row as identifiers have (columns={'NAME': 'category'} keeps one)",
+            [column.name for column in columns if column.identifier],
+        )
+        self._columns("without any value", [column.name for column in columns if column.kind == "empty"])
+
+    def _columns(self, matter: str, names: list[str]) -> None:
+        if names:
+            self.add(f"column{'s' * (len(names) > 1)} {matter}: {_few(names)}")
+
+    def form(self, name: str, numbers: Numbers) -> None:
+        """How a column writes its numbers, and what else one of them could be."""
+        words = numbers.form.words
+        if words:
+            self._forms.setdefault(words, []).append(name)
+        if numbers.doubt is not None:
+            cell, taken, other = numbers.doubt
+            self.add(
+                f"column {name!r}: {cell!r} is taken as {taken:.10g} and could be {other:.10g}; if that is wrong, "
+                "write the numbers with a decimal point and with nothing between thousands"
+            )
+
+    def almost(
+        self, name: str, cells: pa.Array, distinct: pa.Array, numbers: Numbers | None, dates: Dates | None
+    ) -> bool:
+        """A category that is nearly a column of numbers or dates is seldom meant: say what stands in the way."""
+        why = _look(distinct, numbers, dates)
+        for kind, odd in (
+            ("number", None if numbers is None else numbers.odd),
+            ("date", None if dates is None else dates.odd & ~dates.codes),
+        ):
+            if not why and odd is not None and odd.any() and not mostly(cells, odd):
+                word = cells.filter(pa.array(odd))[0].as_py()
+                why = (
+                    f"is read as a category because it holds {word!r}; columns={{{name!r}: {kind!r}}} takes such values"
+                )
+                why += " as missing"
+        if why:
+            self.add(f"column {name!r} {why}")
+        return bool(why)
+
+
+def _look(distinct: pa.Array, numbers: Numbers | None, dates: Dates | None) -> str:
+    """What a category looks like that may be something else; empty where it looks like one."""
+    first = distinct[0].as_py()
+    if dates is not None and dates.ambiguous:
+        return "is read as a category: day and month cannot be told apart; write dates as 2024-01-31"
+    if numbers is not None and numbers.odd.mean() < 0.75 and looks_numeric(distinct).all():
+        return f"looks like numbers ({first!r}), but not all are written in one way, and is read as a category"
+    if len(distinct) > 1 and bool(pc.all(pc.match_substring_regex(distinct, _UNIT)).as_py()):
+        return f"looks like numbers with units ({first!r}) and is read as a category"
+    if np.mean(looks_dated(distinct)) > 0.5:
+        return f"looks like dates ({first!r}) and is read as a category; write dates as 2024-01-31"
+    return ""
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

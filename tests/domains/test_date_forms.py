@@ -1,0 +1,110 @@
+"""Dates as people write them, in the order that a column leaves no doubt about, or that an earlier table has."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sterna.domains.date_forms import Dates, read_dates
+from sterna.domains.schema_inference import infer_schema
+from sterna.errors import RequestError
+
+
+def read(cells: list[str | None], known: str = "") -> Dates:
+    found = read_dates(pa.array(cells, pa.large_string()), known)
+    assert found is not None
+    return found
+
+
+def days(found: Dates) -> list[str]:
+    return np.datetime_as_string(found.values.astype("datetime64[D]")).tolist()
+
+
+@pytest.mark.parametrize(
+    ("cell", "day"),
+    [
+        ("1 Jan 2021", "2021-01-01"),
+        ("Jan 5, 2021", "2021-01-05"),
+        ("3rd March 2020", "2020-03-03"),
+        ("12-Sept-21", "2021-09-12"),
+        ("May 7 1975", "1975-05-07"),
+        ("31 Dec 2020 9:30", "2020-12-31"),
+        ("31.1.24", "2024-01-31"),
+        ("28/10/65", "2065-10-28"),
+        ("28/10/75", "1975-10-28"),
+        ("10/28/21", "2021-10-28"),
+        ("2024年1月31日", "2024-01-31"),
+        ("9999-12-31", "9999-12-31"),
+        ("2024-01-31T23:30:00-02:00", "2024-02-01"),
+        ("13/02/2024 3:30 PM", "2024-02-13"),
+    ],
+)
+def test_dates_are_read_in_many_forms(cell: str, day: str) -> None:
+    assert days(read([cell])) == [day]
+
+
+@given(st.lists(st.dates(datetime.date(1970, 1, 1), datetime.date(2068, 12, 31)), min_size=1, max_size=20))
+def test_months_by_name_and_short_years_are_read_back_exactly(moments: list[datetime.date]) -> None:
+    for pattern in ("%d %b %Y", "%B %d, %Y", "%d.%m.%y", "%d-%b-%y"):
+        assert days(read([moment.strftime(pattern) for moment in moments])) == [str(moment) for moment in moments]
+
+
+def test_an_earlier_table_decides_the_order() -> None:
+    assert read(["03/04/2024"]).ambiguous
+    assert days(read(["03/04/2024"], "%m/%d/%Y")) == ["2024-03-04"]
+    assert days(read(["03/04/2024"], "%d/%m/%Y")) == ["2024-04-03"]
+    assert days(read(["03-04-24"], "%m/%d/%Y")) == ["2024-03-04"]  # other marks, the same order
+    some = ["03/04/2024", "05/06/2024", "07/08/2024", "09/10/2024", "13/01/2024"]
+    assert days(read(some, "%m/%d/%Y")) == ["2024-03-04", "2024-05-06", "2024-07-08", "2024-09-10", "NaT"]
+    turned = ["13/01/2024", "03/04/2024", "25/12/2023"]  # most of it can only be day first
+    assert days(read(turned, "%m/%d/%Y")) == ["2024-01-13", "2024-04-03", "2023-12-25"]
+    assert read(["03/04/2024"], "ISO8601").ambiguous
+
+
+@pytest.mark.parametrize("word", ["now", "today", "NOW", "Today"])
+def test_a_date_is_never_read_from_the_clock(word: str) -> None:
+    found = read(["2024-01-01", "2024-01-02", word])
+    assert days(found) == ["2024-01-01", "2024-01-02", "NaT"] and found.odd.tolist() == [False, False, True]
+    frame = pd.DataFrame({"when": ["2024-01-01", "2024-01-02", word] * 10})
+    schema, typed, notes = infer_schema(frame)
+    assert schema["when"].kind == "category" and typed["when"].tolist()[2] == word
+    assert any(f"because it holds {word!r}; columns={{'when': 'date'}}" in note for note in notes)
+    _, typed, notes = infer_schema(frame, {"when": "date"})
+    assert int(typed["when"].isna().sum()) == 10
+    assert any(f"10 values that are no dates, such as {word!r}, are taken as missing" in note for note in notes)
+
+
+@pytest.mark.parametrize("code", ["-1", "-9999", "-999", "9999", "99999999", "0", "0000-00-00", "0000-00-00 00:00:00"])
+def test_usual_codes_for_a_missing_date_are_missing_and_said(code: str) -> None:
+    schema, typed, notes = infer_schema(pd.DataFrame({"when": ["2024-01-01", code]}))
+    assert schema["when"].kind == "date" and schema["when"].missing == 1
+    assert typed["when"].iloc[0] == pd.Timestamp("2024-01-01")
+    assert f"column 'when' of the table: 1 values that are no dates, such as {code!r}, are taken as missing" in notes
+
+
+def test_typed_dates_far_away_are_described() -> None:
+    far = pd.DataFrame({"when": np.array(["-0001-01-01", "20240-01-01"], "datetime64[s]")})
+    assert infer_schema(far)[0]["when"].summary == "-001-01-01 to 20240-01-01"
+
+
+def test_dates_are_never_left_out_as_identifiers() -> None:
+    frame = pd.DataFrame({"x": [*(f"2024-01-{i:02d}" for i in range(1, 31)), "unknown"]})
+    schema, _, notes = infer_schema(frame)
+    assert not schema["x"].identifier and any("'unknown'" in note for note in notes)
+    frame = pd.DataFrame({"x": [f"{i}. Januar 2021" for i in range(1, 31)]})
+    schema, _, notes = infer_schema(frame)
+    assert not schema["x"].identifier and any("looks like dates ('1. Januar 2021')" in note for note in notes)
+    frame = pd.DataFrame({"x": [f"{i}/2/2021" for i in range(1, 13)] + [f"2/{i}/2021" for i in range(3, 13)]})
+    schema, _, notes = infer_schema(frame)
+    assert not schema["x"].identifier and any("day and month cannot be told apart" in note for note in notes)
+
+
+def test_mostly_words_are_no_dates() -> None:
+    with pytest.raises(RequestError, match="cannot be read as dates .it holds 'soon'."):
+        infer_schema(pd.DataFrame({"x": ["2024-01-01", "soon", "late"]}), {"x": "date"})
