@@ -7,11 +7,21 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+LONGEST_NAME = 200
+"""Characters of a name that others are compared with: the time grows with the square of them."""
+
+
+LONGEST_SENTENCE = 1600
+"""Characters of a message: of what is longer, such as one that quotes a word of a megabyte, the middle is left out."""
+
 
 class SternaError(Exception):
     """Anything Sterna says no to; the message is one sentence a user can act on."""
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_one_sentence(str(message)))
 
 
 class RequestError(SternaError, ValueError):
@@ -24,9 +34,17 @@ class RunError(SternaError, RuntimeError):
     """The request was right, but the run failed: loss not finite, disk full (exit code 1)."""
 
 
+def _one_sentence(message: str) -> str:
+    """On one line, of characters that any screen and file takes, and not endless, whatever it quotes."""
+    line = "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in message)
+    return line if len(line) <= LONGEST_SENTENCE else f"{line[:1000]} ... {line[-500:]}"
+
+
 def closest(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Say which known names are near `name`: ``" Did you mean 'a' or 'b'?"``, or an empty string."""
-    near = difflib.get_close_matches(name, list(known), n=limit, cutoff=0.5)
+    if len(name) > LONGEST_NAME:
+        return ""
+    near = difflib.get_close_matches(name, [n for n in known if len(n) <= LONGEST_NAME], n=limit, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 

@@ -11,7 +11,8 @@ import typer
 import yaml
 
 from sterna import __version__
-from sterna.errors import RequestError
+from sterna.errors import RequestError, closest
+from sterna.untrusted import read_yaml, read_yaml_file
 
 app = typer.Typer(
     name="sterna",
@@ -55,11 +56,11 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        found = read_yaml_file(path) or {}
     except FileNotFoundError:
         raise RequestError(f"--config: there is no file {str(path)!r}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"--config: {str(path)!r} is not readable YAML: {str(error).splitlines()[0]}.") from error
+    except ValueError as error:
+        raise RequestError(f"--config: {str(path)!r} is not readable YAML: {error}.") from error
     if not isinstance(found, dict):
         raise RequestError(
             f"--config: {str(path)!r} must hold names and values, one a line, such as 'method: scratch'."
@@ -69,10 +70,11 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     for key, value in found.items():
         name = _parameter(str(key).replace("-", "_"), names)
         if name is None:
-            from sterna.errors import closest
-
             raise RequestError(f"--config: {str(path)!r} has the unknown name {key!r}.{closest(str(key), names)}")
         values[name] = _as_option(value, names[name])
+        parts = values[name] if isinstance(values[name], list) else [values[name]]
+        if any(isinstance(part, dict | list | set | tuple) for part in parts):
+            raise RequestError(f"--config: {key!r} of {str(path)!r} holds values in each other; expected plain ones.")
     context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -109,7 +111,7 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
         if not equals or not name:
             raise RequestError(f"--set is {pair!r}; expected NAME=VALUE, such as --set blocks=last.")
         try:
-            found[name.strip().replace("-", "_")] = value if "\n" in value else yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RequestError(f"--set {name}: {value!r} cannot be read as a value.") from error
+            found[name.strip().replace("-", "_")] = value if "\n" in value else read_yaml(value)
+        except ValueError as error:
+            raise RequestError(f"--set {name}: {value[:60]!r} cannot be read as a value: {error}.") from error
     return found

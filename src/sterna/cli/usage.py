@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 _KINDS = (("integer", "a whole number"), ("number", "a number"), ("float", "a number"), ("boolean", "true or false"))
-_CHOICE = re.compile(r"is not one of (.+?)\.?$")
 
 
 def sentence(error: Any, arguments: Sequence[str]) -> str:
@@ -33,9 +31,9 @@ def sentence(error: Any, arguments: Sequence[str]) -> str:
 
 
 def _expected(message: str) -> str | None:
-    choice = _CHOICE.search(message)
-    if choice:
-        return "one of " + choice[1].replace("'", "")
+    choices = message.rpartition("is not one of ")[2] if "is not one of " in message else ""
+    if choices:
+        return "one of " + choices.rstrip(".").replace("'", "")
     about = message.partition(": ")[2]
     return next((words for kind, words in _KINDS if kind in about), None)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from sterna.errors import RequestError, closest
 from sterna.rules.ruleset import RuleSet
+from sterna.untrusted import read_yaml_file
 
 
 def column_map(given: str | Mapping[str, str] | None) -> dict[str, str]:
@@ -35,7 +35,8 @@ def column_map(given: str | Mapping[str, str] | None) -> dict[str, str]:
     if isinstance(given, str):
         given = _pairs(given) if "=" in given else _file(Path(given))
     names = {str(ours): str(theirs) for ours, theirs in given.items()}
-    twice = [name for name in names.values() if list(names.values()).count(name) > 1]
+    counts = Counter(names.values())
+    twice = [name for name in names.values() if counts[name] > 1]
     if twice:
         both = [ours for ours, theirs in names.items() if theirs == twice[0]]
         raise RequestError(
@@ -56,11 +57,11 @@ def _pairs(text: str) -> dict[str, str]:
 
 def _file(path: Path) -> dict[str, str]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml_file(path)
     except FileNotFoundError:
         raise RequestError(f"columns is {str(path)!r}: no such file, and no pair such as AGE=age.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"columns: {str(path)!r} is no JSON or YAML ({str(error).splitlines()[0]}).") from error
+    except ValueError as error:
+        raise RequestError(f"columns: {str(path)!r} is no JSON or YAML ({error}).") from error
     if not isinstance(found, dict) or not all(isinstance(v, str | int | float) for v in found.values()):
         raise RequestError(f"columns: {str(path)!r} must map names to names, one a line, such as 'AGE: age'.")
     return found

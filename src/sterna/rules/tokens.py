@@ -11,11 +11,13 @@ LONGEST_LINE = 1_000_000
 """Characters of a line that are read: what is longer is no rule that anybody wrote."""
 
 _TOKEN = re.compile(
-    r"""(?P<space>[^\S\n]+) | (?P<comment>\#.*) | (?P<quoted>"(?:[^"\\]|\\.)*") | (?P<sign>>=|<=|!=|[><=(),])
+    r"""(?P<space>[^\S\n]+) | (?P<comment>\#.*) | (?P<quoted>"[^"\\]*(?:\\.[^"\\]*)*") | (?P<sign>>=|<=|!=|[><=(),])
     | (?P<bare>[^\s"(),<>=!\#“”„‟＂＇‘’（），＜＞＝！≥≤≠]+)""",
     re.VERBOSE,
 )
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+"""What is read as a number: digits can match in one way only, so that a long word takes no longer than its length."""
+
 _LOOKALIKES = {"“": '"', "”": '"', "„": '"', "‟": '"', "＂": '"', "‘": '"', "’": '"', "＇": '"', "（": "(", "）": ")",
                "，": ",", "＜": "<", "＞": ">", "＝": "=", "！": "!=", "≥": ">=", "≤": "<=", "≠": "!="}  # fmt: skip
 

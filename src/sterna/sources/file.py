@@ -206,7 +206,7 @@ def _other_size(architecture: str) -> str:
         return ""
     name = architecture.removeprefix("timm:")
     timm = require("timm", "image")
-    family = re.sub(r"\d+[a-z]?$", "", name)
+    family = re.sub(r"(?<!\d)\d+[a-z]?$", "", name)
     near = [other for other in timm.list_models(f"{family}*") if re.fullmatch(re.escape(family) + r"\d*", other)]
     near = sorted((other for other in near if other != name), key=lambda other: (len(other), other))[:6]
     return f" The same family has {', '.join(near)}." if near else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ def _value(name: str) -> float:
         return math.nan
 
 
-def _pieces(name: str) -> list[str | int]:
-    # Text is at even places, digits at odd ones, so that two names always compare like with like.
-    return [int(p) if i % 2 else p.casefold() for i, p in enumerate(re.split(r"(\d+)", name))]
+def _pieces(name: str) -> list[str | Decimal]:
+    # Text is at even places, digits at odd ones, so that two names always compare like with like. Python refuses to
+    # read 4,301 digits as an int.
+    return [Decimal(p) if i % 2 else p.casefold() for i, p in enumerate(re.split(r"(\d+)", name))]
 
 
 def class_name(label: Any) -> str | None:
