@@ -64,7 +64,7 @@ def test_answers_of_texts_and_pictures(sterna, runs, tmp_path):
         (("score", "{runs}/table", "unlabelled.csv"), "has no such column"),
         (("score", "{runs}/table", "lacking.csv"), "lacking.csv: the table lacks 'b'"),
         (("score", "{runs}/table", "other-classes.csv"), "other-classes.csv: the label 'maybe' is none of the classes"),
-        (("score", "{runs}/table", "照片"), "is a set of images or recordings, but this run learnt from a table"),
+        (("score", "{runs}/table", "照片"), "is a set of files, but this run learnt from a table"),
         (("score", "{runs}/images", "t.csv"), "but this run learnt from images"),
         (("report", "{runs}/nope"), "There is no run folder"),
         (("report", "t.csv"), "is a file, not a run folder"),

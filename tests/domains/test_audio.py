@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sterna.data import demo_path
-from sterna.domains import AudioFiles, AudioSequence, Domain, Sound, audio_folders, load_domain
+from sterna.domains import AudioFiles, AudioSequence, Domain, Sound, load_domain
 from sterna.domains import audio as audio_module
 from sterna.domains.audio import as_sound, lengths_of, resampled
 from sterna.domains.unlabelled import load_inputs
@@ -178,7 +178,7 @@ def test_names_without_a_file_are_named(tmp_path):
     rows = [f"{i}.wav,{i % 2}" for i in range(31)]
     path = packed(tmp_path / "many", {**many, "manifest.csv": manifest(rows, "file,label")})
     domain = load_domain(path)  # a column called label needs no naming
-    assert len(domain) == 30 and any("'30.wav'; left out" in note for note in domain.notes)
+    assert len(domain) == 30 and any("'30.wav' (row 30); left out" in note for note in domain.notes)
     twice = {**{f"a/{name}": data for name, data in many.items()}, "b/3.wav": encoded(tone(pitch=999))}
     path = packed(tmp_path / "twice", {**twice, "manifest.csv": manifest(rows[:30], "file,label")})
     assert not {"a/3.wav", "b/3.wav"} & set(load_domain(path).inputs.names())  # which is meant cannot be told
@@ -199,7 +199,9 @@ def test_a_name_outside_the_folder_is_looked_for_inside(tmp_path):
     (tmp_path / "9.wav").write_bytes(encoded(tone(pitch=999)))
     rows = [*[f"../elsewhere/{row}" for row in ROWS * 3], "../9.wav,yes,bob,train"]
     domain = load_domain(packed(tmp_path / "data", {**NAMED, "manifest.csv": manifest(rows)}), label="word")
-    assert set(domain.inputs.names()) == set(NAMED) and any("'../9.wav'; left out" in note for note in domain.notes)
+    assert set(domain.inputs.names()) == set(NAMED) and any(
+        "'../9.wav' (row 24); left out" in note for note in domain.notes
+    )
 
 
 def test_labels_stay_with_their_recordings_where_some_are_lost(tmp_path):
@@ -242,7 +244,6 @@ def test_broken_and_empty_files_are_skipped_and_named(tmp_path):
 
 def test_long_recordings_are_cut_and_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(audio_module, "LONGEST", 1)
-    monkeypatch.setattr(audio_folders, "LONGEST", 1)
     domain = load_domain(packed(tmp_path / "d.zip", {**CLASSES, "low/9.wav": encoded(tone(1.5))}))
     assert domain.notes == ("1 recordings are longer than 1 s, of which so much is read (such as low/9.wav).",)
     assert len(domain.inputs[6].samples) == 8000
@@ -255,7 +256,9 @@ def test_images_and_recordings_do_not_mix(tmp_path):
 
 
 def test_a_folder_of_neither_says_what_is_read(tmp_path):
-    with pytest.raises(RequestError, match=r"holds no images .* and no recordings \(.wav, .flac, .ogg, .mp3\); a f"):
+    with pytest.raises(
+        RequestError, match=r"holds no images .*, no recordings \(.wav, .flac, .ogg, .mp3\) and no texts .*; a f"
+    ):
         load_domain(packed(tmp_path / "d", {"low/x.m4a": b"..."}))
 
 

@@ -89,7 +89,8 @@ def test_its_inputs_are_read_to_be_answered(installed, tmp_path):
 def test_it_is_among_what_is_expected(installed, tmp_path):
     (tmp_path / "a.spacet").write_text("1 yes\n")
     expected = (
-        r"a folder or \.zip of images or recordings, \.npz, a table \(.*\), or numbers \(\.spaced\) was expected\."
+        r"a folder or \.zip of images, recordings or texts, \.npz, a table \(.*\), "
+        r"or numbers \(\.spaced\) was expected\."
     )
     with pytest.raises(RequestError, match=expected + r" Did you mean '\.spaced'"):
         sterna.load_domain(tmp_path / "a.spacet")

@@ -23,6 +23,9 @@ LONGEST = 60
 LOWEST, HIGHEST = 100, 1_000_000
 """Samples a second that a recording may have; a header that says otherwise is wrong."""
 
+MOST_MEASURED = 5_000
+"""Recordings of a set whose lengths are looked at."""
+
 FEW = 512
 """Recordings whose length is looked at where a few are enough."""
 
@@ -180,6 +183,17 @@ class AudioFiles(FileInputs):
             return None
         except Exception as error:
             return reason(error)
+
+    def settled(self, given: Any, learnt: Rows | None) -> tuple[Inputs, list[str]]:
+        """Itself, and a note where recordings are longer than what is read of them."""
+        lengths = self.lengths(np.arange(len(self) if len(self) <= MOST_MEASURED else 0))
+        long = np.flatnonzero(lengths > LONGEST)
+        if not len(long):
+            return self, []
+        return self, [
+            f"{len(long):,} recordings are longer than {LONGEST} s, of which so much is read (such as "
+            f"{self.names()[long[0]]})."
+        ]
 
     def lengths(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Seconds of some recordings, from their headers, ``(len(rows),)``."""

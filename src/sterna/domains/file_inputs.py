@@ -83,7 +83,7 @@ class FileInputs(Inputs):
         taken._keys = None if self._keys is None else [self._keys[int(row)] for row in rows]
         return taken
 
-    def settled(self, given: Any, learnt: Rows | None) -> tuple[Self, list[str]]:
+    def settled(self, given: Any, learnt: Rows | None) -> tuple[Inputs, list[str]]:
         """The same once all of them are known, and notes; see the kinds of data where rows bear on each other.
 
         Parameters

@@ -41,11 +41,11 @@ def load_domain(
     Parameters
     ----------
     spec
-        A folder or ``.zip`` of images, or of WAV, FLAC, OGG or MP3 recordings (``class/file`` or ``split/class/file``,
-        without a class in ``unlabelled/``; recordings also with a ``manifest.csv`` that names them and their labels), a
-        ``.npz`` (``images``, ``labels``, or ``train_images``, ...; ``X``, ``y`` for tables), or a table: ``.csv``,
-        ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, also with ``.gz``. Or data in memory: a DataFrame, an array, a
-        list of images, of texts or of `Sound`, a Hugging Face Dataset.
+        A folder or ``.zip`` of images, of WAV, FLAC, OGG or MP3 recordings, or of ``.txt`` files (``class/file`` or
+        ``split/class/file``, without a class in ``unlabelled/``; or with a ``manifest.csv`` that names them and their
+        labels, which may be given itself), a ``.npz`` (``images``, ``labels``, or ``train_images``, ...; ``X``, ``y``
+        for tables), or a table: ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, also with ``.gz``. Or data
+        in memory: a DataFrame, an array, a list of images, of texts or of `Sound`, a Hugging Face Dataset.
     label
         The target column of a table or of a manifest; of a ``.npz``, the array. Of an array or a list in memory, one
         label for each row.
@@ -135,12 +135,11 @@ def _nothing_found(place: Location, known: Sequence[Reader]) -> RequestError:
     path, of_folders = place.path, [reader for reader in known if reader.contents]
     if place.holds_files:
         none = [f"no {reader.contents} ({', '.join(reader.endings)})" for reader in of_folders]
-        return RequestError(
-            f"{path} holds {' and '.join(none)}; {'a folder' if path.is_dir() else 'a zip'} of class/file or "
-            "split/class/file was expected."
-        )
+        what = f"{'a folder' if path.is_dir() else 'a zip'} of class/file or split/class/file was expected"
+        return RequestError(f"{path} holds {', '.join(none[:-1])} and {none[-1]}; {what}.")
     files = [reader for reader in known if reader.files]
-    forms = [f"a folder or .zip of {' or '.join(reader.contents for reader in of_folders)}"]
+    *most, last = [reader.contents for reader in of_folders]
+    forms = [f"a folder or .zip of {', '.join(most)} or {last}"]
     forms += [reader.files for reader in files]
     endings = [".zip", *(ending for reader in files for ending in reader.endings)]
     like = [ending for ending in endings if abs(len(ending) - len(path.suffix)) <= 1]

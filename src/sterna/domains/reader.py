@@ -20,6 +20,7 @@ READERS = Registry(
     {
         "images": "sterna.domains.image_folders:ImageFolders",
         "recordings": "sterna.domains.audio_folders:Recordings",
+        "texts": "sterna.domains.text_files:TextFolders",
         "arrays": "sterna.domains.arrays:Arrays",
         "tables": "sterna.domains.table_reader:Tables",
     },

@@ -187,9 +187,7 @@ class Transfer:
             return load_domain(spec, **{k: v for k, v in reading.items() if labelled or k != "label"})
         path, kind = Path(spec), kind_of(self.network.preparation.kind)
         if not kind.files and (path.is_dir() or path.suffix.lower() == ".zip"):
-            raise RequestError(
-                f"{spec} is a set of images or recordings, but this run learnt from {kind.whole}; give a file."
-            )
+            raise RequestError(f"{spec} is a set of files, but this run learnt from {kind.whole}; give a file.")
         return load_domain(spec, **{**reading, **{name: value for name, value in options.items() if value}})
 
     def read_inputs(self, paths: Sequence[Path]) -> Domain:

@@ -83,7 +83,7 @@ class Kind(ABC):
     controls
         Controls without a source that run by themselves, by their ids.
     files
-        Whether each row is a file, so that a folder or a zip holds a set of them.
+        Whether a row may be a file, so that a folder or a zip holds a set of them.
     decoded
         Whether a row is decoded when asked for, which takes so long that many rows are worth processes of their own.
     pictured, readable

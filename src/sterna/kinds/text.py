@@ -19,7 +19,7 @@ class Text(Kind):
     controls = ("target-only",)
     """A text encoder trained from a random start on few texts is a weak control and a dear one: only when asked for."""
 
-    readable = True
+    readable = files = True
 
     def small(self, inputs: Inputs) -> tuple[HashedTextPreparation, dict[str, Any]]:
         from sterna.preparations.text import HashedTextPreparation
