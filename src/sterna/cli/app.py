@@ -23,6 +23,12 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")]
+Trust = Annotated[
+    list[str],
+    typer.Option(
+        "--trust", metavar="MODULE:FUNCTION", help="A function that the run's network may import and call; repeatable."
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
 
 

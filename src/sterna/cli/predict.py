@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
 from sterna.errors import RequestError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def predict(
         typer.Argument(metavar="INPUT ...", help="Image or audio files, folders or zips of them, or a table."),
     ],
     out: Annotated[Path | None, typer.Option(help="FILE.csv or FILE.json; standard output if not given.")] = None,
+    trust: Trust = [],  # noqa: B006
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -41,7 +42,7 @@ def predict(
         raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .csv or .json.")
     if out is not None and out.is_dir():
         raise RequestError(f"--out is {str(out)!r}, which is a folder; name a file in it.")
-    transfer = load_transfer(run)
+    transfer = load_transfer(run, trust=trust)
     domain = transfer.read_inputs(inputs)
     frame = prediction_frame(transfer.task, domain, transfer.outputs(domain, progress=not quiet))
     unread = domain.inputs.unread

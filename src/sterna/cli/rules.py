@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
 from sterna.errors import RequestError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def extract(
         int, typer.Option(metavar="N", min=2, max=500, help="Most leaves of the tree; gaps make several rules of one.")
     ] = 16,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the rows held out.")] = 0,
+    trust: Trust = [],  # noqa: B006
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -59,8 +60,10 @@ def extract(
     from sterna.rules import extract_rules, format_rules
 
     reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
-    answered = _by_run if (Path(source) / "manifest.json").is_file() else _by_labels
-    domain, targets, task, what = answered(source, data, reading)
+    if (Path(source) / "manifest.json").is_file():
+        domain, targets, task, what = _by_run(source, data, reading, trust)
+    else:
+        domain, targets, task, what = _by_labels(source, data, reading)
     found = extract_rules(domain.inputs, targets, task, depth=depth, leaves=leaves, seed=seed, units=unit_ids(domain))
     written = f"{_heading(found, what)}\n{format_rules(found.rules)}\n"
     if out is not None:
@@ -80,13 +83,13 @@ def _heading(found: Extraction, what: str) -> str:
     return f"# {len(found.rules)} rules drawn from {found.rows:,} rows of {what}; {found.words()}.".replace("\n", " ")
 
 
-def _by_run(run: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain, Any, Task, str]:
+def _by_run(run: str, data: str | None, reading: dict[str, Any], trust: list[str]) -> tuple[Domain, Any, Task, str]:
     """Rows, and what the model of a run answers for them."""
     from sterna.experiment import load_transfer
 
     if data is None:
         raise RequestError(f"{run} is a run: name rows for its model to answer, such as: extract {run} heart.csv.")
-    transfer = load_transfer(run)
+    transfer = load_transfer(run, trust=trust)
     try:
         domain = transfer.read(data, **reading)
     except RequestError:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
 
 
 @app.command()
@@ -18,6 +18,7 @@ def score(
     label: Annotated[str | None, typer.Option(help="Target column; the run's own if not given.")] = None,
     domain_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")] = None,
     target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Score the rows of this domain.")] = None,
+    trust: Trust = [],  # noqa: B006
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -25,7 +26,7 @@ def score(
     """Score a run's network on a labelled Domain."""
     from sterna.experiment import load_transfer
 
-    transfer = load_transfer(run)
+    transfer = load_transfer(run, trust=trust)
     asked = transfer.read(domain, label=label, domain_column=domain_column, domain=target_domain)
     found = transfer.score(asked)
     rows = int(asked.labelled().sum())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
 from sterna.errors import RequestError, closest
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def shift(
     source_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of SOURCE to compare.")] = None,
     target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of TARGET to compare.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the sample and the test.")] = 0,
+    trust: Trust = [],  # noqa: B006
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -45,6 +46,7 @@ def shift(
     Example: sterna shift heart.csv heart.csv --domain-column hospital --source-domain a --target-domain b
     """
     from sterna.selection.shift import shift as measure
+    from sterna.sources import load_source
 
     if seed < 0:
         raise RequestError(f"--seed is {seed}; expected 0 or more.")
@@ -55,7 +57,8 @@ def shift(
     domains = read_pair(
         (source, target), (source_domain, target_domain), label=label, text=text, drop=drop, domain_column=domain_column
     )
-    found = measure(*domains, body=body, seed=seed, progress=not quiet)
+    known = None if body is None else load_source(body, trust=trust)
+    found = measure(*domains, body=known, seed=seed, progress=not quiet)
     if json:
         print_json(found.record())
     elif not quiet:

@@ -100,7 +100,9 @@ def read_source(request: Request) -> Source | None:
 
     known = None
     if request.source:
-        known = load_source(request.source, architecture=request.architecture, image_size=request.image_size)
+        known = load_source(
+            request.source, architecture=request.architecture, image_size=request.image_size, trust=request.trust
+        )
     if not request.source_data and not request.source_domain:
         return known
     spec = request.source_data or request.target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
 from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
+from sterna.networks.trust import functions_named
 from sterna.record.record import Record
 from sterna.report import write_report
 from sterna.store.run import RunFolder
@@ -45,6 +46,7 @@ class Transfer:
     evidence: Record
     folder: RunFolder
     _temporary: tempfile.TemporaryDirectory[str] | None = None
+    _trust: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         metric = self.evidence.task.metric
@@ -92,7 +94,7 @@ class Transfer:
     @cached_property
     def network(self) -> Network:
         """The network (of the first seed)."""
-        return self.folder.load_network()
+        return self.folder.load_network(self._trust)
 
     @property
     def task(self) -> Task:
@@ -213,19 +215,29 @@ class Transfer:
         return write_report([self.folder.path], Path(path))
 
 
-def load_transfer(folder: str | Path) -> Transfer:
+def load_transfer(folder: str | Path, *, trust: Collection[str] = ()) -> Transfer:
     """The outcome that was saved in a run folder.
+
+    Nothing in the folder runs code. A network that was built by a function of your own is loaded where you name it.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    trust
+        Functions that its network may import and call, as ``"module:function"``.
 
     Raises
     ------
     RequestError
-        If the folder is missing or is not a finished run.
+        If the folder is missing or is not a finished run. The network is read when it is first used: then, if it asks
+        for a function that is not in `trust`.
     """
     path = Path(folder)
     if not path.is_dir():
         raise RequestError(f"There is no run folder {str(path)!r}.")
     run = RunFolder(path)
-    return Transfer(run.read_record(), run)
+    return Transfer(run.read_record(), run, _trust=functions_named(trust))
 
 
 @contextmanager

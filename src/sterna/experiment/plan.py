@@ -15,6 +15,7 @@ from sterna.experiment.controls import ABLATION, control_methods, without_knowle
 from sterna.experiment.overlaps import unseen
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, widened
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
+from sterna.networks.trust import trust_note
 from sterna.record.request import Request
 from sterna.sources import Source
 from sterna.tasks import infer_task
@@ -75,6 +76,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
         check_needs(control, there, known)
     if ABLATION in controls:
         notes = (*notes, without_knowledge(method, controls[ABLATION]))
+    notes = (*notes, *trust_note(source.body if source else None))
     return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, (*splits[0].notes, *notes))
 
 

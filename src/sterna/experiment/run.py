@@ -21,6 +21,7 @@ from sterna.experiment.recording import Fitted, keep, record_of
 from sterna.experiment.units import Means, fit_unit
 from sterna.files import WriteError
 from sterna.methods.method import Method, make_method
+from sterna.networks.trust import functions_of
 from sterna.record.record import Record
 from sterna.record.request import Request
 from sterna.sources import Source, load_source
@@ -173,7 +174,7 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
             raise RunError(f"{error} What was finished is kept: then repeat the command with --resume.") from error
         finally:
             strategy.leave()
-    return Transfer(record, RunFolder(folder), temporary)
+    return Transfer(record, RunFolder(folder), temporary, functions_of(source.body if source else None))
 
 
 def _check_resume(request: Request) -> None:

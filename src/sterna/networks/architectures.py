@@ -41,7 +41,7 @@ def _hf(recipe: Recipe) -> nn.Module:
     transformers = require("transformers", "text")
     config = dict(recipe["config"])
     built = transformers.AutoConfig.for_model(config.pop("model_type"), **config)
-    module: nn.Module = transformers.AutoModel.from_config(built, **recipe.get("options", {}))
+    module: nn.Module = transformers.AutoModel.from_config(built, trust_remote_code=False, **recipe.get("options", {}))
     if recipe.get("part") == "encoder":  # of Whisper; the decoder goes
         return WhisperSounds(module.get_submodule("encoder"))
     return module

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from torch import Tensor, nn
 
 from sterna.errors import RequestError
 from sterna.files import explained
+from sterna.networks.bounds import no_larger_than
 from sterna.networks.build import build_body
 from sterna.networks.network import Network
 from sterna.networks.pair import describe_body, described_body, described_views
 from sterna.networks.saved_parts import build_part, describe_part, in_users_units
+from sterna.networks.trust import trusted
 from sterna.preparations.saved import preparation_from_state
+from sterna.record.reading import AGAIN, in_words, read_json, reading
 from sterna.tasks import task_from_state
 
 FORMAT = 2
@@ -106,36 +109,42 @@ def _distinct(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str,
     return weights, aliases
 
 
-def load_network(folder: str | Path) -> Network:
+def load_network(folder: str | Path, trust: Collection[str] = ()) -> Network:
     """Read a network back, in evaluation mode, with exactly the weights it was saved with.
+
+    Nothing in the folder runs code: a recipe that asks for a function of a module is refused unless the function is of
+    an installed package that extends Sterna, or is named in `trust`.
+
+    Parameters
+    ----------
+    folder
+        Where it was saved.
+    trust
+        Functions that it may import and call, as ``"module:function"``.
 
     Raises
     ------
     RequestError
-        If the folder, or a file in it, is missing, damaged, or from a newer Sterna.
+        If the folder, or a file in it, is missing, damaged, or from a newer Sterna, or asks for a function that is not
+        trusted.
     """
     folder = Path(folder)
-    about = _read_json(folder)
-    try:
+    about = trusted(_read_json(folder), trust, f"The network in {str(folder)!r}")
+    weights = _read_weights(folder / _WEIGHTS)
+    with reading(folder / _JSON), no_larger_than(weights):
         network = _built(folder, about)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RequestError(
-            f"{str(folder / _JSON)!r} is damaged ({type(error).__name__}: {error}); run the transfer again."
-        ) from error
-    _fill(network, _read_weights(folder / _WEIGHTS), about.get("aliases", {}), folder / _WEIGHTS)
-    if about["format"] < 2 and network.task is not None:
-        network.head = in_users_units(network.head, network.task)
+    with reading(folder / _JSON):
+        _fill(network, weights, dict(about.get("aliases", {})), folder / _WEIGHTS)
+        if about["format"] < 2 and network.task is not None:
+            network.head = in_users_units(network.head, network.task)
     return network.eval()
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
     path = folder / _JSON
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"{str(folder)!r} holds no saved network: there is no {_JSON} to read in it.") from error
-    except ValueError as error:
-        raise RequestError(f"{str(path)!r} is damaged ({error}); run the transfer again.") from error
+    if not path.exists():
+        raise RequestError(f"{str(folder)!r} holds no saved network: there is no {_JSON} to read in it.")
+    about = read_json(path)
     if not isinstance(about, dict) or not isinstance(about.get("format"), int):
         raise RequestError(f"{str(path)!r} does not describe a network; run the transfer again.")
     if about["format"] > FORMAT:
@@ -155,14 +164,12 @@ def _built(folder: Path, about: dict[str, Any]) -> Network:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return dict(load_file(path))
-    except (SafetensorError, OSError, ValueError) as error:
-        why = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise RequestError(f"{str(path)!r} is missing or damaged ({why}); run the transfer again.") from error
+    except Exception as error:  # a type of its own for each thing that may be wrong
+        raise RequestError(f"{str(path)!r} is missing or damaged ({in_words(error)}); {AGAIN}.") from error
 
 
 def _fill(network: nn.Module, weights: dict[str, Tensor], aliases: Mapping[str, str], path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from sterna.errors import RequestError
+from sterna.record import reading
 
 FORMAT = 2
 """What new records have; a file that names none is of format 1, and holds the same names and values."""
@@ -255,10 +256,12 @@ def read_json(path: Path) -> Any:
         If it is missing or cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RequestError(f"{str(path.parent)!r} is not a finished Sterna run: it has no {path.name}.") from None
-    except (OSError, ValueError) as error:  # a UnicodeDecodeError or JSONDecodeError is a ValueError
-        raise RequestError(
-            f"{str(path)!r} cannot be read as JSON, so it is damaged or cut short: run the transfer again."
-        ) from error
+        return reading.read_json(path)
+    except RequestError as error:
+        if not path.exists():
+            raise RequestError(f"{str(path.parent)!r} is not a finished Sterna run: it has no {path.name}.") from None
+        if isinstance(error.__cause__, ValueError):  # also of letters that are not UTF-8
+            raise RequestError(
+                f"{str(path)!r} cannot be read as JSON, so it is damaged or cut short: {reading.AGAIN}."
+            ) from error
+        raise

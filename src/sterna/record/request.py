@@ -6,7 +6,6 @@ the time that ``sterna --help`` takes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Real
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sterna.errors import RequestError
+from sterna.record.reading import AGAIN, in_words, read_object
 
 DATA, TRAINING, OUTPUT = "Data", "Method and training", "Output"
 
@@ -94,6 +94,9 @@ class Request:
     source_data: str | None = _read(None, "Labelled data of the source; read as TARGET is.", "SPEC")
     source_label: str | None = _read(None, "Target column of --source-data; that of --label if not given.", "NAME")
     architecture: str | None = _read(None, "Of a file: source: timm:NAME or module:function.", "SPEC")
+    trust: tuple[str, ...] = _read(
+        (), "A function that a run: source may import and call; may be repeated.", "MODULE:FUNCTION", typed=list[str]
+    )
     image_size: int | None = _read(None, "Pixels a side that the body sees; its own size if not given.", "PIXELS")
     method: str = _option("feature-extraction", "Id of the method (sterna methods).", TRAINING, "ID")
     settings: Mapping[str, Any] = _option(
@@ -223,9 +226,9 @@ def read_request(path: Path) -> Request:
         If it is damaged, or asks for what this version does not know.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_object(path)
         given = {each.name: found.pop(each.name, None) for each in fields(Fingerprints)}
         lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
         return Request(**{**found, **lists}, given=Fingerprints(**given))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise RequestError(f"{str(path)!r} is damaged: {error}; run the transfer again.") from error
+    except Exception as error:  # whatever is wrong with a value
+        raise RequestError(f"{str(path)!r} is damaged: {in_words(error)}; {AGAIN}.") from error

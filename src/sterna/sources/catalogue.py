@@ -23,7 +23,7 @@ class Asked:
         What comes after the form.
     spec
         What the user typed.
-    image_size, architecture, preparation
+    image_size, architecture, preparation, trust
         As in :func:`~sterna.sources.load.load_source`.
     """
 
@@ -32,6 +32,7 @@ class Asked:
     image_size: int | None = None
     architecture: str | None = None
     preparation: Preparation | None = None
+    trust: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

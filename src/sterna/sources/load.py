@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest
+from sterna.networks.trust import functions_named
 from sterna.preparations.image import ImagePreparation
 from sterna.sources import module
 from sterna.sources.catalogue import FORMS, Asked, Form, packaged_names
@@ -26,6 +28,7 @@ def load_source(
     image_size: int | None = None,
     architecture: str | None = None,
     preparation: Preparation | None = None,
+    trust: Collection[str] = (),
 ) -> Source:
     """Load what is already known.
 
@@ -41,6 +44,9 @@ def load_source(
         For ``file:``: ``timm:<name>`` or ``module:function``.
     preparation
         How raw inputs become what a module or file takes; the model's own where it is known.
+    trust
+        Functions that the network of an earlier run may import and call, as ``"module:function"``; without, nothing in
+        a run folder runs code.
 
     Returns
     -------
@@ -52,15 +58,16 @@ def load_source(
     RequestError
         If the spec is not understood, the weights are not on this machine and cannot be fetched, or do not fit.
     """
-    source = _load(spec, image_size, architecture, preparation)
+    source = _load(spec, image_size, architecture, preparation, functions_named(trust))
     if image_size is None:
         return source
     return _sized(source, image_size)
 
 
 def _load(
-    spec: str | Path | nn.Module, image_size: int | None, architecture: str | None, preparation: Preparation | None
-) -> Source:
+    spec: str | Path | nn.Module, image_size: int | None, architecture: str | None, preparation: Preparation | None,
+    trust: tuple[str, ...],
+) -> Source:  # fmt: skip
     if not isinstance(spec, (str, Path)):
         return module.load(spec, preparation)
     text = str(spec)
@@ -73,7 +80,7 @@ def _load(
         raise RequestError(f"preparation= is for modules and files; {text!r} brings its own.")
     if form is None or (mark == ":" and not form.shown.startswith(f"{name}:")):
         raise _unknown(text)
-    return form.load(Asked(rest, text, image_size, architecture, preparation))
+    return form.load(Asked(rest, text, image_size, architecture, preparation, trust))
 
 
 def _parts(spec: str) -> tuple[str, str, str]:

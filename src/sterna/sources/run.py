@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from sterna.errors import RequestError, closest
@@ -9,13 +10,22 @@ from sterna.sources.catalogue import Form
 from sterna.sources.source import Source, parameters
 
 
-def load(folder: str, spec: str) -> Source:
+def load(folder: str, spec: str, trust: Collection[str] = ()) -> Source:
     """Load the network of a run folder: its body with what it learnt, and its head with the task it answers.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    spec
+        What the user typed.
+    trust
+        Functions that the network may import and call, as ``module:function``.
 
     Raises
     ------
     RequestError
-        If there is no such folder, or it holds no whole network.
+        If there is no such folder, it holds no whole network, or one that asks for a function that is not trusted.
     """
     from torch import nn
 
@@ -26,7 +36,7 @@ def load(folder: str, spec: str) -> Source:
         near = closest(path.name, [p.name for p in path.parent.iterdir() if p.is_dir()]) if path.parent.is_dir() else ""
         raise RequestError(f"There is no run folder {str(path)!r}.{near}")
     inner = path / "network"
-    network = load_network(inner if inner.is_dir() else path)
+    network = load_network(inner if inner.is_dir() else path, trust)
     mapped = not isinstance(network.map, nn.Identity)
     head = nn.Sequential(network.map, network.head) if mapped else network.head
     card = {"origin": f"run {path.name}", "parameters": parameters(network.body), **_of_manifest(path)}
@@ -48,4 +58,6 @@ def _of_manifest(path: Path) -> dict[str, str]:
     return card
 
 
-FORM = Form("run:<folder>", "any", "the network of an earlier run", lambda asked: load(asked.name, asked.spec))
+FORM = Form(
+    "run:<folder>", "any", "the network of an earlier run", lambda asked: load(asked.name, asked.spec, asked.trust)
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -208,9 +209,9 @@ class RunFolder:
         """Keep the network."""
         save_network(network, self.path / "network")
 
-    def load_network(self) -> Network:
-        """The network of the run."""
-        return load_network(self.path / "network")
+    def load_network(self, trust: Collection[str] = ()) -> Network:
+        """The network of the run; it may call the functions named in `trust`, as ``module:function``."""
+        return load_network(self.path / "network", trust)
 
 
 def _log(choices: list[Any], chosen: dict[str, Any] | None = None, **about: Any) -> Log:
