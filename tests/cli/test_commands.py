@@ -47,7 +47,7 @@ def test_answers_of_texts_and_pictures(sterna, runs, tmp_path):
     texts = sterna("predict", runs / "text", "texts.csv")
     assert texts.out.splitlines()[0] == "name,answer,p_n,p_p" and len(texts.out.splitlines()) == 41
     pictures = sterna("predict", runs / "images", "照片", "照片/红/0.png", "--out", tmp_path / "答.json", "--json")
-    assert json.loads(pictures.out) == {"rows": 25, "out": str(tmp_path / "答.json")}
+    assert json.loads(pictures.out) == {"rows": 25, "out": str(tmp_path / "答.json"), "notes": []}
     assert len(json.loads((tmp_path / "答.json").read_text())) == 25
 
 
@@ -82,6 +82,38 @@ def test_a_run_is_scored_and_reported(sterna, runs, tmp_path):
     page = json.loads(sterna("report", runs / "table", runs / "images", "--out", tmp_path / "报告.html", "--json").out)
     assert (tmp_path / "报告.html").read_text(encoding="utf-8").startswith("<!")
     assert page == {"report": str(tmp_path / "报告.html")}
+
+
+def test_what_inputs_do_not_say_as_they_stand_is_said_at_predict_and_score(sterna, runs, files, tmp_path):
+    import pandas as pd
+
+    import sterna as library
+
+    frame = pd.read_csv(files / "t.csv").head(4).astype({"a": object})
+    frame.loc[1, "a"], frame.loc[2, "城市"] = "Private", "广州"
+    frame.to_csv(tmp_path / "odd.csv", index=False)
+    number = "column 'a' of odd.csv: 1 values that are no numbers, such as 'Private', are taken as missing"
+    word = "column '城市': 1 values that no training row had, such as '广州', count as no category"
+    found = sterna("predict", runs / "table", tmp_path / "odd.csv", "--json")
+    assert f"note: {number}\nnote: {word}\n" in found.error and len(json.loads(found.out)) == 4
+    kept = sterna("predict", runs / "table", tmp_path / "odd.csv", "--out", tmp_path / "out.csv", "--json", "--quiet")
+    assert json.loads(kept.out)["notes"] == [number, word] and kept.error == ""
+    scored = sterna("score", runs / "table", tmp_path / "odd.csv", "--json")
+    assert json.loads(scored.out)["notes"] == [number, word] and f"note: {number}\n" in scored.error
+    result = library.load_transfer(runs / "table")
+    result.predict(frame)
+    assert result.input_notes == (number.replace("odd.csv", "DataFrame"), word)
+    result.predict(pd.read_csv(files / "t.csv"))
+    assert result.input_notes == ()
+
+
+def test_columns_of_another_kind_in_the_source_are_refused(sterna, tmp_path):
+    (tmp_path / "numbers.csv").write_text("temp,label\n" + "37.5,a\n38.5,b\n" * 20)
+    (tmp_path / "words.csv").write_text("temp,label\n" + "low,a\nhigh,b\n" * 20)
+    for target, source in (("numbers", "words"), ("words", "numbers")):
+        found = sterna("transfer", tmp_path / f"{target}.csv", "--source-data", tmp_path / f"{source}.csv",
+                       "--method", "pooled", "--control", "none", "--out", tmp_path / "run")  # fmt: skip
+        assert found.code == 2 and f"Column 'temp' holds {source} in {source}.csv" in found.error
 
 
 def test_a_reader_that_leaves_early_causes_no_noise(runs, files):

@@ -54,7 +54,8 @@ def predict(
         with atomic(out) as temporary:
             temporary.write_text(written, encoding="utf-8")
         if json:
-            print_json({"rows": len(frame), "out": str(out)} | _listed(unread))
+            notes = list(transfer.input_notes)
+            print_json({"rows": len(frame), "out": str(out), "notes": notes} | _listed(unread))
         elif not quiet:
             print(f"{len(frame) - len(unread)} answers in {out}")
     if unread:

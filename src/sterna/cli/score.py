@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,8 +31,11 @@ def score(
     asked = transfer.read(domain, label=label, domain_column=domain_column, domain=target_domain)
     found = transfer.score(asked)
     rows = int(asked.labelled().sum())
+    notes = list(transfer.input_notes)
+    for note in () if quiet else notes:
+        print(f"note: {note}", file=sys.stderr)
     if json:
-        print_json({"scores": {name: asdict(value) for name, value in found.items()}, "rows": rows})
+        print_json({"scores": {name: asdict(value) for name, value in found.items()}, "rows": rows, "notes": notes})
     elif not quiet:
         print(f"{rows} rows")
         for name, value in found.items():

@@ -50,7 +50,7 @@ def transfer(
     from sterna.training.strategy import leads
 
     domain = read_target(request)
-    known = read_source(request)
+    known = read_source(request, domain)
     folder = request.out or run_folder(domain.name, request.method, request.resume)
     try:
         result = run(known, domain, replace(request, out=folder), progress=not quiet)
@@ -93,8 +93,8 @@ def read_target(request: Request) -> Domain:
     )  # fmt: skip
 
 
-def read_source(request: Request) -> Source | None:
-    """What is known: a model, labelled data, both or nothing."""
+def read_source(request: Request, target: Domain | None = None) -> Source | None:
+    """What is known: a model, labelled data (a table's columns read as the target's), both or nothing."""
     from sterna.domains import load_domain
     from sterna.sources import Source, load_source
 
@@ -110,6 +110,7 @@ def read_source(request: Request) -> Source | None:
         "label": request.source_label or request.label, "text": request.text, "drop": list(request.drop),
         "columns": dict(request.column) or None, "strict": request.strict, "domain": request.source_domain,
         "domain_column": request.domain_column if request.source_domain else None, "task": request.task,
+        "schema": None if target is None else target.reading.get("schema"),
     }  # fmt: skip
     try:
         data = load_domain(spec, group=request.group, **reading)

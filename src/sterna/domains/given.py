@@ -77,6 +77,7 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
         text=options.text,
         drop=options.drop,
         columns=options.columns,
+        schema=options.schema,
         group=options.group,
         domain_column=options.domain_column,
         domain=options.domain,
@@ -105,5 +106,12 @@ def given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:
     from sterna.domains.table_reader import left_out
 
     text = reading.get("text") if kind == "text" else None
-    inputs, notes = frame_inputs(data, FRAME, text=text, without=left_out(reading), columns=reading.get("columns"))
+    inputs, notes = frame_inputs(
+        data,
+        FRAME,
+        text=text,
+        without=left_out(reading),
+        columns=reading.get("columns"),
+        schema=reading.get("schema"),
+    )
     return Domain(FRAME, inputs, notes=tuple(notes))

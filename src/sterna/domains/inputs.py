@@ -122,6 +122,13 @@ class Inputs(ABC):
         """
         return None
 
+    def compared(self, other: Inputs, ours: str, theirs: str) -> list[str]:
+        """What a person should know of rows of `other` that are used as these are; columns of another kind are refused.
+
+        `ours` and `theirs` are what to call the two.
+        """
+        return []
+
     def only(self, columns: Sequence[str]) -> Inputs:
         """A table with these columns alone; other inputs as they are."""
         return self
@@ -225,6 +232,10 @@ class Preparation(ABC):
     def example(self, rows: int = 2) -> Any:
         """A small batch of the shape that the body takes, to try it on; ``None`` where it cannot be told."""
         return None
+
+    def unknown(self, inputs: Inputs) -> list[str]:
+        """What of these rows training rows never had, so that it counts for nothing, in sentences."""
+        return []
 
     def note(self, items: Any) -> str | None:
         """One sentence on what was left out of these prepared rows (texts that were cut, say), if anything was."""

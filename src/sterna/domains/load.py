@@ -27,6 +27,7 @@ def load_domain(
     text: str | None = None,
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    schema: Mapping[str, Mapping[str, Any]] | None = None,
     group: str | None = None,
     domain_column: str | None = None,
     domain: str | None = None,
@@ -55,6 +56,9 @@ def load_domain(
         Columns to leave out.
     columns
         Kinds of columns that should not be guessed: ``{"zip": "category"}``.
+    schema
+        How the columns of an earlier table were read, ``first.reading["schema"]``: a table that comes after it is read
+        alike, numbers and dates in the same form, so that the first decides what ``03/04/2024`` is.
     group
         Column whose rows of one value are never on two sides of a split.
     domain_column, domain
@@ -82,6 +86,7 @@ def load_domain(
         text,
         tuple(drop),
         columns,
+        schema,
         group,
         domain_column,
         None if domain is None else str(domain),
@@ -91,7 +96,10 @@ def load_domain(
     )
     main = _read(spec, label, options, max_unpacked_bytes)
     if test is not None:
-        options = replace(options, levels=main.reading.get("levels", options.levels))
+        found = main.reading
+        options = replace(
+            options, levels=found.get("levels", options.levels), schema=found.get("schema", options.schema)
+        )
         main = _with_test(main, _read(test, None if options.label is None else label, options, max_unpacked_bytes))
     named = {
         **main.reading,
@@ -173,6 +181,7 @@ def _with_test(main: Domain, other: Domain) -> Domain:
         raise RequestError(
             f"The test set {other.name} holds {other.kind}, but {main.name} holds {main.kind}; give the same kind."
         )
+    said = main.inputs.compared(other.inputs, main.name, f"test set {other.name}")
     classes = _joined_classes(main, other)
     n, m = len(main), len(other)
     splits = {name: rows for name, rows in main.splits.items()}
@@ -183,7 +192,7 @@ def _with_test(main: Domain, other: Domain) -> Domain:
         splits={**splits, "test": np.arange(n, n + m)},
         groups=_joined_groups(main, other),
         classes=classes,
-        notes=(*main.notes, *(note for note in other.notes if note not in main.notes)),
+        notes=(*main.notes, *(note for note in (*other.notes, *said) if note not in main.notes)),
     )
 
 

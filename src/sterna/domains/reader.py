@@ -36,6 +36,7 @@ class Options:
     text: str | None = None
     drop: tuple[str, ...] = ()
     columns: Mapping[str, str] | None = None
+    schema: Mapping[str, Mapping[str, Any]] | None = None
     group: str | None = None
     domain_column: str | None = None
     domain: str | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -60,7 +61,11 @@ class Schema:
         return iter(self.columns)
 
     def __getitem__(self, name: str) -> Column:
-        return next(c for c in self.columns if c.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {c.name: c for c in self.columns}
 
     @property
     def names(self) -> list[str]:
@@ -71,6 +76,16 @@ class Schema:
     def used(self) -> list[str]:
         """The columns a learner may see: all but identifiers."""
         return [c.name for c in self.columns if not c.identifier]
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """How each column is read, as JSON: what another table needs to be read alike."""
+        facts = {c.name: {"kind": c.kind, "form": c.form, "identifier": c.identifier} for c in self}
+        return {name: {key: value for key, value in held.items() if value} for name, held in facts.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Mapping[str, Any]]) -> Schema:
+        """The kinds alone, from what `state` gave, also after a round trip through JSON."""
+        return cls(tuple(Column(name, missing=0, **facts) for name, facts in state.items()), rows=-1)
 
     def bare(self) -> Schema:
         """The kinds alone: no count and no value of any row."""

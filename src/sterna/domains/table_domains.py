@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from sterna.domains.domain import Domain
+from sterna.domains.raw_table import listed
+from sterna.domains.schema import Schema
 from sterna.domains.table_files import read_table
 from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels
 from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain
 from sterna.domains.tables import TableInputs, raw_table, read_inputs, table_inputs, text_names
 from sterna.domains.text import TextInputs
+
+State = Mapping[str, Mapping[str, Any]]
 
 
 def load_table(
@@ -22,6 +27,7 @@ def load_table(
     text: str | None = None,
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    schema: State | None = None,
     group: str | None = None,
     domain_column: str | None = None,
     domain: str | None = None,
@@ -43,6 +49,8 @@ def load_table(
         Columns to leave out.
     columns
         What columns hold where the guess is wrong: ``{"ca": "category"}``.
+    schema
+        How an earlier table's columns were read; see `Schema.state`.
     group
         A column whose equal values are never put on two sides of a split.
     domain_column, domain
@@ -65,6 +73,7 @@ def load_table(
         text=text,
         drop=drop,
         columns=columns,
+        schema=schema,
         group=group,
         domain_column=domain_column,
         domain=domain,
@@ -80,6 +89,7 @@ def load_inputs(
     text: str | None = None,
     without: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    schema: State | None = None,
 ) -> tuple[TableInputs | TextInputs, list[str]]:
     """The inputs of a table file that needs no label column, as for predictions, and notes on them.
 
@@ -88,9 +98,12 @@ def load_inputs(
     without
         Columns that are not inputs, where the file has them; by default also the one label column that
         `load_table` would have found.
+    schema
+        How the columns of the table that was learnt from were read; see `Schema.state`. Those are inputs, whatever
+        they are called.
     """
     frame, notes = read_table(path)
-    made, more = frame_inputs(frame, path.name, text=text, without=without, columns=columns)
+    made, more = frame_inputs(frame, path.name, text=text, without=without, columns=columns, schema=schema)
     return made, notes + more
 
 
@@ -101,15 +114,20 @@ def frame_inputs(
     text: str | None = None,
     without: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    schema: State | None = None,
 ) -> tuple[TableInputs | TextInputs, list[str]]:
     """The same of a DataFrame; `name` is what to call it."""
-    taken = [name for name in frame.columns if name in without and name not in text_names(text, list(frame.columns))]
+    like = None if schema is None else Schema.from_state(schema)
+    inputs = {*text_names(text, list(frame.columns)), *(like.names if like else ())}
+    taken = [name for name in frame.columns if name in without and name not in inputs]
     frame = frame.drop(columns=taken)
-    named = [name for name in frame.columns if name.strip().lower() in LABEL_NAMES]
+    named = [name for name in frame.columns if str(name).strip().lower() in LABEL_NAMES and name not in inputs]
     if not without and len(named) == 1 and len(frame.columns) > 1:
         frame = frame.drop(columns=named)
     kinds = {name: kind for name, kind in (columns or {}).items() if name in frame.columns}
-    return table_inputs(frame, text=text, columns=kinds or None, name=name)
+    made, notes = table_inputs(frame, text=text, columns=kinds or None, like=like, name=name)
+    more = [] if like is None or text else [str(c) for c in frame.columns if str(c) not in like.names]
+    return made, [*notes, *([f"columns not used, which nothing was learnt from: {listed(more, 10)}"] if more else [])]
 
 
 def table_domain(
@@ -119,6 +137,7 @@ def table_domain(
     text: str | None = None,
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    schema: State | None = None,
     group: str | None = None,
     domain_column: str | None = None,
     domain: str | None = None,
@@ -144,5 +163,6 @@ def table_domain(
         text=text,
         drop=[c for c in drop if c not in own and c != group],
         columns=columns,
+        like=None if schema is None else Schema.from_state(schema),
     )
     return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more))

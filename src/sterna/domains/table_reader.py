@@ -35,6 +35,7 @@ class Tables(Reader):
             text=options.text,
             drop=options.drop,
             columns=options.columns,
+            schema=options.schema,
             group=options.group,
             domain_column=options.domain_column,
             domain=options.domain,
@@ -64,7 +65,9 @@ def _rows(path: Path, kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, l
     from sterna.domains.table_domains import load_inputs  # brings pandas and pyarrow
 
     text = reading.get("text") if kind == "text" else None
-    inputs, notes = load_inputs(path, text=text, without=left_out(reading), columns=reading.get("columns"))
+    inputs, notes = load_inputs(
+        path, text=text, without=left_out(reading), columns=reading.get("columns"), schema=reading.get("schema")
+    )
     if inputs.kind != kind:
         raise RequestError(f"{str(path)!r} holds {inputs.kind}, but the run learnt from {kind}.")
     return inputs, notes

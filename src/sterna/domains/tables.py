@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from sterna.domains.agreement import Typed, compared
 from sterna.domains.column_kinds import as_kind
 from sterna.domains.inputs import Columns, Inputs, Kind, Rows
 from sterna.domains.near_rows import near_rows, plain_column
@@ -113,6 +114,10 @@ class TableInputs(Inputs):
         columns = hashlib.blake2b(repr(about).encode(), digest_size=16).hexdigest()
         return [f"{columns}{key}{more}" for key, more in zip(self.keys(), cells, strict=True)]
 
+    def reading(self) -> dict[str, Any]:
+        """How each column was read: in which form its numbers and dates are written."""
+        return {"schema": self._schema.state()}
+
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(map(str, self.frame.columns))
@@ -135,6 +140,11 @@ class TableInputs(Inputs):
         theirs = {name: counterpart(name) for name in self.kinds}
         same = {ours: name for ours, name in theirs.items() if name and other.kinds.get(name) == self.kinds[ours]}
         return tuple(n for n, name in same.items() if missing is None or other.frame[name].isna().mean() < missing)
+
+    def compared(self, other: Inputs, ours: str, theirs: str) -> list[str]:
+        if not isinstance(other, TableInputs):
+            return []
+        return compared(Typed(self.frame, self.kinds, ours), Typed(other.frame, other.kinds, theirs))
 
     def only(self, columns: Sequence[str]) -> TableInputs:
         schema = self._schema.bare()
@@ -181,6 +191,7 @@ def table_inputs(
     text: str | None = None,
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    like: Schema | None = None,
     name: str = "table",
 ) -> tuple[TableInputs | TextInputs, list[str]]:
     """The inputs alone: table columns with their schema, or texts; and notes on them.
@@ -190,7 +201,7 @@ def table_inputs(
     RequestError
         If a named column is missing, two have one name, or none that a learner could use is left.
     """
-    return read_inputs(raw_table(frame, name), text=text, drop=drop, columns=columns)
+    return read_inputs(raw_table(frame, name), text=text, drop=drop, columns=columns, like=like)
 
 
 def read_inputs(
@@ -199,6 +210,7 @@ def read_inputs(
     text: str | None = None,
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    like: Schema | None = None,
 ) -> tuple[TableInputs | TextInputs, list[str]]:
     """As `table_inputs`, of what is left of a table that was read already."""
     for column in drop:
@@ -210,8 +222,8 @@ def read_inputs(
         raise RequestError(
             f"{table.name} has no input column left beside the label and the dropped ones; nothing can be learnt."
         )
-    schema, typed, notes = type_columns(table, columns)
-    if len(schema.columns) == 1 and schema.columns[0].kind == "text" and not schema.columns[0].given:
+    schema, typed, notes = type_columns(table, columns, like)
+    if like is None and len(schema.columns) == 1 and schema.columns[0].kind == "text" and not schema.columns[0].given:
         inputs, more = _joined_texts([typed[schema.names[0]]], table)
         return inputs, [f"the only input column, {schema.names[0]!r}, holds texts: read as text", *more]
     return TableInputs(typed, schema), notes

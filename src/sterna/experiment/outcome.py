@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Transfer:
     folder: RunFolder
     _temporary: tempfile.TemporaryDirectory[str] | None = None
     _trust: tuple[str, ...] = ()
+    _noted: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         metric = self.evidence.task.metric
@@ -138,10 +139,28 @@ class Transfer:
             return self.read_inputs([Path(inputs)])
         return given_inputs(inputs, self.network.preparation.kind, self.evidence.target.reading)
 
+    @property
+    def input_notes(self) -> tuple[str, ...]:
+        """What of the inputs of the last `predict`, `predict_proba`, `outputs` or `score` was not taken as it stands.
+
+        One sentence each: words where numbers were learnt, categories that no training row had, texts that were cut.
+        """
+        return tuple(self._noted)
+
     def _outputs(self, domain: Domain, progress: bool = False) -> Array:
         self._check_kind(domain)
+        preparation = self.network.preparation
         with named(domain), Progress(quiet=not progress) as bar:
-            return Trainer(progress=bar).outputs(self.network, domain.inputs)
+            trainer = Trainer(progress=bar)
+            outputs = trainer.outputs(self.network, domain.inputs)
+            said, cut = [*domain.notes, *preparation.unknown(domain.inputs)], list(trainer.log.messages)
+            if not cut:  # or features came from the cache, which does not tell
+                note = preparation.note(preparation.items(domain.inputs))
+                said += [note] if note else []
+            for sentence in dict.fromkeys(said):
+                bar.say(f"note: {sentence}")
+            self._noted[:] = dict.fromkeys([*said, *cut])
+        return outputs
 
     def _check_kind(self, domain: Domain) -> None:
         kind = self.network.preparation.kind

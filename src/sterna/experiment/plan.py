@@ -74,10 +74,20 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     controls = control_methods(request.control, method, domain.kind, there)
     for control in controls.values():
         check_needs(control, there, known)
+    notes = (*notes, *_beside(source, domain, Needs.SAME_INPUTS in there))
     if ABLATION in controls:
         notes = (*notes, without_knowledge(method, controls[ABLATION]))
     notes = (*notes, *trust_note(source.body if source else None))
     return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, (*splits[0].notes, *notes))
+
+
+def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:
+    """What was noted on the source's data, and where they differ from the target's if they have the same columns."""
+    if source is None or source.data is None:
+        return []
+    name = source.data.name
+    said = [note if name in note else f"{name}: {note}" for note in source.data.notes if note not in domain.notes]
+    return said + (domain.inputs.compared(source.data.inputs, domain.name, name) if alike else [])
 
 
 def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:

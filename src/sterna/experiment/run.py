@@ -131,16 +131,16 @@ def transfer(
             "where there is none: transfer(None, data, label=...)."
         )
     domain = target if isinstance(target, Domain) else load_domain(target, label=label)
-    return run(_known(source, label), domain, request, progress)
+    return run(_known(source, label, domain), domain, request, progress)
 
 
-def _known(source: Any, label: str | None) -> Source | None:
+def _known(source: Any, label: str | None, target: Domain) -> Source | None:
     """The source as a :class:`Source`: labelled data become one without a model."""
     if source is None or isinstance(source, Source):
         return source
     if not is_data(source):
         return load_source(source)
-    data = load_domain(source, label=label)
+    data = load_domain(source, label=label, schema=target.reading.get("schema"))
     return Source(spec=data.name, data=data)
 
 

@@ -90,6 +90,10 @@ class PairPreparation(Preparation):
         ours, theirs = (inputs.first, inputs.second) if isinstance(inputs, PairInputs) else (inputs, inputs)
         return PairItems(self.first.items(ours), self.second.items(theirs))
 
+    def unknown(self, inputs: Inputs) -> list[str]:
+        ours, theirs = (inputs.first, inputs.second) if isinstance(inputs, PairInputs) else (inputs, inputs)
+        return list(dict.fromkeys([*self.first.unknown(ours), *self.second.unknown(theirs)]))
+
     def note(self, items: PairItems) -> str | None:
         """What the halves say of their rows, each sentence once."""
         notes = [self.first.note(items.first), self.second.note(items.second)]

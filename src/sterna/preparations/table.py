@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 import pandas as pd
 
+from sterna.domains.agreement import unknown_words
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.domains.schema import ColumnKind
 from sterna.domains.tables import TableInputs
@@ -146,6 +147,20 @@ class TablePreparation(Preparation):
                 _fill(features[:, start : start + column.width], values, column)
                 start += column.width
         return features
+
+    def unknown(self, inputs: Inputs) -> list[str]:
+        """Which columns hold words that no training row had."""
+        table, notes = _table(inputs), []
+        for column in self._fitted():
+            if column.kind == "category" and column.name in table.frame.columns:
+                words = table.column(column.name, column.kind, f"column {column.name!r} of the table")
+                found = unknown_words(words, {*column.words, *column.rare})
+                if found is not None:
+                    notes.append(
+                        f"column {column.name!r}: {found[0]} values that no training row had, {found[1]}, count as no "
+                        "category"
+                    )
+        return notes
 
     def collate(self, items: Sequence[Any]) -> torch.Tensor:
         import torch
