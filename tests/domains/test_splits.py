@@ -264,7 +264,11 @@ def test_the_frame_for_the_run_folder_has_every_row_once():
         ([0] * 9 + [1] * 9, {"labels": -1}, "labels=-1 is negative"),
         ([0] * 9 + [1] * 9, {"labels_per_class": 0}, "labels_per_class=0 is too few"),
         ([0] * 9 + [1] * 9, {"labels_per_class": 2, "labels": 2}, "both given"),
-        ([0] * 9 + [1] * 9, {"test_fraction": 1.5}, "test_fraction=1.5 is out of range"),
+        (
+            [0] * 9 + [1] * 9,
+            {"test_fraction": 1.5},
+            "test_size=1.5 is out of range; a share of 0.01 to 0.9, or",
+        ),
         ([0.5, 1.5, 2.5], {"labels_per_class": 1}, "is for classes, but the target is a number"),
     ],
 )

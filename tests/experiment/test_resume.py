@@ -319,3 +319,28 @@ def test_a_run_that_fails_under_way_can_be_overwritten_and_keeps_the_old_one_til
 
 def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_test_rows_do_not_depend_on_the_seed_but_a_run_begun_before_that_keeps_its_own(tmp_path):
+    random = np.random.default_rng(0)
+    domain = Domain.from_arrays(random.normal(size=(60, 2)), random.choice(["a", "b"], 60))
+
+    def tested(name, **more):
+        result = transfer(None, domain, method="target-only", control="none", out=tmp_path / name, **more)
+        return result.folder.path, load_transfer(tmp_path / name).evidence.target.splits, rows_of(tmp_path / name)
+
+    def rows_of(path):
+        import pandas as pd
+
+        frame = pd.read_parquet(path / "splits.parquet")
+        return frame.row[frame.split == "test"].tolist()
+
+    first, second, other = tested("one"), tested("two", seed=3), tested("older", seed=3, split_seed=3)
+    assert first[2] == second[2] != other[2]
+    (tmp_path / "older" / "manifest.json").unlink()  # as if it had been stopped
+    path = tmp_path / "older" / "request.json"
+    kept = json.loads(path.read_text())
+    for name in ("split_seed", "test_size", "gap", "target_splits", "source_splits"):
+        del kept[name]  # which older versions did not know
+    path.write_text(json.dumps(kept))
+    assert tested("older", seed=3, resume=True) == other

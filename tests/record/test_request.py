@@ -11,16 +11,16 @@ import typer
 
 from sterna import RequestError, transfer
 from sterna.cli.commands import app
-from sterna.record.request import Fingerprints, Request, options, read_request
+from sterna.record.request import Fingerprints, Request, begun_with, options, read_request
 
 OLD = Path(__file__).parent / "format1"
 
 
 def test_the_keywords_of_transfer_are_the_options_that_do_not_say_how_data_are_read():
-    """Those of data and source are arguments of ``load_domain`` and ``load_source``."""
+    """Those of data and source are arguments of ``load_domain`` and ``load_source``; ``label`` is of data in memory."""
     keywords = inspect.signature(transfer).parameters
     asked = {name for name, about in options().items() if about.use != "reading"}
-    assert set(keywords) == asked | {"source", "target", "progress"}
+    assert set(keywords) == asked | {"source", "target", "progress", "label"}
     for each in fields(Request):
         if each.name in asked - {"settings", "control"}:
             assert keywords[each.name].default == each.default, each.name
@@ -76,7 +76,8 @@ def test_a_request_does_not_change():
 def test_a_request_of_format_1_is_read(name):
     path = OLD / name / "request.json"
     found, written = read_request(path), json.loads(path.read_text())
-    assert found.kept() == written
+    since = {"split_seed": written["seed"], "test_size": None, "gap": 0.0, "target_splits": None, "source_splits": None}
+    assert found.kept() == written | since
     assert (found.method, found.steps, found.control, found.curve) == (
         "scratch", 3, ("target-only",), (2, 5) if name == "curve" else (),
     )  # fmt: skip
@@ -97,3 +98,20 @@ def test_a_damaged_request_is_one_sentence(content, tmp_path):
     (tmp_path / "request.json").write_text(content)
     with pytest.raises(RequestError, match=r"request.json' is damaged: .*; run the transfer again\.$"):
         read_request(tmp_path / "request.json")
+
+
+def test_a_renamed_split_is_another_request_but_an_older_run_knew_no_names():
+    now = Request(given=Fingerprints(target_labels="x", target_splits="train, test"))
+    assert now.changed(replace(now, given=Fingerprints(target_labels="x", target_splits="train, validation"))) == [
+        "target_splits"
+    ]
+    assert now.changed(replace(now, given=Fingerprints(target_labels="x"))) == []
+
+
+def test_a_run_of_an_older_version_goes_on_with_its_test_rows(tmp_path):
+    path, asked = tmp_path / "request.json", Request(seed=3)
+    assert begun_with(asked, path) is asked
+    path.write_text(json.dumps({"seed": 3}))
+    assert begun_with(asked, path).split_seed == 3 and read_request(path).split_seed == 3
+    path.write_text(json.dumps(asked.kept()))
+    assert begun_with(asked, path) is asked and read_request(path).split_seed == 0

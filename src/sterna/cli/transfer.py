@@ -89,7 +89,7 @@ def read_target(request: Request) -> Domain:
     return load_domain(
         request.target, label=request.label, text=request.text, drop=list(request.drop),
         columns=dict(request.column) or None, group=request.group, test=request.test, strict=request.strict,
-        domain_column=request.domain_column, domain=request.target_domain, task=request.task,
+        domain_column=request.domain_column, domain=request.target_domain, task=request.task, time=request.time,
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class Arrays(Reader):
             drop=options.drop,
             columns=options.columns,
             levels=options.levels,
+            time=options.time,
         )
 
 
@@ -57,6 +58,7 @@ def load_arrays(
     drop: Sequence[str],
     columns: Mapping[str, str] | None,
     levels: Levels | None = None,
+    time: str | None = None,
 ) -> Domain:
     """Read ``images`` and ``labels``, or ``X`` and ``y``; or these after a split or a domain (``train_images``, ...).
 
@@ -64,7 +66,7 @@ def load_arrays(
     ----------
     path
         The file. ``class_names`` in it names the classes that whole-number labels stand for.
-    label, group, domain_column
+    label, group, domain_column, time
         Names of arrays ``(n,)`` beside one array of inputs.
     domain
         The value of `domain_column` to keep, or else the prefix of the arrays to take.
@@ -105,6 +107,7 @@ def load_arrays(
         labels=values,
         splits=_splits(parts, lengths),
         groups=None if group is None else _beside(archive, path, group, "group", sum(lengths)),
+        times=None if time is None else _beside(archive, path, time, "time", sum(lengths)),
         classes=classes if values is not None else None,
         notes=(*notes, *more),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from sterna.domains.datasets import read_dataset
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.inputs import Inputs, Kind, Rows
-from sterna.domains.labels import as_labels, as_objects, summary
+from sterna.domains.labels import as_labels, as_objects, as_times, summary
 from sterna.domains.levels import checked
 from sterna.errors import RequestError, closest
 
@@ -39,6 +39,8 @@ class Domain:
         Names of the classes, or of the ``k`` labels, where the data names them.
     notes
         What the reader repaired, skipped or shortened, one sentence each.
+    times
+        ``(n,)`` numbers or ``datetime64``: when each row was (NaN or NaT: not known); it is then split by time.
     reading
         The options it was read with, so that more of the same can be read in the same way.
 
@@ -56,17 +58,20 @@ class Domain:
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
+    times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         labels = None if self.labels is None else as_labels(self.labels, self.classes)
         groups = None if self.groups is None else as_objects(self.groups)
-        for what, values in (("labels", labels), ("groups", groups)):
+        times = None if self.times is None else as_times(self.times)
+        for what, values in (("labels", labels), ("groups", groups), ("times", times)):
             if values is not None and len(values) != len(self):
                 raise RequestError(
                     f"{self.name} has {len(self)} rows but {len(values)} {what}; give one for each, in the same order."
                 )
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "groups", groups)
+        object.__setattr__(self, "times", times)
         object.__setattr__(self, "reading", {**self.reading, **self.inputs.reading()})
         object.__setattr__(self, "splits", _checked_splits(self.name, self.splits, len(self)))
 
@@ -111,6 +116,7 @@ class Domain:
             classes=self.classes,
             notes=self.notes,
             reading=self.reading,
+            times=None if self.times is None else self.times[wanted],
         )
 
     def describe(self) -> str:
@@ -135,6 +141,7 @@ class Domain:
         name: str = "arrays",
         splits: Mapping[str, Any] | None = None,
         groups: Any = None,
+        times: Any = None,
         classes: Sequence[str] | None = None,
         columns: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
@@ -154,6 +161,8 @@ class Domain:
             Row numbers by split: any of ``train``, ``validation``, ``test``.
         groups
             ``(n,)``; rows of one group are never on two sides of a split.
+        times
+            ``(n,)`` numbers or dates: when each row was; the last rows are then the test split.
         classes
             Names of the classes, or of the ``k`` labels.
         columns
@@ -181,6 +190,7 @@ class Domain:
             labels=labels,
             splits=dict(splits or {}),
             groups=groups,
+            times=times,
             classes=None if classes is None else tuple(str(c) for c in classes),
             notes=tuple(notes),
             reading=reading,

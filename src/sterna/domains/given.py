@@ -79,6 +79,7 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
         columns=options.columns,
         schema=options.schema,
         group=options.group,
+        time=options.time,
         domain_column=options.domain_column,
         domain=options.domain,
         task=options.task,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,20 @@ def summary(labels: np.ndarray, classes: Sequence[str] | None) -> str:
         return ", ".join(f"{name} {int(np.nansum(column)):,}" for name, column in zip(names, labels.T, strict=True))
     known = labels[~np.isnan(labels)]
     return f"numbers from {known.min():g} to {known.max():g}, mean {known.mean():g}" if len(known) else "none"
+
+
+def as_times(values: Any) -> np.ndarray:
+    """When rows were, ``(n,)``: numbers as float64, dates as ``datetime64[us]``.
+
+    Raises
+    ------
+    RequestError
+        If they are neither.
+    """
+    array = np.asarray(values)
+    if array.dtype == object:
+        dated = any(isinstance(each, np.datetime64 | date) for each in array)
+        array = array.astype("datetime64[us]" if dated else np.float64)
+    if array.dtype.kind not in "iufM":
+        raise RequestError(f"times are {array.dtype}; numbers or dates (datetime64) were expected, one a row.")
+    return array.astype("datetime64[us]" if array.dtype.kind == "M" else np.float64)

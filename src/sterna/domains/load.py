@@ -35,6 +35,7 @@ def load_domain(
     strict: bool = False,
     task: str | None = None,
     levels: tuple[float, float] | None = None,
+    time: str | None = None,
     max_unpacked_bytes: int = MAX_UNPACKED_BYTES,
 ) -> Domain:
     """Read a Domain.
@@ -73,6 +74,8 @@ def load_domain(
     levels
         Of images deeper than 8 bits, the values that are black and white: ``(0, 4095)``. Where not given, one pair for
         the whole set is told from its values, those of a given test split aside, and noted.
+    time
+        Column of dates or numbers that says when each row was: the last rows are then the test split.
     max_unpacked_bytes
         Most bytes that a zip or ``.npz`` may unpack to.
 
@@ -93,7 +96,10 @@ def load_domain(
         strict,
         task,
         None if levels is None else checked(levels),
+        time,
     )
+    if time is not None and test is not None:
+        raise RequestError(f"time={time!r} makes the last rows the test split, and test= gives one; use one of them.")
     main = _read(spec, label, options, max_unpacked_bytes)
     if test is not None:
         found = main.reading

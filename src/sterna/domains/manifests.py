@@ -137,7 +137,7 @@ def _labelled(
     from sterna.domains.table_labels import LABEL_NAMES, find_label
     from sterna.domains.table_rows import SPLIT_NAMES
 
-    others = [c for c in table.columns if c not in (column, options.group, options.domain_column)]
+    others = [c for c in table.columns if c not in (column, options.group, options.domain_column, options.time)]
     classes, splits = _by_folder(found, kind)
     label = options.label
     if label is None and classes and not any(c.strip().lower() in LABEL_NAMES for c in others):
@@ -148,19 +148,20 @@ def _labelled(
         table = table.assign(split=np.array(splits, dtype=object))
     named = [label] if label in table.columns else [part.strip() for part in label.split(",")]
     raw = RawTable(table, where)
-    beside = [("group", options.group), ("domain_column", options.domain_column)]
+    beside = [("group", options.group), ("domain_column", options.domain_column), ("time", options.time)]
     for argument, asked in [*(("label", name) for name in named), *beside]:
         if asked is not None:
             raw.need(asked, argument)
         if asked == column:
             raise RequestError(f"{argument}={asked!r}: this column of {where} names the {kind.many}; name another one.")
-    wanted = {column, *named, options.group, options.domain_column}
+    wanted = {column, *named, options.group, options.domain_column, options.time}
     kept = [c for c in table.columns if c in wanted or c.strip().lower() in SPLIT_NAMES]
     return table_domain(
         table[kept],
         label=label,
         text=column,
         group=options.group,
+        time=options.time,
         domain_column=options.domain_column,
         domain=options.domain,
         task=options.task,

@@ -43,6 +43,7 @@ class Options:
     strict: bool = False
     task: str | None = None
     levels: tuple[float, float] | None = None
+    time: str | None = None
 
     def refuse(self, path: Path, what: str, *names: str) -> None:
         """Say that an option means nothing here, before anyone wonders why it did nothing."""

@@ -12,6 +12,8 @@ from sterna.domains.domain import Domain
 from sterna.domains.draws import draw_labels, draw_side, strata_of
 from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Rows
+from sterna.domains.split_checks import check_classes, check_request, class_name, labelled_rows
+from sterna.domains.time_splits import Times, before, known_times, last_part, said
 from sterna.errors import RequestError
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ class Splits:
     given
         The splits that came with the data.
     left_out
-        Rows without a label that belong to a group with test rows: used on no side.
+        Rows used on no side: without a label, of a group with test rows; in a split by time also those in a gap, after
+        the first test row, or without a time.
     notes
         What a user should know about them, one sentence each.
     """
@@ -66,16 +69,18 @@ def make_splits(
     *,
     seed: int,
     split_seed: int = 0,
-    test_fraction: float = 0.2,
+    test_fraction: float | None = None,
     validation_fraction: float = 0.2,
     labels_per_class: int | None = None,
     labels: int | None = None,
+    gap: float = 0.0,
 ) -> Splits:
     """Split the rows of a domain.
 
     Splits that came with the data are used; of two, the second is the test split. What is missing is drawn: stratified
     by class (by the rarest label of a row, by quantile for numbers), whole groups on one side, rows of identical
-    content on one side. The test split depends on `split_seed` alone.
+    content on one side. The test split depends on `split_seed` alone. Where the domain says when its rows were, they
+    are split by time: the last are the test split, those before it validation.
 
     Parameters
     ----------
@@ -89,30 +94,42 @@ def make_splits(
     split_seed
         Draws the test split.
     test_fraction
-        Of the labelled rows.
+        Of the labelled rows, or about how many of them (1 or more); 0.2 if none.
     validation_fraction
         Of the labelled rows that are not test rows, or of the few labels.
     labels_per_class
         Keep this many labels of each class for training and validation together; others are hidden.
     labels
         Keep this many in all; 0 hides every label.
+    gap
+        In a split by time: so long before validation, and before the test split, no row is used; days, or the unit of
+        times that are numbers.
 
     Raises
     ------
     RequestError
         If there are no labels, one class only, a class with too few rows, or fewer labels than asked for.
     """
-    _check(domain, targets, test_fraction, validation_fraction, labels_per_class, labels)
-    known = _labelled(targets)
+    check_request(domain, targets, test_fraction, validation_fraction, labels_per_class, labels)
+    known = labelled_rows(targets)
     given, notes = _given(domain, known)
     units = _Units(domain)
+    if test_fraction is not None and "test" in given:
+        raise RequestError(
+            f"test_size={test_fraction:g} was asked for, but {domain.name} brings its own test split; leave it out."
+        )
+    if domain.times is None and gap:
+        raise RequestError(f"gap={gap:g} is for splits by time; name the column of times as well (time=).")
+    if domain.times is not None:
+        chosen = _chosen(labels_per_class, labels, targets, units, seed)
+        return _by_time(domain, domain.times, targets, units, test_fraction, validation_fraction, gap, chosen)
     if "test" in given:
         test = given["test"]
         pool = _pool(given, known)
     else:
         pool = _pool(given, known)
-        _check_classes(domain, targets[pool], pool, least=2, what="training and test")
-        test = _draw(pool, targets, units, test_fraction, split_seed)
+        check_classes(domain, targets[pool], pool, least=2, what="training and test")
+        test = _draw(pool, targets, units, _share(test_fraction, len(pool)), split_seed)
         pool = np.setdiff1d(pool, test)
     validation = given.get("validation")
     if labels_per_class is None and labels is None:
@@ -127,7 +144,7 @@ def make_splits(
                 raise RequestError(
                     f"labels_per_class={labels_per_class} needs labelled rows beside those of the test split."
                 )
-            _check_classes(
+            check_classes(
                 domain, targets[pool], pool, least=labels_per_class, what=f"labels_per_class={labels_per_class}"
             )
         pool = draw_labels(pool, targets, units, labels_per_class, labels, np.random.default_rng([seed, 1]))
@@ -137,6 +154,73 @@ def make_splits(
     # Rows of a group that is tested are seen by no method, not even without their labels. Given splits stay as given.
     tied = np.isin(units(rest), units(test)) if "test" not in given and len(rest) else np.zeros(len(rest), dtype=bool)
     return Splits(pool, validation, test, rest[~tied], tuple(given), rest[tied], tuple(notes))
+
+
+Chosen = Callable[[Rows], Rows]
+"""Of rows that may be learnt from, those whose labels are seen."""
+
+
+def _chosen(labels_per_class: int | None, labels: int | None, targets: np.ndarray, units: _Units, seed: int) -> Chosen:
+    def chosen(pool: Rows) -> Rows:
+        if labels_per_class is None and labels is None:
+            return pool
+        return draw_labels(pool, targets, units, labels_per_class, labels, np.random.default_rng([seed, 1]))
+
+    return chosen
+
+
+def _by_time(
+    domain: Domain, times: Times, targets: np.ndarray, units: _Units, test_fraction: float | None,
+    validation_fraction: float, gap: float, chosen: Chosen,
+) -> Splits:  # fmt: skip
+    """The last rows are the test split, those before it validation; no row of a tested group is in either."""
+    if domain.splits:
+        raise RequestError(
+            f"{domain.name} is to be split by time, but brings the splits {', '.join(domain.splits)}; leave time out, "
+            "or the column or test set that gives them."
+        )
+    dated = known_times(times)
+    pool = np.flatnonzero(labelled_rows(targets) & dated)
+    past, test = last_part(pool, times, units, _share(test_fraction, len(pool)), gap)
+    start = times[test].min()
+    if not len(past):
+        raise RequestError(
+            f"Split by time, {domain.name} has no row left to learn from: every row before {said(start)} is of a group "
+            "with later rows, or within the gap; leave out group or gap, or lower test_size."
+        )
+    seen = chosen(past)
+    train, validation = seen, seen[:0]
+    if validation_fraction and len(np.unique(times[seen])) > 1:
+        train, validation = last_part(seen, times, units, validation_fraction, gap)
+    if len(seen) and not len(train):  # every group goes on: better none to choose by than none to learn from
+        train, validation = seen, seen[:0]
+    if targets.dtype.kind in "iu" and len(train) and len(np.unique(targets[train])) == 1:
+        raise RequestError(
+            f"Split by time, the training rows of {domain.name} (before {said(times[train].max())} or then) are of one "
+            f"class only, {class_name(domain, int(train[0]))}; lower test_size, or split at random."
+        )
+    rest = np.setdiff1d(np.arange(len(domain)), np.concatenate([train, validation, test]))
+    early = np.zeros(len(rest), dtype=bool)
+    early[dated[rest]] = times[rest[dated[rest]]] < before(start, gap)
+    free = early & ~np.isin(units(rest), units(test))
+    notes = [f"Split by time: rows before {said(start)} to learn from, from then on the test split."]
+    tied, undated = int((early & ~free).sum()), int((~dated).sum())
+    if tied:
+        notes.append(f"{tied:,} earlier rows of a group or content with test rows are used on no side.")
+    if undated:
+        notes.append(f"{undated:,} rows have no time, the first of them row {int((~dated).argmax())}: used on no side.")
+    return Splits(train, validation, test, rest[free], (), rest[~free], tuple(notes))
+
+
+def _share(fraction: float | None, rows: int) -> float:
+    """What part of these rows is asked for: a share, or a number of them."""
+    if fraction is None:
+        return 0.2
+    if fraction < 1:
+        return fraction
+    if fraction > 0.9 * rows:
+        raise RequestError(f"test_size={fraction:g} is more than nine tenths of the {rows:,} labelled rows; lower it.")
+    return fraction / rows
 
 
 class _Units:
@@ -150,13 +234,6 @@ class _Units:
         if self._ids is None:
             self._ids = unit_ids(self._domain)
         return self._ids[rows]
-
-
-def _labelled(targets: np.ndarray) -> np.ndarray:
-    if targets.dtype.kind in "iu":
-        return np.asarray(targets >= 0)
-    known = ~np.isnan(targets)
-    return np.asarray(known if known.ndim == 1 else known.any(axis=1))
 
 
 def _given(domain: Domain, known: np.ndarray) -> tuple[dict[str, Rows], list[str]]:
@@ -192,62 +269,3 @@ def _draw(pool: Rows, targets: np.ndarray, units: Callable[[Rows], np.ndarray], 
         return np.empty(0, dtype=np.int64)
     side = draw_side(strata_of(targets[pool]), units(pool), fraction, np.random.default_rng([seed, 0]))
     return np.sort(pool[side])
-
-
-def _check(
-    domain: Domain,
-    targets: np.ndarray,
-    test_fraction: float,
-    validation_fraction: float,
-    labels_per_class: int | None,
-    labels: int | None,
-) -> None:
-    for name, fraction, least in (
-        ("test_fraction", test_fraction, 0.01),
-        ("validation_fraction", validation_fraction, 0.0),
-    ):
-        if not least <= fraction <= 0.9:
-            raise RequestError(f"{name}={fraction} is out of range; {least:g} to 0.9 was expected.")
-    if len(targets) != len(domain):
-        raise RequestError(f"{domain.name} has {len(domain)} rows but {len(targets)} targets; give one for each.")
-    if labels is not None and labels_per_class is not None:
-        raise RequestError("labels_per_class= and labels= were both given; use one of them.")
-    if labels_per_class is not None and labels_per_class < 1:
-        raise RequestError(
-            f"labels_per_class={labels_per_class} is too few; 1 or more was expected (labels=0 hides all)."
-        )
-    if labels is not None and labels < 0:
-        raise RequestError(f"labels={labels} is negative; 0 (hide all) or more was expected.")
-    if labels_per_class is not None and targets.dtype.kind == "f" and targets.ndim == 1:
-        raise RequestError(
-            "labels_per_class= is for classes, but the target is a number; use labels= for so many in all."
-        )
-    known = _labelled(targets)
-    if not known.any():
-        raise RequestError(
-            f"{domain.name} has no labels; some rows with a label are needed, at the least for the test."
-        )
-    if targets.dtype.kind in "iu" and len(np.unique(targets[known])) == 1:
-        raise RequestError(
-            f"{domain.name} has rows of one class only ({_class_name(domain, int(known.argmax()))}); "
-            "at least two classes are needed."
-        )
-
-
-def _check_classes(domain: Domain, targets: np.ndarray, rows: Rows, *, least: int, what: str) -> None:
-    if targets.dtype.kind not in "iu":
-        if targets.ndim == 1 and len(rows) < least:
-            raise RequestError(f"{domain.name} has {len(rows)} labelled row; {what} need at least {least}.")
-        return
-    codes, first, counts = np.unique(targets, return_index=True, return_counts=True)
-    if len(codes) and counts.min() < least:
-        i = int(counts.argmin())
-        raise RequestError(
-            f"Class {_class_name(domain, rows[first[i]])} of {domain.name} has {counts[i]} labelled "
-            f"row{'s' if counts[i] > 1 else ''}, but {what} need{'s' if '=' in what else ''} at least {least} of each "
-            "class; add rows, or " + ("lower it" if "=" in what else "leave the class out") + "."
-        )
-
-
-def _class_name(domain: Domain, row: int) -> str:
-    return repr(domain.labels[row]) if domain.labels is not None else f"of row {row}"

@@ -13,7 +13,7 @@ from sterna.domains.raw_table import listed
 from sterna.domains.schema import Schema
 from sterna.domains.table_files import read_table
 from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels
-from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain
+from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain, times_of
 from sterna.domains.tables import TableInputs, raw_table, read_inputs, table_inputs, text_names
 from sterna.domains.text import TextInputs
 
@@ -32,6 +32,7 @@ def load_table(
     domain_column: str | None = None,
     domain: str | None = None,
     task: str | None = None,
+    time: str | None = None,
 ) -> Domain:
     """A Domain of a CSV, TSV, Parquet or JSON Lines file (each also ``.gz``).
 
@@ -57,6 +58,8 @@ def load_table(
         Keep only the rows that hold `domain` there; the column itself is left out.
     task
         ``classification``, ``multilabel`` or ``regression``, where it is known.
+    time
+        A column of dates or numbers that says when each row was; it stays an input, unless it is dropped.
 
     Raises
     ------
@@ -78,6 +81,7 @@ def load_table(
         domain_column=domain_column,
         domain=domain,
         task=task,
+        time=time,
         name=path.name,
         notes=notes,
     )
@@ -142,6 +146,7 @@ def table_domain(
     domain_column: str | None = None,
     domain: str | None = None,
     task: str | None = None,
+    time: str | None = None,
     name: str = "table",
     notes: Sequence[str] = (),
 ) -> Domain:
@@ -158,6 +163,8 @@ def table_domain(
     labels, classes, own, more = read_labels(table, label, task)
     said += more
     groups = None if group is None else groups_of(table, group)
+    times, more = (None, []) if time is None else times_of(table, time)
+    said += more
     inputs, more = read_inputs(
         table.without([*own, group]),
         text=text,
@@ -165,4 +172,4 @@ def table_domain(
         columns=columns,
         like=None if schema is None else Schema.from_state(schema),
     )
-    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more))
+    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more), times=times)

@@ -40,6 +40,7 @@ class Tables(Reader):
             domain_column=options.domain_column,
             domain=options.domain,
             task=options.task,
+            time=options.time,
         )
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:

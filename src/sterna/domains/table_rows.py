@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sterna.domains.column_kinds import mostly, read_as
 from sterna.domains.inputs import Rows
 from sterna.domains.raw_table import RawTable, listed
 from sterna.errors import RequestError, closest
@@ -119,3 +120,23 @@ def groups_of(table: RawTable, group: str) -> np.ndarray:
     table.need(group, "group")
     words = table.column(group, "group").words
     return np.asarray(words.astype(object).where(words.notna(), None), dtype=object)
+
+
+def times_of(table: RawTable, time: str) -> tuple[np.ndarray, list[str]]:
+    """When each row was, ``(n,)``: numbers, or dates as ``datetime64[us]``; NaN or NaT where a cell is missing or odd.
+
+    Returns
+    -------
+    The times, and notes that name odd cells.
+
+    Raises
+    ------
+    RequestError
+        If most cells are neither numbers nor dates.
+    """
+    table.need(time, "time")
+    column, notes = table.column(time, "time"), list[str]()
+    if not column.is_words:
+        return column.plain.to_numpy(), notes
+    dated = mostly(column.cells, column.numbers("").odd)
+    return read_as(column, "date" if dated else "number", notes.append)[0].to_numpy(), notes

@@ -18,6 +18,8 @@ def identified(request: Request, source: Source | None, domain: Domain, method: 
         source_data=data_fingerprint(source.data) if source and source.data else None,
         target_inputs=domain.inputs.fingerprint(),
         target_labels=labels_fingerprint(domain),
+        target_splits=", ".join(domain.splits),
+        source_splits=", ".join(source.data.splits) if source and source.data else None,
     )
     settings = method.model_dump(mode="json")
     return replace(request, source=source.spec if source else None, target=domain.name, settings=settings, given=given)
@@ -29,8 +31,9 @@ def data_fingerprint(domain: Domain) -> str:
 
 
 def labels_fingerprint(domain: Domain) -> str:
-    """A hash of labels, groups and given splits, in order."""
+    """A hash of labels, groups, given splits and times, in order."""
     digest = hashlib.blake2b(digest_size=16)
-    for values in (domain.labels, domain.groups, *domain.splits.values()):
+    timed = () if domain.times is None else (domain.times,)
+    for values in (domain.labels, domain.groups, *domain.splits.values(), *timed):
         digest.update(repr(None if values is None else values.tolist()).encode())
     return digest.hexdigest()

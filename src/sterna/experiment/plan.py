@@ -58,7 +58,8 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
     splits = [
         make_splits(
-            domain, targets, seed=seed, split_seed=request.seed, labels_per_class=request.labels_per_class,
+            domain, targets, seed=seed, split_seed=request.split_seed, test_fraction=request.test_size, gap=request.gap,
+            labels_per_class=request.labels_per_class,
             labels=request.labels,
         )
         for seed in request.all_seeds

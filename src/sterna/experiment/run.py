@@ -23,7 +23,7 @@ from sterna.files import WriteError
 from sterna.methods.method import Method, make_method
 from sterna.networks.trust import functions_of
 from sterna.record.record import Record
-from sterna.record.request import Request
+from sterna.record.request import Request, begun_with
 from sterna.sources import Source, load_source
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
@@ -48,6 +48,9 @@ def transfer(
     control: str | Sequence[str] = "auto",
     seeds: int = 1,
     seed: int = 0,
+    split_seed: int = 0,
+    test_size: float | None = None,
+    gap: float = 0.0,
     epochs: int | None = None,
     steps: int | None = None,
     seconds: float | None = None,
@@ -88,6 +91,13 @@ def transfer(
     seeds, seed
         How many repetitions, and the first seed. Each draws its own labels and validation rows; the test rows
         stay the same.
+    split_seed
+        Draws another test split.
+    test_size
+        Share of the labelled rows for the test split, or about their number; 0.2 if ``None``.
+    gap
+        Where the target says when its rows were (`Domain.times`): so many days, or units of times that are numbers, in
+        which no row is used before validation and before the test split.
     epochs, steps, seconds
         Budget of each training stage, whichever ends first.
     batch_size
@@ -121,6 +131,7 @@ def transfer(
         method=method, settings=settings or {}, task=task, metric=metric, labels_per_class=labels_per_class,
         labels=labels, balance=balance, control=(control,) if isinstance(control, str) else tuple(control),
         seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, batch_size=batch_size, device=device,
+        split_seed=split_seed, test_size=test_size, gap=gap,
         curve=tuple(curve), out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
     )  # fmt: skip
     make_method(method, settings)  # a name that is wrong is said before anything is read
@@ -157,6 +168,8 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
     method = make_method(request.method, request.settings)
     pick_device(request.device)
     _check_resume(request)
+    if request.resume and request.out is not None:
+        request = begun_with(request, request.out / "request.json")
     request = identified(request, source, domain, method)
     amounts: Sequence[int | None] = request.curve or [request.labels_per_class]
     plans = [make_plan(source, domain, method, replace(request, curve=(), labels_per_class=k)) for k in amounts]

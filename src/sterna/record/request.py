@@ -7,7 +7,7 @@ the time that ``sterna --help`` takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
@@ -66,12 +66,17 @@ def _read(default: Any, help: str, metavar: str | None = None, **more: Any) -> A
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Hashes of what was given: ``--resume`` goes on only with the same weights, rows and labels."""
+    """Hashes of what was given: ``--resume`` goes on only with the same weights, rows and labels.
+
+    The names of the splits that came with the data stand beside them; runs of older versions have none.
+    """
 
     source_weights: str | None = None
     source_data: str | None = None
     target_inputs: str | None = None
     target_labels: str | None = None
+    target_splits: str | None = None
+    source_splits: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,14 @@ class Request:
     )
     group: str | None = _read(None, "Column (a patient, say) never on two sides of a split.", "NAME")
     test: str | None = _read(None, "A separate test set.", "SPEC")
+    time: str | None = _read(None, "Column of dates or numbers: the last rows are the test split.", "NAME")
+    gap: float = _option(0.0, "With --time: so many days (or units) before the test no row is used.", DATA, "DAYS",
+                         bound="zero or more")  # fmt: skip
+    test_size: float | None = _option(
+        None, "Share of the labelled rows for the test split, or their number; 0.2 if not given.", DATA, "SIZE",
+        bound="above zero",
+    )  # fmt: skip
+    split_seed: int = _option(0, "Draws another test split; --seed does not.", DATA, "N", bound="zero or more")
     domain_column: str | None = _read(None, "Column that names domains.", "NAME")
     source_domain: str | None = _read(
         None, "Rows of this domain are source data: of --source-data, or of TARGET.", "VALUE"
@@ -209,12 +222,26 @@ class Request:
     def changed(self, earlier: Request) -> list[str]:
         """The names of what an earlier request asked for differently, in the order of letters."""
         ours, theirs = self.kept(), earlier.kept()
-        return sorted(name for name in ours if ours[name] != theirs[name])
+        unknown = {name for name in ("target_splits", "source_splits") if theirs[name] is None}
+        return sorted(name for name in ours.keys() - unknown if ours[name] != theirs[name])
 
 
 def options() -> dict[str, Option]:
     """The options of a transfer by their names, in the order that ``--help`` shows."""
     return {each.name: each.metadata["option"] for each in fields(Request) if "option" in each.metadata}
+
+
+def begun_with(request: Request, path: Path) -> Request:
+    """The request, with the test rows of the run that an older version began there: its first seed drew them.
+
+    Parameters
+    ----------
+    path
+        The ``request.json`` of the run to go on with, which need not be there.
+    """
+    if not path.is_file() or "split_seed" in read_object(path):
+        return request
+    return replace(request, split_seed=read_request(path).split_seed)
 
 
 def read_request(path: Path) -> Request:
@@ -228,6 +255,7 @@ def read_request(path: Path) -> Request:
     try:
         found = read_object(path)
         given = {each.name: found.pop(each.name, None) for each in fields(Fingerprints)}
+        found.setdefault("split_seed", found.get("seed", 0))  # what drew the test rows of older versions
         lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
         return Request(**{**found, **lists}, given=Fingerprints(**given))
     except Exception as error:  # whatever is wrong with a value

@@ -1,0 +1,79 @@
+"""What must hold before rows are split."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sterna.domains.domain import Domain
+from sterna.domains.inputs import Rows
+from sterna.errors import RequestError
+
+
+def labelled_rows(targets: np.ndarray) -> np.ndarray:
+    """Which rows have a label, ``(n,)`` bool; targets are encoded."""
+    if targets.dtype.kind in "iu":
+        return np.asarray(targets >= 0)
+    known = ~np.isnan(targets)
+    return np.asarray(known if known.ndim == 1 else known.any(axis=1))
+
+
+def check_request(
+    domain: Domain,
+    targets: np.ndarray,
+    test_fraction: float | None,
+    validation_fraction: float,
+    labels_per_class: int | None,
+    labels: int | None,
+) -> None:
+    """Refuse what :func:`~sterna.domains.splits.make_splits` cannot do."""
+    if test_fraction is not None and not (0.01 <= test_fraction <= 0.9 or test_fraction in range(1, 10**9)):
+        raise RequestError(
+            f"test_size={test_fraction:g} is out of range; a share of 0.01 to 0.9, or a number of rows, was expected."
+        )
+    if not 0 <= validation_fraction <= 0.9:
+        raise RequestError(f"validation_fraction={validation_fraction} is out of range; 0 to 0.9 was expected.")
+    if len(targets) != len(domain):
+        raise RequestError(f"{domain.name} has {len(domain)} rows but {len(targets)} targets; give one for each.")
+    if labels is not None and labels_per_class is not None:
+        raise RequestError("labels_per_class= and labels= were both given; use one of them.")
+    if labels_per_class is not None and labels_per_class < 1:
+        raise RequestError(
+            f"labels_per_class={labels_per_class} is too few; 1 or more was expected (labels=0 hides all)."
+        )
+    if labels is not None and labels < 0:
+        raise RequestError(f"labels={labels} is negative; 0 (hide all) or more was expected.")
+    if labels_per_class is not None and targets.dtype.kind == "f" and targets.ndim == 1:
+        raise RequestError(
+            "labels_per_class= is for classes, but the target is a number; use labels= for so many in all."
+        )
+    known = labelled_rows(targets)
+    if not known.any():
+        raise RequestError(
+            f"{domain.name} has no labels; some rows with a label are needed, at the least for the test."
+        )
+    if targets.dtype.kind in "iu" and len(np.unique(targets[known])) == 1:
+        raise RequestError(
+            f"{domain.name} has rows of one class only ({class_name(domain, int(known.argmax()))}); "
+            "at least two classes are needed."
+        )
+
+
+def check_classes(domain: Domain, targets: np.ndarray, rows: Rows, *, least: int, what: str) -> None:
+    """Refuse where a class among these rows has fewer than `least`."""
+    if targets.dtype.kind not in "iu":
+        if targets.ndim == 1 and len(rows) < least:
+            raise RequestError(f"{domain.name} has {len(rows)} labelled row; {what} need at least {least}.")
+        return
+    codes, first, counts = np.unique(targets, return_index=True, return_counts=True)
+    if len(codes) and counts.min() < least:
+        i = int(counts.argmin())
+        raise RequestError(
+            f"Class {class_name(domain, rows[first[i]])} of {domain.name} has {counts[i]} labelled "
+            f"row{'s' if counts[i] > 1 else ''}, but {what} need{'s' if '=' in what else ''} at least {least} of each "
+            "class; add rows, or " + ("lower it" if "=" in what else "leave the class out") + "."
+        )
+
+
+def class_name(domain: Domain, row: int) -> str:
+    """The class of a row, for a sentence."""
+    return repr(domain.labels[row]) if domain.labels is not None else f"of row {row}"
