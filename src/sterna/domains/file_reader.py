@@ -64,8 +64,9 @@ def inputs_below(paths: Sequence[Path], kind: FileKind, given: Any = None) -> tu
     RequestError
         If a path is none of these, or holds none, or no file can be read.
     """
-    kind.ready()
-    parts = [kind.inputs(*_below(path, kind)) for path in paths]
+    below = [_below(path, kind) for path in paths]
+    kind.ready([name for _, files in below for name in files])
+    parts = [kind.inputs(root, files) for root, files in below]
     names = [name for part in parts for name in part.names()]
     if len(set(names)) < len(names):
         parts = [part.named_below(_prefix(path)) for part, path in zip(parts, paths, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class FileKind:
         Why the file of a row cannot be read, or ``None``; with ``True`` all of it is tried, else its header.
     settled
         `FileInputs.settled` for the files of several places at once.
+    formats
+        Endings that take another package, and the extra that brings it.
     """
 
     one: str
@@ -54,10 +56,15 @@ class FileKind:
     problem: Callable[[Any, int, bool], str | None]
     settled: Callable[[Any, Any], tuple[Sequence[Inputs], list[str]]] = lambda parts, given: (parts, [])
 
-    def ready(self) -> None:
-        """Say which extra is missing, if one is."""
+    formats: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def ready(self, files: Sequence[str]) -> None:
+        """Say which extra is missing for these files, if one is."""
         if self.package:
             require(self.package, self.extra)
+        for end, (package, extra) in self.formats.items():
+            if with_endings(files, (end,)):
+                require(package, extra)
 
 
 def load_files(path: Path, kind: FileKind, names: Sequence[str], options: Options) -> Domain:
@@ -79,8 +86,8 @@ def load_files(path: Path, kind: FileKind, names: Sequence[str], options: Option
     RequestError
         A layout that is not understood, too many broken files.
     """
-    kind.ready()
     files = with_endings(names, kind.endings)
+    kind.ready(files)
     places, notes = places_of(path, files, options.domain, kind.many)
     if len(files) < len(names):
         notes.append(f"Left out, no {kind.many} by their ending: {len(names) - len(files):,} of the files in "

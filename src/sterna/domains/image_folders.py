@@ -5,8 +5,11 @@ from __future__ import annotations
 from sterna.domains.file_reader import FileReader
 from sterna.domains.folders import FileKind
 from sterna.domains.images import ENDINGS, ImageFiles, settled_levels
+from sterna.domains.pixels import FORMATS
 
-IMAGES = FileKind("an image", "images", ENDINGS, "PIL", "image", ImageFiles, ImageFiles.problem, settled_levels)
+IMAGES = FileKind(
+    "an image", "images", ENDINGS, "PIL", "image", ImageFiles, ImageFiles.problem, settled_levels, FORMATS
+)
 
 
 class ImageFolders(FileReader):

@@ -15,6 +15,7 @@ from sterna.domains.inputs import Rows, digest
 from sterna.domains.levels import Extent, Levels, checked, levels_of, told
 from sterna.domains.pixel_inputs import PixelInputs, outline_of
 from sterna.domains.pixels import (
+    FORMATS,
     as_image,
     decode,
     deep_colours,
@@ -22,6 +23,7 @@ from sterna.domains.pixels import (
     has_deep_colours,
     is_deep,
     numbers_of,
+    pillow,
     reason,
     to_image,
 )
@@ -30,7 +32,7 @@ from sterna.errors import RequestError, require
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff")
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", *FORMATS)
 
 
 class ImageFiles(PixelInputs, FileInputs):
@@ -70,10 +72,8 @@ class ImageFiles(PixelInputs, FileInputs):
 
         Which files are deeper than 8 bits, and how far their values go, is remembered for `settled`.
         """
-        from PIL import Image as pil
-
         try:
-            with self.stream(row) as stream, pil.open(stream) as image:
+            with self.stream(row) as stream, pillow().open(stream) as image:
                 if is_deep(image) or has_deep_colours(image):
                     self._deep[row] = Extent.of(self._numbers(row)) if full else None
                 elif full:
@@ -86,10 +86,8 @@ class ImageFiles(PixelInputs, FileInputs):
             return reason(error)
 
     def _numbers(self, row: int) -> np.ndarray:
-        from PIL import Image as pil
-
         data = self.read(row)
-        with pil.open(io.BytesIO(data)) as image:
+        with pillow().open(io.BytesIO(data)) as image:
             colours = deep_colours(image, data)
             return np.asarray(image) if colours is None else colours
 

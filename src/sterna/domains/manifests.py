@@ -83,7 +83,7 @@ def load_manifest(path: Path, manifest: str, kind: FileKind, names: Sequence[str
     RequestError
         If the manifest has no column of files, none that is the label, or names files that are not there.
     """
-    kind.ready()
+    kind.ready(with_endings(names, kind.endings))
     from sterna.domains.raw_table import listed
 
     table, notes = read_manifest(path, manifest)

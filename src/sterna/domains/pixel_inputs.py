@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from sterna.domains.file_inputs import in_threads
 from sterna.domains.inputs import Inputs, Kind, digest
 from sterna.domains.levels import Levels
+from sterna.domains.pixels import pillow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,10 +48,8 @@ def outline(size: Sequence[int]) -> str:
 
 def outline_of(stream: IO[bytes]) -> str:
     """The outline of an image file, from its header; nothing of one that cannot be read."""
-    from PIL import Image as pil
-
     with stream:
         try:
-            return outline(pil.open(stream).size)
+            return outline(pillow().open(stream).size)
         except Exception:  # Pillow raises nearly anything on broken files
             return ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,24 @@ from sterna.errors import RequestError, require
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+FORMATS = {".dcm": ("pydicom", "dicom"), ".dicom": ("pydicom", "dicom"), ".heic": ("pillow_heif", "heic"),
+           ".heif": ("pillow_heif", "heic")}  # fmt: skip
+"""Endings of images that take a package beside Pillow, and the extra that brings it."""
+
+
+@cache
+def pillow() -> Any:
+    """``PIL.Image``, which opens DICOM and HEIC as well where their packages are installed."""
+    found = require("PIL.Image", "image")
+    if find_spec("pydicom") is not None:
+        from sterna.domains import dicom
+
+        dicom.register()
+    if find_spec("pillow_heif") is not None:
+        require("pillow_heif", "heic").register_heif_opener()
+    return found
 
 
 def to_image(image: Image, levels: Levels | None = None) -> Image:
@@ -68,10 +88,7 @@ def from_numbers(pixels: np.ndarray, levels: Levels) -> Image:
 
 def decode(data: bytes, levels: Levels | None = None) -> Image:
     """The image that these bytes of a file hold, through `to_image`."""
-    require("PIL", "image")
-    from PIL import Image as pil
-
-    with pil.open(io.BytesIO(data)) as image:
+    with pillow().open(io.BytesIO(data)) as image:
         colours = deep_colours(image, data)
         if colours is not None:
             return from_numbers(colours, (0.0, 65535.0) if levels is None else levels)
@@ -143,5 +160,5 @@ def as_image(value: Any, levels: Levels | None = None) -> Image:
 
 def reason(error: Exception) -> str:
     """Why an image could not be read, short, without Pillow's object addresses."""
-    text = str(error).split(" <_io.")[0].strip() or type(error).__name__
+    text = " ".join(str(error).split(" <_io.")[0].split())[:300] or type(error).__name__
     return "no image format is recognised" if type(error).__name__ == "UnidentifiedImageError" else text.rstrip(".")
