@@ -351,3 +351,51 @@ def test_what_is_cached_is_used_without_a_connection(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", cached)
     source = load_source("hf/own/model")
     assert source.spec == "hf/own/model" and source.body.width == 32
+
+
+# -- what a folder lacks --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("processor", "said"),
+    [
+        (None, "assumed: 48 px, normalised as for ImageNet; the folder has no preprocessor_config.json"),
+        (
+            {"size": {"height": 48, "width": 48}},
+            "assumed: normalised as for ImageNet; preprocessor_config.json does",
+        ),
+        ({"image_mean": [0.5], "image_std": [0.5]}, None),
+        ({"do_normalize": False}, None),
+    ],
+)
+def test_an_assumed_normalisation_is_on_the_card(tmp_path, processor, said):
+    transformers.ViTModel(transformers.ViTConfig(**VIT, image_size=48, patch_size=16)).save_pretrained(tmp_path)
+    if processor is not None:
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    found = load_source(f"hf/{tmp_path}").card.get("preparation")
+    assert found == said or (said is not None and found.startswith(said))
+
+
+def word_pieces(folder: Path, words: int) -> None:
+    """A tokenizer of so many tokens, five of them special."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {word: i for i, word in enumerate([*special, *(f"word{i}" for i in range(words - 5))])}
+    transformers.BertTokenizerFast(vocab=vocabulary).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("form", ["hf", "sentence-transformers"])
+def test_a_tokenizer_larger_than_the_embedding_is_refused_with_both_sizes(tmp_path, form):
+    transformers.BertModel(transformers.BertConfig(**SMALL | {"vocab_size": 30})).save_pretrained(tmp_path)
+    word_pieces(tmp_path, 30)
+    assert load_source(f"{form}/{tmp_path}").body.width == 32
+    word_pieces(tmp_path, 31)
+    with pytest.raises(RequestError, match="has 31 tokens, but the model's embedding only 30"):
+        load_source(f"{form}/{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["Bert", "Roberta", "XLMRoberta"])
+def test_a_text_model_without_its_vocabulary_is_refused(tmp_path, name):
+    config = getattr(transformers, f"{name}Config")(**SMALL)
+    getattr(transformers, f"{name}Model")(config).save_pretrained(tmp_path)
+    with pytest.raises(RequestError, match="has no vocabulary.*embedding 30522.*tokenizer.json, or vocab.txt"):
+        load_source(f"hf/{tmp_path}")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from sterna.domains.images import ImageArray
+from sterna.domains.schema_inference import infer_schema
+from sterna.domains.tables import TableInputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
 from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.preparations.image import ImagePreparation, longest_side
+from sterna.preparations.table import TablePreparation
 from sterna.sources.load import load_source
 from sterna.sources.source import Source
 from sterna.tasks import Classification
@@ -37,6 +41,12 @@ def images(n: int, side: int, width: int | None = None) -> ImageArray:
     return ImageArray(rng.integers(0, 256, (n, side, width or side, 3), dtype=np.uint8))
 
 
+def of_width(width: int) -> TablePreparation:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, width)), columns=list("abcdefgh")[:width])
+    schema, typed, _ = infer_schema(frame)
+    return TablePreparation().fit(TableInputs(typed, schema))
+
+
 def test_a_module_gives_what_comes_before_its_classifier_and_is_not_changed():
     torch.manual_seed(0)
     net = Net().train()
@@ -52,6 +62,87 @@ def test_a_module_gives_what_comes_before_its_classifier_and_is_not_changed():
     with torch.no_grad():
         next(source.body.parameters()).zero_()
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+class Chain(nn.Module):
+    """Three layers whose names say nothing of their places."""
+
+    def __init__(self, names: tuple[str, str, str], ending: nn.Module | None = None) -> None:
+        super().__init__()
+        self.names = names
+        for name, (before, after) in zip(names, [(6, 7), (7, 8), (8, 4)], strict=True):
+            setattr(self, name, nn.Linear(before, after))
+        self.ending = ending
+
+    def upto(self, x, layers):
+        for name in self.names[:layers]:
+            x = getattr(self, name)(x)
+            x = x if name == self.names[2] else torch.tanh(x)
+        return x
+
+    def forward(self, x):
+        x = self.upto(x, 3)
+        return x if self.ending is None else self.ending(x)
+
+
+NAMES = [("fc", "mid", "out"), ("classifier", "head", "last"), ("projector", "score", "fc"), ("heads", "fc", "embed")]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_the_last_layer_is_taken_off_whatever_the_layers_are_called(names):
+    net = Chain(names)
+    x = torch.randn(5, 6)
+    source = load_source(net, preparation=of_width(6))
+    torch.testing.assert_close(source.body.module(x), net.upto(x, 2))
+    assert source.card["classifier"] == f"{names[2]} left out" and source.body.width == 8
+
+
+@pytest.mark.parametrize("ending", [nn.ReLU(), nn.ReLU(inplace=True), nn.LogSoftmax(1), nn.LayerNorm(4)])
+@pytest.mark.parametrize("names", NAMES)
+def test_a_module_that_ends_in_something_else_is_left_whole(names, ending):
+    net = Chain(names, ending)
+    x = torch.randn(5, 6)
+    source = load_source(net, preparation=of_width(6))
+    torch.testing.assert_close(source.body.module(x), net(x))
+    assert "classifier" not in source.card
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.fc = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.fc(self.stem(x))))
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.stem(x) + self.head(self.stem(x))
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+        self.decoder.weight = self.encoder.weight
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x))
+
+
+def test_a_layer_that_is_not_only_the_last_stays():
+    x = torch.randn(5, 6)
+    for net in (Twice(), Residual(), nn.Sequential(nn.Linear(6, 3))):
+        torch.testing.assert_close(load_source(net, preparation=of_width(6)).body.module(x), net(x))
+    tied = Tied()
+    torch.testing.assert_close(load_source(tied, preparation=of_width(6)).body.module(x), tied.encoder(x))
+    flat = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4), nn.Flatten())  # a view of the last layer's output
+    torch.testing.assert_close(load_source(flat, preparation=of_width(6)).body.module(x), flat[:2](x))
 
 
 def test_a_timm_module_brings_its_own_preparation():

@@ -95,19 +95,6 @@ def _pixels(channels: int, size: int) -> dict[str, Any]:
     return {"shape": [channels, size, size], "whole": False}
 
 
-def classifier_of(module: nn.Module) -> str | None:
-    """Path of a module's last linear layer, where it is named as classifiers are; in a row of layers the last one."""
-    for name in ("fc", "classifier", "head", "heads"):
-        part = getattr(module, name, None)
-        if isinstance(part, nn.Linear):
-            return name
-        if isinstance(part, nn.Sequential):
-            linear = [key for key, each in part.named_children() if isinstance(each, nn.Linear)]
-            if linear:
-                return f"{name}.{linear[-1]}"
-    return None
-
-
 def without(module: nn.Module, path: str) -> None:
     """Put an identity in the place of a part, in place."""
     owner, _, last = path.rpartition(".")

@@ -68,7 +68,7 @@ class ModuleBody(Body):
         if self._two_d:
             module.to(memory_format=torch.channels_last)
         self._one_d = pooling.is_one_d([module])
-        self._accepted = _accepted(module)
+        self._accepted = accepted(module)
         self.blocks, self.widths = self._explored(on(example, module))
         inside = {id(p) for block in self.blocks for p in View(module, block).parameters()}
         self.unused = tuple(name for name, p in module.named_parameters() if id(p) not in inside)
@@ -207,7 +207,7 @@ def _device(module: nn.Module) -> torch.device:
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _accepted(module: nn.Module) -> frozenset[str] | None:
+def accepted(module: nn.Module) -> frozenset[str] | None:
     """Names a module takes as keywords; ``None`` where it takes any."""
     known = inspect.signature(module.forward).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()) and "input_ids" not in known:

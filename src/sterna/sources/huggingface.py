@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest, require
 from sterna.sources import hub, speech
+from sterna.sources.adapters import refuse_adapter_folder
 from sterna.sources.catalogue import Form, offline_hint
-from sterna.sources.preparations import image_preparation, text_preparation
+from sterna.sources.preparations import PROCESSOR, assumed, image_preparation, text_preparation
 from sterna.sources.source import Source, parameters
 from sterna.sources.weights import first_line
 
@@ -50,13 +51,16 @@ def locate(name: str, spec: str) -> Path:
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
+        refuse_adapter_folder(folder, spec)
         if not (folder / "config.json").is_file():
             raise RequestError(f"{str(folder)!r} is no folder of a Hugging Face model: it has no config.json.")
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         near = closest(folder.name, [p.name for p in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
         raise RequestError(f"There is no folder {name!r} ({spec!r}).{near}")
-    return hub.fetch(name, spec, f"{closest(name, cached())} {offline_hint()}")
+    folder = hub.fetch(name, spec, f"{closest(name, cached())} {offline_hint()}")
+    refuse_adapter_folder(folder, spec)
+    return folder
 
 
 def cached() -> list[str]:
@@ -77,21 +81,23 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
     if speech.takes_sounds(config):
         return _speech(transformers, folder, speech.settle(config), spec)
     texts = _reads_texts(folder, config)
-    preparation = text_preparation(folder, config) if texts else image_preparation(folder, config)
+    about = {"licence": _licence(folder), "origin": f"{folder.name} ({config.model_type})"}
+    preparation: TextPreparation | ImagePreparation
+    if texts:
+        preparation = text_preparation(folder, config)
+    else:
+        preparation = image_preparation(folder, config)
+        about |= assumed(folder, preparation)
     classifier = _classifier(transformers, folder, config, texts, spec) if pooling is None else None
     if classifier is not None:
         found = _with_head(classifier, preparation, spec)
         if found is not None:
-            return found.carded(licence=_licence(folder), origin=f"{folder.name} ({config.model_type})")
+            return found.carded(**about)
     module, options, missing = _encoder(transformers, folder, config, spec, pooler=not texts)
     how = pooling or ("mean" if texts else _image_pooling(module, missing))
     recipe = _recipe(module, options, how, normalize)
     body = ModuleBody(module.eval(), recipe, example=preparation.example())
-    card = {
-        "licence": _licence(folder),
-        "origin": f"{folder.name} ({config.model_type})",
-        "parameters": parameters(module),
-    }
+    card = {**about, "parameters": parameters(module)}
     if classifier is not None:
         card["head"] = "left out: it reads more than the pooled features"
     return Source(spec, body, preparation, card=card)
@@ -143,7 +149,7 @@ def _config(transformers: Any, folder: Path, spec: str) -> Any:
 
 
 def _reads_texts(folder: Path, config: Any) -> bool:
-    return hasattr(config, "vocab_size") and not (folder / "preprocessor_config.json").is_file()
+    return hasattr(config, "vocab_size") and not (folder / PROCESSOR).is_file()
 
 
 # -- the model -----------------------------------------------------------------------------------------

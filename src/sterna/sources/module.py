@@ -22,8 +22,8 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
     Parameters
     ----------
     module
-        Any ``nn.Module``; a last linear layer named as classifiers are (``fc``, ``classifier``, ``head``, ``heads``) is
-        left out. A `Body` or a `Network` is taken as it is.
+        Any ``nn.Module``; where it ends in a linear layer, whatever that is called, this is taken for its head and left
+        out. A `Body` or a `Network` is taken as it is.
     preparation
         How raw inputs become what it takes. By default: timm's configuration where the module carries one, else, for
         a module that starts with a convolution, images of 224 px normalised as for ImageNet.
@@ -59,11 +59,13 @@ def wrap(
     module: nn.Module, spec: str, *, preparation: Preparation | None = None, recipe: Mapping[str, Any] | None = None
 ) -> Source:
     """A source around a module of its own, which is changed: its classifier is taken off."""
-    from sterna.networks.architectures import classifier_of, without
+    from sterna.networks.architectures import without
+    from sterna.networks.last_layer import last_linear
     from sterna.networks.module_body import ModuleBody
 
     prepared = usual_preparation(module, spec) if preparation is None else preparation
-    left_out = classifier_of(module)
+    tried = example(prepared, spec)
+    left_out = last_linear(module, tried)
     if left_out:
         without(module, left_out)
     full = {"loader": "module", "class": type(module).__name__, **(recipe or {})}
@@ -75,7 +77,7 @@ def wrap(
         card["classifier"] = f"{left_out} left out"
     if preparation is None and not hasattr(module, "pretrained_cfg"):
         card["preparation"] = "assumed: 224 px, normalised as for ImageNet"
-    return Source(spec, ModuleBody(module, full, example=example(prepared, spec)), prepared, card=card)
+    return Source(spec, ModuleBody(module, full, example=tried), prepared, card=card)
 
 
 def usual_preparation(module: nn.Module, spec: str) -> Preparation:

@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _LONGEST = 512
 
+PROCESSOR = "preprocessor_config.json"
+
 
 def text_preparation(folder: Path, config: Any, max_length: int | None = None) -> TextPreparation:
-    """The folder's tokenizer; texts are cut where tokenizer or positions end, at 512 tokens at most."""
+    """The folder's tokenizer; texts are cut where tokenizer or positions end, at 512 tokens at most.
+
+    Raises
+    ------
+    RequestError
+        If the folder has no vocabulary, or one of more tokens than the model has.
+    """
     from sterna.preparations.text import TextPreparation
 
     with hub.quiet():
         preparation = TextPreparation(folder)
+        _check_vocabulary(folder, preparation.tokenizer, getattr(config, "vocab_size", None))
         positions = getattr(config, "max_position_embeddings", None)
         known = int(preparation.tokenizer.model_max_length)
         if max_length is None and known > 10**6 and isinstance(positions, int) and positions > 2:
@@ -31,15 +40,27 @@ def text_preparation(folder: Path, config: Any, max_length: int | None = None) -
         return preparation if max_length is None else TextPreparation(preparation.tokenizer, max_length)
 
 
+def _check_vocabulary(folder: Path, tokenizer: Any, rows: int | None) -> None:
+    """Refuse a tokenizer that knows no words, or tokens for which the model's embedding has no row."""
+    numbers = tokenizer.get_vocab()
+    if len(set(numbers) - set(tokenizer.all_special_tokens)) < 2:  # an empty one may have the mark of a space
+        raise RequestError(
+            f"{str(folder)!r} has no vocabulary: its tokenizer knows {len(numbers)} special tokens and no word"
+            f"{f', its embedding {rows}' if rows else ''}; put the tokenizer's files (tokenizer.json, or vocab.txt) of "
+            "the model beside its weights, with tokenizer.save_pretrained."
+        )
+    if rows and max(numbers.values()) >= rows:
+        raise RequestError(
+            f"The tokenizer in {str(folder)!r} has {max(numbers.values()) + 1} tokens, but the model's embedding only "
+            f"{rows}; put the model's own tokenizer there, or enlarge the embedding and train it."
+        )
+
+
 def image_preparation(folder: Path, config: Any) -> ImagePreparation:
     """What the folder's image processor does, read from its preprocessor_config.json."""
     from sterna.preparations.image import ImagePreparation
 
-    path = folder / "preprocessor_config.json"
-    try:
-        about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise RequestError(f"{str(path)!r} is damaged ({error}); get the model again.") from error
+    about = _processor(folder)
     channels = int(getattr(config, "num_channels", 3) or 3)
     own = getattr(config, "image_size", None) or 224
     own = own if isinstance(own, int) else own[0]
@@ -59,6 +80,27 @@ def image_preparation(folder: Path, config: Any) -> ImagePreparation:
         channels=1 if channels == 1 else 3,
         mode="squash" if squash else "center",
     )
+
+
+def assumed(folder: Path, preparation: ImagePreparation) -> dict[str, str]:
+    """What the folder's image processor leaves open, for the card."""
+    about = _processor(folder)
+    if not about:
+        why = "the folder has no preprocessor_config.json"
+        return {"preparation": f"assumed: {preparation.size} px, normalised as for ImageNet; {why}"}
+    if about.get("do_normalize", True) and not ("image_mean" in about and "image_std" in about):
+        return {"preparation": "assumed: normalised as for ImageNet; preprocessor_config.json does not say how"}
+    return {}
+
+
+def _processor(folder: Path) -> dict[str, Any]:
+    """What the folder's preprocessor_config.json says; nothing where there is none."""
+    path = folder / PROCESSOR
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise RequestError(f"{str(path)!r} is damaged ({error}); get the model again.") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _side(size: Any, usual: int) -> int:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sterna.networks import Body
     from sterna.tasks import Task
 
-_POSITIONS = re.compile(r"(^|[._])(rel(ative)?_)?pos(itions?|itional)?(_|\.|$)")
+POSITIONS = re.compile(r"(^|[._])(rel(ative)?_)?pos(itions?|itional)?(_|\.|$)")
+"""Names of tables with an entry for each place in an input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ def takes_other_sizes(body: Body, preparation: Preparation) -> bool:
 
     module = body.module
     names = [name for name, _ in module.named_parameters()] + [name for name, _ in module.named_buffers()]
-    if any(_POSITIONS.search(name) for name in names) or not any(isinstance(m, nn.Conv2d) for m in module.modules()):
+    if any(POSITIONS.search(name) for name in names) or not any(isinstance(m, nn.Conv2d) for m in module.modules()):
         return False
     return works_with(body, preparation)
 

@@ -75,8 +75,8 @@ def create(name: str) -> nn.Module:
     return network
 
 
-def build(name: str, spec: str) -> nn.Module:
-    """A model with random weights and no classifier.
+def build(name: str, spec: str, **options: Any) -> nn.Module:
+    """A model with random weights and no classifier; options as timm's ``create_model`` takes them.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def build(name: str, spec: str) -> nn.Module:
     timm = _library()
     _check(timm, name, spec, timm.list_models())
     with hub.quiet():
-        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=0)
+        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
     return network
 
 
@@ -97,7 +97,8 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
     if getattr(network, "num_classes", 0):
         network.reset_classifier(0)  # type: ignore[operator]
     network.eval()
-    preparation = preparation_of(network, (options or {}).get("img_size"))
+    options = options or {}
+    preparation = preparation_of(network, options.get("img_size"), options.get("in_chans"))
     recipe = {"loader": "timm", "name": name, **({"options": dict(options)} if options else {})}
     example = preparation.example()
     fixed = getattr(network, "pretrained_cfg", {}).get("fixed_input_size", False)
@@ -109,12 +110,16 @@ def wrap(network: nn.Module, name: str, spec: str, options: Mapping[str, Any] | 
     return Source(spec, body, preparation, card={"parameters": parameters(network)})
 
 
-def preparation_of(network: nn.Module, size: int | None = None) -> ImagePreparation:
-    """What timm itself does with an image at evaluation, at another input size where one is given."""
+def preparation_of(network: nn.Module, size: int | None = None, channels: int | None = None) -> ImagePreparation:
+    """What timm itself does with an image at evaluation, at another input size and in grey where that is asked."""
     timm_data = require("timm.data", "image")
     from sterna.preparations.image import ImagePreparation
 
-    return ImagePreparation.from_timm(timm_data.resolve_model_data_config(network), size)
+    config = timm_data.resolve_model_data_config(network)
+    if channels == 1:
+        grey = {name: (sum(config[name]) / len(config[name]),) for name in ("mean", "std")}
+        config = {**config, **grey, "input_size": (1, *config["input_size"][1:])}
+    return ImagePreparation.from_timm(config, size)
 
 
 def _library() -> Any:
