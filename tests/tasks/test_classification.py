@@ -56,6 +56,7 @@ def by_sklearn(outputs: np.ndarray, codes: np.ndarray, weights: np.ndarray) -> d
         "accuracy": sk.accuracy_score(codes, answers, sample_weight=weights),
         "balanced_accuracy": sk.balanced_accuracy_score(codes, answers, sample_weight=weights),
         "macro_f1": sk.f1_score(codes, answers, average="macro", sample_weight=weights),
+        "mcc": sk.matthews_corrcoef(codes, answers, sample_weight=weights),
         "auroc": auroc,
         "average_precision": average,
         "log_loss": sk.log_loss(codes, p, labels=list(range(k)), sample_weight=weights),

@@ -163,3 +163,23 @@ def test_a_task_of_another_package_is_found_by_its_entry_point(monkeypatch: pyte
 
 def test_a_table_may_count_where_other_inputs_have_codes() -> None:
     assert not table([0.0, 1.0]).inputs.codes_are_classes and texts(["a", "b"]).inputs.codes_are_classes
+
+
+@pytest.mark.parametrize(
+    ("asked", "metric"),
+    [
+        ("f1", "macro_f1"), ("auc", "auroc"), ("roc_auc", "auroc"), ("ROC-AUC", "auroc"), ("mcc", "mcc"),
+        ("Accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("AP", "average_precision"),
+        ("neg_log_loss", "log_loss"), ("F1[a]", "f1[a]"),
+    ],
+)  # fmt: skip
+def test_metrics_are_known_by_other_names(asked: str, metric: str) -> None:
+    assert infer_task(table(["a", "b"] * 5), metric=asked).metric == metric
+
+
+def test_a_metric_of_another_task_is_refused_with_those_there_are() -> None:
+    assert infer_task(table([0.5, 1.5, 2.5]), metric="RMSE").metric == "rmse"
+    with pytest.raises(RequestError, match="The metric 'f1' is unknown for regression; it has r2, rmse"):
+        infer_task(table([0.5, 1.5, 2.5]), metric="f1")
+    with pytest.raises(RequestError, match="Did you mean 'auroc'"):
+        infer_task(table(["a", "b"] * 5), metric="rocauc2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sterna.bench.problem import Problem
 from sterna.errors import RequestError
 from sterna.tasks.task import Task
@@ -22,10 +24,21 @@ def check_classification(name: str, task: Task) -> None:
         )
 
 
-def fitting_source(problem: Problem) -> Problem:
-    """The problem without its source's rows, where those do not answer the target's task on the target's inputs."""
+def fitting_source(problem: Problem, say: Callable[[str], None] | None = None) -> Problem:
+    """The problem without its source's rows, where those do not answer the target's task on the target's inputs.
+
+    Parameters
+    ----------
+    say
+        Is told that they were left out, and why.
+    """
     known = problem.known
-    return problem if known is None or (known.same_task and known.same_inputs) else problem.with_rows(None)
+    if known is None or (known.same_task and known.same_inputs):
+        return problem
+    if say is not None:
+        why = "it lacks columns of the target" if known.same_task else "it is not labelled as the target is"
+        say(f"No row of the source {known.domain.name} is used, since {why}.")
+    return problem.with_rows(None)
 
 
 def check_labels(name: str, problem: Problem) -> None:

@@ -121,10 +121,26 @@ def fit(learner: BaseEstimator, x: Array, targets: Array, weights: Array) -> Non
         several = isinstance(learner[-1], OneVsRestClassifier)
         options = {} if several else {f"{learner.steps[-1][0]}__sample_weight": weights}
         learner.fit(list(x), np.nan_to_num(targets), **options)
+        if several and np.isnan(targets).any():
+            learner[-1].estimators_ = _of_known_cells(learner, x, targets)
         for _, vectors in learner[0].transformer_list:  # numbers of numpy would be saved as so many files
             vectors.vocabulary_ = {word: int(place) for word, place in vectors.vocabulary_.items()}
     else:  # equal weights change nothing, and boosting's weighted bins take ten times as long
         learner.fit(x, targets, sample_weight=None if (weights == weights[0]).all() else weights)
+
+
+def _of_known_cells(learner: Pipeline, x: Array, targets: Array) -> list[BaseEstimator]:
+    """The model of each label again, of the rows alone that say whether it applies; without any, it says one half."""
+    vectors, model = learner[0].transform(list(x)), learner[-1]
+    found = list(model.estimators_)
+    for label, column in enumerate(targets.T):
+        known = np.flatnonzero(~np.isnan(column))
+        if not len(known):
+            found[label] = DummyClassifier(strategy="prior").fit([[0.0], [0.0]], [0, 1])
+        elif len(known) < len(column):
+            twice = np.column_stack([column[known], column[known]])  # one column alone would be read as two classes
+            found[label] = clone(model).fit(vectors[known], twice).estimators_[0]
+    return found
 
 
 def boosting_learner(task: Task, rows: int) -> BaseEstimator | None:

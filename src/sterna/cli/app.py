@@ -95,6 +95,8 @@ def _as_option(value: Any, parameter: Any) -> Any:
     """A value of a YAML file as the option takes it."""
     if parameter.name == "settings" and isinstance(value, dict):
         return pairs_of(value)
+    if parameter.name == "map_classes" and isinstance(value, dict):
+        return [f"{old}={new}" for old, new in value.items()]
     if parameter.name == "curve" and isinstance(value, list):
         return ",".join(str(v) for v in value)
     return [value] if parameter.multiple and not isinstance(value, list) else value

@@ -111,7 +111,7 @@ def _by_labels(spec: str, data: str | None, reading: dict[str, Any]) -> tuple[Do
     what = f"{domain.name} without its test split" if "test" in domain.splits else domain.name
     domain = domain.take(np.setdiff1d(np.arange(len(domain)), domain.splits.get("test", ())))
     assert domain.labels is not None
-    return domain, task.encode(domain.labels), task, what
+    return domain, task.matched(domain)[0], task, what
 
 
 def _labelled(spec: str, reading: dict[str, Any]) -> tuple[Domain, Task]:
@@ -187,7 +187,7 @@ def _look(file: Path, data: str | None, reading: dict[str, Any], *, json: bool, 
     if data is not None:
         domain, task = _labelled(data, reading)
         assert domain.labels is not None
-        judged = judge(found, domain.inputs, task.encode(domain.labels), task)
+        judged = judge(found, domain.inputs, task.matched(domain)[0], task)
     if json:
         print_json(_record(found, judged))
     elif not quiet:

@@ -30,8 +30,7 @@ def score(
     transfer = load_transfer(run, trust=trust)
     asked = transfer.read(domain, label=label, domain_column=domain_column, domain=target_domain)
     found = transfer.score(asked)
-    rows = int(asked.labelled().sum())
-    notes = list(transfer.input_notes)
+    rows, notes = int(asked.labelled().sum()), [*transfer.input_notes, *transfer.differences(asked)]
     for note in () if quiet else notes:
         print(f"note: {note}", file=sys.stderr)
     if json:

@@ -75,6 +75,7 @@ def request_of(target: str, asked: dict[str, Any]) -> Request:
         "settings": settings_of(asked["settings"]),
         "column": columns_of(asked["column"]),
         "curve": curve_of(asked["curve"]),
+        "map_classes": classes_of(asked["map_classes"]),
     }
     return Request(**{**values, **read, "target": target})
 
@@ -111,6 +112,7 @@ def read_source(request: Request, target: Domain | None = None) -> Source | None
         "columns": dict(request.column) or None, "strict": request.strict, "domain": request.source_domain,
         "domain_column": request.domain_column if request.source_domain else None, "task": request.task,
         "schema": None if target is None else target.reading.get("schema"),
+        "partial_labels": True,
     }  # fmt: skip
     try:
         data = load_domain(spec, group=request.group, **reading)
@@ -130,6 +132,20 @@ def columns_of(pairs: list[str]) -> dict[str, str]:
         if "=" not in pair:
             raise RequestError(f"--column is {pair!r}; expected NAME=KIND, such as --column zip=category.")
     return {pair.rpartition("=")[0]: pair.rpartition("=")[2] for pair in pairs}
+
+
+def classes_of(pairs: list[str]) -> dict[str, str]:
+    """``["cat=Cat"]`` as a dictionary."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = (part.strip() for part in pair.partition("="))
+        if not old or not equals or not new or found.get(old, new) != new:
+            raise RequestError(
+                f"--map-classes is {pair!r}; expected SOURCE=TARGET, each class of the source once, such as "
+                "--map-classes cat=Cat."
+            )
+        found[old] = new
+    return found
 
 
 def curve_of(text: str | None) -> tuple[int, ...]:

@@ -121,8 +121,12 @@ def _labels(dataset: Any, feature: Any, label: str) -> tuple[Any, tuple[str, ...
         names = getattr(feature, "names", None)
         return np.array([*values, None], dtype=object)[:-1], None if names is None else tuple(names)
     names = getattr(inner, "names", None)
+    if names is None and getattr(inner, "dtype", "") in ("string", "large_string"):
+        return np.array([*values, None], dtype=object)[:-1], None  # lists of names, which a Domain reads
     if names is None:
-        raise RequestError(f"The label column {label!r} holds lists of {inner}; lists of ClassLabel were expected.")
+        raise RequestError(
+            f"The label column {label!r} holds lists of {inner}; lists of ClassLabel, or of names, were expected."
+        )
     hot = np.zeros((len(values), len(names)))
     for row, codes in enumerate(values):
         hot[row] = np.nan if codes is None else 0.0

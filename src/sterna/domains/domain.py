@@ -11,6 +11,7 @@ import numpy as np
 from sterna.domains.datasets import read_dataset
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.inputs import Inputs, Kind, Rows
+from sterna.domains.label_sets import holds_lists, of_lists
 from sterna.domains.labels import as_labels, as_objects, as_times, summary
 from sterna.domains.levels import checked
 from sterna.errors import RequestError, closest
@@ -30,7 +31,8 @@ class Domain:
         One input a row, ``n`` of them.
     labels
         ``(n,)`` strings (classes; ``None`` is unlabelled), ``(n,)`` numbers (NaN is unlabelled), or ``(n, k)`` numbers
-        for several labels a row (NaN is unlabelled); ``None`` when no row has a label.
+        for several labels a row (NaN is unlabelled), which may be given as a list of names a row; ``None`` when no row
+        has a label.
     splits
         Row numbers of the splits that came with the data: any of ``train``, ``validation``, ``test``.
     groups
@@ -61,7 +63,10 @@ class Domain:
     times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        labels = None if self.labels is None else as_labels(self.labels, self.classes)
+        labels, classes = self.labels, self.classes
+        if labels is not None and holds_lists(labels):
+            labels, classes = of_lists(labels, classes)
+        labels = None if labels is None else as_labels(labels, classes)
         groups = None if self.groups is None else as_objects(self.groups)
         times = None if self.times is None else as_times(self.times)
         for what, values in (("labels", labels), ("groups", groups), ("times", times)):
@@ -70,6 +75,7 @@ class Domain:
                     f"{self.name} has {len(self)} rows but {len(values)} {what}; give one for each, in the same order."
                 )
         object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "reading", {**self.reading, **self.inputs.reading()})
@@ -155,8 +161,9 @@ class Domain:
             Array ``(n, height, width[, channels])`` or list of PIL images: images; DataFrame or number array
             ``(n, columns)``: a table; list, array or Series of strings: text.
         labels
-            ``(n,)`` strings or numbers, or ``(n, k)`` zeros and ones; ``None`` or NaN for rows without a label. With
-            `classes`, whole numbers are class numbers, and −1 is unlabelled. Or the name of a DataFrame's column.
+            ``(n,)`` strings or numbers, ``(n, k)`` zeros and ones, or a list of names a row; ``None`` or NaN for rows
+            without a label. With `classes`, whole numbers are class numbers, and −1 is unlabelled. Or the name of a
+            DataFrame's column.
         splits
             Row numbers by split: any of ``train``, ``validation``, ``test``.
         groups

@@ -83,6 +83,7 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
         domain_column=options.domain_column,
         domain=options.domain,
         task=options.task,
+        partial_labels=options.partial_labels,
         name=FRAME,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -29,7 +31,8 @@ def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
         values = values.detach().cpu().numpy()
     words = isinstance(values, (list, tuple)) and any(isinstance(value, str) for value in values)
     array = np.asarray(values, dtype=object) if words else np.asarray(values)  # NaN among words must not become "nan"
-    if array.ndim == 2 and array.shape[1] == 1:  # MedMNIST and others keep a column
+    alone = classes is not None and len(classes) == 1  # the one label of several that a data set says something of
+    if array.ndim == 2 and array.shape[1] == 1 and not alone:  # MedMNIST and others keep a column
         array = array[:, 0]
     if array.ndim == 2:
         return _several_labels(array, classes)
@@ -40,14 +43,14 @@ def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
     if array.dtype.kind in "iuf":
         return array.astype(np.float64) if classes is None else _named(array, classes)
     objects = as_objects(array)
-    present = [v for v in objects if not _is_missing(v)]
+    present = [v for v in objects if not is_missing(v)]
     if present and all(
         isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in present
     ):
-        numbers = np.array([np.nan if _is_missing(v) else float(v) for v in objects])
+        numbers = np.array([np.nan if is_missing(v) else float(v) for v in objects])
         return numbers if classes is None else _named(numbers, classes)
     labels = np.empty(len(objects), dtype=object)
-    labels[:] = [None if _is_missing(v) else str(v) for v in objects]
+    labels[:] = [None if is_missing(v) else str(v) for v in objects]
     if classes is not None and (unknown := sorted({v for v in labels if v is not None} - set(classes))):
         raise RequestError(
             f"The label {unknown[0]!r} is not one of the {len(classes)} classes given.{closest(unknown[0], classes)}"
@@ -89,7 +92,8 @@ def as_objects(values: Any) -> np.ndarray:
     return np.array([v.item() if isinstance(v, np.generic) else v for v in array.ravel()] + [None], dtype=object)[:-1]
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a cell says nothing: None, NaN, pandas' NA, an empty text."""
     # value != value holds for NaN and NaT alone; pandas' NA answers with itself and is told by its name.
     if value is None or type(value).__name__ == "NAType":
         return True
@@ -124,3 +128,20 @@ def as_times(values: Any) -> np.ndarray:
     if array.dtype.kind not in "iufM":
         raise RequestError(f"times are {array.dtype}; numbers or dates (datetime64) were expected, one a row.")
     return array.astype("datetime64[us]" if array.dtype.kind == "M" else np.float64)
+
+
+def plain_name(name: str) -> str:
+    """A name without what people write differently: case, spaces, underscores, hyphens, full-width letters."""
+    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if not c.isspace() and c not in "_-")
+
+
+def alike(names: Iterable[str], what: str = "labels") -> list[str]:
+    """A note where some of the names differ only in case, spaces, underscores or hyphens."""
+    by_plain = defaultdict(list)
+    for name in names:
+        by_plain[plain_name(name) or name].append(name)
+    same = [" and ".join(map(repr, sorted(some))) for some in by_plain.values() if len(some) > 1]
+    if not same:
+        return []
+    shown = "; ".join(same[:10]) + (f"; and {len(same) - 10} more" if len(same) > 10 else "")
+    return [f"The {what} {shown} differ only in case, spaces or hyphens and are taken as different: write them alike."]

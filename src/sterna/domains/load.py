@@ -15,6 +15,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.given import given_domain
 from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
+from sterna.domains.label_sets import differences, in_columns
 from sterna.domains.levels import checked
 from sterna.domains.reader import Options, Reader, readers
 from sterna.errors import RequestError, closest
@@ -36,6 +37,7 @@ def load_domain(
     task: str | None = None,
     levels: tuple[float, float] | None = None,
     time: str | None = None,
+    partial_labels: bool = False,
     max_unpacked_bytes: int = MAX_UNPACKED_BYTES,
 ) -> Domain:
     """Read a Domain.
@@ -76,6 +78,9 @@ def load_domain(
         the whole set is told from its values, those of a given test split aside, and noted.
     time
         Column of dates or numbers that says when each row was: the last rows are then the test split.
+    partial_labels
+        Of several label columns (``label="a,b,c"``) some may be missing: what they say is then not known. So a test
+        set is read.
     max_unpacked_bytes
         Most bytes that a zip or ``.npz`` may unpack to.
 
@@ -97,6 +102,7 @@ def load_domain(
         task,
         None if levels is None else checked(levels),
         time,
+        partial_labels,
     )
     if time is not None and test is not None:
         raise RequestError(f"time={time!r} makes the last rows the test split, and test= gives one; use one of them.")
@@ -104,8 +110,9 @@ def load_domain(
     if test is not None:
         found = main.reading
         options = replace(
-            options, levels=found.get("levels", options.levels), schema=found.get("schema", options.schema)
-        )
+            options, levels=found.get("levels", options.levels), schema=found.get("schema", options.schema),
+            partial_labels=True,
+        )  # fmt: skip
         main = _with_test(main, _read(test, None if options.label is None else label, options, max_unpacked_bytes))
     named = {
         **main.reading,
@@ -188,7 +195,9 @@ def _with_test(main: Domain, other: Domain) -> Domain:
             f"The test set {other.name} holds {other.kind}, but {main.name} holds {main.kind}; give the same kind."
         )
     said = main.inputs.compared(other.inputs, main.name, f"test set {other.name}")
-    classes = _joined_classes(main, other)
+    _check_classes(main, other)
+    other, more = _matched(other, main)
+    said = [*said, *more]
     n, m = len(main), len(other)
     splits = {name: rows for name, rows in main.splits.items()}
     return Domain(
@@ -197,21 +206,31 @@ def _with_test(main: Domain, other: Domain) -> Domain:
         labels=_joined_labels(main, other),
         splits={**splits, "test": np.arange(n, n + m)},
         groups=_joined_groups(main, other),
-        classes=classes,
+        classes=main.classes,
         notes=(*main.notes, *(note for note in (*other.notes, *said) if note not in main.notes)),
     )
 
 
-def _joined_classes(main: Domain, other: Domain) -> tuple[str, ...] | None:
-    if main.labels is not None and other.labels is not None and main.labels.dtype == other.labels.dtype == object:
-        unknown = sorted({v for v in other.labels if v is not None} - {v for v in main.labels if v is not None})
-        if unknown:
-            known = sorted({v for v in main.labels if v is not None})
-            raise RequestError(
-                f"The test set {other.name} has the class {unknown[0]!r}, which {main.name} has not (it has "
-                f"{', '.join(known[:10])}).{closest(unknown[0], known)}"
-            )
-    return main.classes
+def _check_classes(main: Domain, other: Domain) -> None:
+    if main.labels is None or other.labels is None or not main.labels.dtype == other.labels.dtype == object:
+        return
+    known = sorted({v for v in main.labels if v is not None})
+    unknown = sorted({v for v in other.labels if v is not None} - set(known))
+    if unknown:
+        more = f" (and {len(unknown) - 10} more)" if len(unknown) > 10 else ""
+        raise RequestError(
+            f"The test set {other.name} has the class {', '.join(map(repr, unknown[:10]))}{more}, which {main.name} "
+            f"has not (it has {', '.join(known[:10])}), so it would never be learnt.{closest(unknown[0], known)}"
+        )
+
+
+def _matched(other: Domain, main: Domain) -> tuple[Domain, list[str]]:
+    """A test set with its labels, where there are several a row, in the order of the training set's; what differs."""
+    if main.classes is None or other.classes is None or other.labels is None or other.labels.ndim != 2:
+        return other, []
+    said = differences(f"The test set {other.name}", other.classes, main.classes)
+    labels = in_columns(other.labels, other.classes, main.classes)
+    return replace(other, labels=labels, classes=main.classes), said
 
 
 def _joined_labels(main: Domain, other: Domain) -> np.ndarray | None:

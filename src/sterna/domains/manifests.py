@@ -134,7 +134,7 @@ def _labelled(
     """The rows of a manifest as a Domain whose inputs are the names of the files."""
     from sterna.domains.raw_table import RawTable
     from sterna.domains.table_domains import table_domain
-    from sterna.domains.table_labels import LABEL_NAMES, find_label
+    from sterna.domains.table_labels import LABEL_NAMES, find_label, label_names
     from sterna.domains.table_rows import SPLIT_NAMES
 
     others = [c for c in table.columns if c not in (column, options.group, options.domain_column, options.time)]
@@ -146,7 +146,7 @@ def _labelled(
     label = label or find_label(others, where)
     if splits and not any(c.strip().lower() in SPLIT_NAMES for c in table.columns):
         table = table.assign(split=np.array(splits, dtype=object))
-    named = [label] if label in table.columns else [part.strip() for part in label.split(",")]
+    named = [label] if label in table.columns else label_names(label, list(table.columns), options.partial_labels)
     raw = RawTable(table, where)
     beside = [("group", options.group), ("domain_column", options.domain_column), ("time", options.time)]
     for argument, asked in [*(("label", name) for name in named), *beside]:
@@ -165,6 +165,7 @@ def _labelled(
         domain_column=options.domain_column,
         domain=options.domain,
         task=options.task,
+        partial_labels=options.partial_labels,
         name=where,
     )
 

@@ -44,6 +44,7 @@ class Options:
     task: str | None = None
     levels: tuple[float, float] | None = None
     time: str | None = None
+    partial_labels: bool = False
 
     def refuse(self, path: Path, what: str, *names: str) -> None:
         """Say that an option means nothing here, before anyone wonders why it did nothing."""

@@ -64,14 +64,25 @@ def check_classes(domain: Domain, targets: np.ndarray, rows: Rows, *, least: int
         if targets.ndim == 1 and len(rows) < least:
             raise RequestError(f"{domain.name} has {len(rows)} labelled row; {what} need at least {least}.")
         return
-    codes, first, counts = np.unique(targets, return_index=True, return_counts=True)
-    if len(codes) and counts.min() < least:
-        i = int(counts.argmin())
-        raise RequestError(
-            f"Class {class_name(domain, rows[first[i]])} of {domain.name} has {counts[i]} labelled "
-            f"row{'s' if counts[i] > 1 else ''}, but {what} need{'s' if '=' in what else ''} at least {least} of each "
-            "class; add rows, or " + ("lower it" if "=" in what else "leave the class out") + "."
-        )
+    _, first, counts = np.unique(targets, return_index=True, return_counts=True)
+    rare = np.flatnonzero(counts < least)
+    if len(rare):
+        names = [class_name(domain, rows[first[i]]) for i in rare]
+        raise RequestError(_too_rare(domain.name, names, counts[rare].tolist(), least, what))
+
+
+def _too_rare(name: str, classes: list[str], counts: list[int], least: int, what: str) -> str:
+    """A sentence on all classes that have too few rows, the rarest first, twenty at most, and the ways out."""
+    asked, several = "=" in what, len(classes) > 1
+    ordered = sorted(zip(counts, classes, strict=True), key=lambda pair: pair[0])
+    shown = ", ".join(f"{each} ({count})" for count, each in ordered[:20]) if several else classes[0]
+    more = f" and {len(classes) - 20} more" if len(classes) > 20 else ""
+    few = "too few labelled rows" if several else f"{counts[0]} labelled row{'s' if counts[0] > 1 else ''}"
+    way = "lower it" if asked else "leave them out, or give them one name" if several else "leave the class out"
+    return (
+        f"Class{'es' if several else ''} {shown}{more} of {name} {'have' if several else 'has'} {few}, but {what} "
+        f"need{'s' if asked else ''} at least {least} of each class; add rows, or {way}."
+    )
 
 
 def class_name(domain: Domain, row: int) -> str:

@@ -33,6 +33,7 @@ def load_table(
     domain: str | None = None,
     task: str | None = None,
     time: str | None = None,
+    partial_labels: bool = False,
 ) -> Domain:
     """A Domain of a CSV, TSV, Parquet or JSON Lines file (each also ``.gz``).
 
@@ -42,7 +43,7 @@ def load_table(
         The file; text is UTF-8.
     label
         The label column; by default the one called label, target, class or y. Several labels a row: ``"a,b,c"``,
-        columns of 0 and 1, or, with ``task="multilabel"``, one column of ``x|y|z``.
+        columns of 0 and 1, or one column of lists or, with ``task="multilabel"``, of ``x|y|z``.
     text
         The column of texts (or several, ``"title,text"``, joined by line breaks): a text Domain. By default a table,
         unless the only column left holds free text.
@@ -60,6 +61,8 @@ def load_table(
         ``classification``, ``multilabel`` or ``regression``, where it is known.
     time
         A column of dates or numbers that says when each row was; it stays an input, unless it is dropped.
+    partial_labels
+        Of several label columns some may be missing.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def load_table(
         domain=domain,
         task=task,
         time=time,
+        partial_labels=partial_labels,
         name=path.name,
         notes=notes,
     )
@@ -147,6 +151,7 @@ def table_domain(
     domain: str | None = None,
     task: str | None = None,
     time: str | None = None,
+    partial_labels: bool = False,
     name: str = "table",
     notes: Sequence[str] = (),
 ) -> Domain:
@@ -160,7 +165,7 @@ def table_domain(
     if split_column is not None:
         table = table.without([split_column]).take(kept)
     said += more
-    labels, classes, own, more = read_labels(table, label, task)
+    labels, classes, own, more = read_labels(table, label, task, partial_labels)
     said += more
     groups = None if group is None else groups_of(table, group)
     times, more = (None, []) if time is None else times_of(table, time)

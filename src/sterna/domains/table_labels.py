@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from sterna.domains import table_cells as cells_of
+from sterna.domains.label_sets import BAR, is_list, of_lists, parts, separator_of
+from sterna.domains.labels import alike
 from sterna.domains.number_forms import read_numbers
 from sterna.domains.raw_table import RawColumn, RawTable, listed, row_called
 from sterna.domains.schema_notes import Notes
@@ -19,6 +21,10 @@ Array = np.ndarray[Any, Any]
 
 LABEL_NAMES = ("label", "target", "class", "y")
 """A column of one of these names is the label when the user names none."""
+
+
+_MARKS = {"0": 0.0, "1": 1.0, "False": 0.0, "True": 1.0, "false": 0.0, "true": 1.0}
+"""What a column of one of several labels holds."""
 
 
 def find_label(names: Sequence[str], where: str) -> str:
@@ -41,22 +47,36 @@ def find_label(names: Sequence[str], where: str) -> str:
 
 
 def read_labels(
-    table: RawTable, label: str | None, task: str | None
+    table: RawTable, label: str | None, task: str | None, partial: bool = False
 ) -> tuple[Array | None, tuple[str, ...] | None, list[str], list[str]]:
-    """Labels, their names where there are several a row, the columns they came from, and notes."""
+    """Labels, their names where there are several a row, the columns they came from, and notes.
+
+    With `partial` some of several columns may be missing.
+    """
     if label is None:
         return None, None, [], []
-    several = [part.strip() for part in label.split(",") if part.strip()]
-    if label not in table and len(several) > 1:
+    several = label_names(label, table.names, partial)
+    if label not in table and "," in label:
         found, classes = several_labels(table, several)
         return found, classes, several, _unlabelled(found)
     table.need(label, "label")
     column = table.column(label, "label")
-    if task == "multilabel":
-        found, classes = joined_labels(column)
+    lists = any(map(is_list, column.values))
+    if task == "multilabel" and not lists and set(column.words.dropna()) <= set(_MARKS):  # one of several columns
+        found, classes = several_labels(table, [label])
         return found, classes, [label], _unlabelled(found)
+    if task == "multilabel" or lists:
+        found, classes, notes = joined_labels(column)
+        return found, classes, [label], notes + _unlabelled(found)
     single, notes = single_label(column, task)
     return single, None, [label], notes
+
+
+def label_names(label: str, names: Sequence[str], partial: bool = False) -> list[str]:
+    """The columns that ``label="a,b,c"`` asks for; with `partial` those that there are, if there are any."""
+    asked = [part.strip() for part in label.split(",") if part.strip()]
+    there = [name for name in asked if name in names]
+    return there if partial and there else asked
 
 
 def _unlabelled(labels: Array) -> list[str]:
@@ -123,16 +143,24 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
                 f"The {name} holds {word!r} ({row_called(column, written)}); a target must be a finite number: "
                 "leave the cell empty where it is not known."
             )
-        notes = Notes()
-        notes.form(column.name, numbers)
-        return values, notes.said
+        read = Notes()
+        read.form(column.name, numbers)
+        return values, read.said
     if task == "regression":
         bad = numbers.odd if numbers.odd.any() else cells.is_valid().to_numpy(zero_copy_only=False)
         word = trimmed.iloc[int(np.argmax(bad))]
         raise RequestError(f"The {name} holds {word!r} ({row_called(column, bad)}), but regression needs numbers.")
     labels = np.array([*cells.to_pylist(), None], dtype=object)[:-1]
-    odd = sorted({v for v in labels if v in cells_of.MISSING})
-    return labels, [f"the label {listed(odd)} is kept as a class; only an empty cell is unlabelled"] if odd else []
+    names = {v for v in labels if v is not None}
+    odd = sorted(names & set(cells_of.MISSING))
+    notes = [f"the label {listed(odd)} is kept as a class; only an empty cell is unlabelled"] if odd else []
+    joined = separator_of(names, (BAR, ",", ";"))
+    if joined is not None and (joined[2] or joined[0] == repr(BAR)):
+        notes.append(
+            f"{name} looks like several labels a cell (such as {joined[1]!r}); each combination is read as one class: "
+            "for several labels a row write them as a|b, with the task multilabel"
+        )
+    return labels, notes + alike(names)
 
 
 def several_labels(table: RawTable, names: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
@@ -148,8 +176,7 @@ def several_labels(table: RawTable, names: Sequence[str]) -> tuple[Array, tuple[
         table.need(name, "label")
         column = table.column(name, "label")
         words = column.words
-        known = {"0": 0.0, "1": 1.0, "False": 0.0, "True": 1.0, "false": 0.0, "true": 1.0}
-        values = words.map(known).to_numpy(np.float64)
+        values = words.map(_MARKS).to_numpy(np.float64)
         bad = np.isnan(values) & words.notna().to_numpy(bool)
         if bad.any():
             word = words.iloc[int(np.argmax(bad))]
@@ -161,22 +188,30 @@ def several_labels(table: RawTable, names: Sequence[str]) -> tuple[Array, tuple[
     return np.column_stack(columns), tuple(names)
 
 
-def joined_labels(column: RawColumn) -> tuple[Array, tuple[str, ...]]:
-    """Labels in one column as ``x|y|z``: ``(n, k)`` float64 and the sorted names.
+def joined_labels(column: RawColumn) -> tuple[Array, tuple[str, ...], list[str]]:
+    """Labels in one column as ``x|y|z`` or as lists: ``(n, k)`` float64, the sorted names, and notes.
 
-    An empty cell is unlabelled (NaN in all k); a lone ``|`` says that no label applies.
+    An empty cell is unlabelled (NaN in all k); a lone ``|``, or an empty list, says that no label applies.
+
+    Raises
+    ------
+    RequestError
+        If no cell names a label, or cells are clearly joined by something else than a bar.
     """
-    cells = [
-        None if not isinstance(t, str) or not t.strip() else {p.strip() for p in t.split("|")} - {""}
-        for t in column.strings
-    ]
-    classes = tuple(sorted(set().union(*(c for c in cells if c))))
-    if not classes:
-        raise RequestError(f"The {column.where} names no label; expected cells such as 'x|y'.")
-    labels = np.full((len(cells), len(classes)), np.nan)
-    place = {name: i for i, name in enumerate(classes)}
-    for row, cell in enumerate(cells):
-        if cell is not None:
-            labels[row] = 0.0
-            labels[row, [place[name] for name in cell]] = 1.0
-    return labels, classes
+    lists = any(map(is_list, column.values))
+    cells = column.values.tolist() if lists else column.strings.tolist()
+    written = [cell for cell in cells if isinstance(cell, str)]
+    notes, joined = [], any(BAR in cell for cell in written)
+    found = separator_of(part for cell in written for part in parts(cell)) if joined else separator_of(written)
+    if found is None and not lists and not joined:
+        found = separator_of(written, " ")
+    if found is not None:
+        said = f"{column.named} looks like several labels a cell, separated by {found[0]} (such as {found[1]!r})"
+        if found[2] and not joined and found[0] != "' '":
+            raise RequestError(f"{said}; write them as a|b.")
+        notes.append(f"{said}; each is read as one label: several are written as a|b.")
+    try:
+        labels, classes = of_lists(cells)
+    except RequestError as error:
+        raise RequestError(f"The {column.where}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+    return labels, classes, notes

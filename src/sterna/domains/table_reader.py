@@ -41,6 +41,7 @@ class Tables(Reader):
             domain=options.domain,
             task=options.task,
             time=options.time,
+            partial_labels=options.partial_labels,
         )
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:

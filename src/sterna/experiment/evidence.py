@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sterna.domains.splits import Splits
@@ -42,7 +42,9 @@ class Evidence:
     confusion: list[list[int]] | None
 
 
-def evidence(task: Task, exam: Exam, method: str, units: Mapping[str, Sequence[Unit]], splits: Splits) -> Evidence:
+def evidence(
+    task: Task, exam: Exam, method: str, units: Mapping[str, Sequence[Unit]], splits: Splits, judged: bool = True
+) -> Evidence:
     """Scores, gains, verdict and who chose what.
 
     Parameters
@@ -51,11 +53,15 @@ def evidence(task: Task, exam: Exam, method: str, units: Mapping[str, Sequence[U
         Of the method and of each control, one for each seed.
     splits
         Of the first seed: how many labels there were to choose by.
+    judged
+        Whether a gain can be told from chance: not where all labels used were the same.
     """
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     controls = [name for name in units if name != method]
     scores = {name: score(task, some, exam.targets) for name, some in outputs.items()}
     gains = {name: gain(task, outputs[method], outputs[name], exam.targets, control=name) for name in controls}
+    if not judged:
+        gains = {name: replace(found, verdict="unclear") for name, found in gains.items()}
     validation = {name: mean_validation(list(some)) for name, some in units.items()}
     headline, chosen_by = (
         headline_control(controls, validation, len(splits.validation)) if controls else (None, "no control")

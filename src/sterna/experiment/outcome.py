@@ -193,16 +193,22 @@ class Transfer:
                 "labels: load_domain(data, label=...)."
             )
         task, some = self.task, asked.take(rows)
-        assert some.labels is not None
-        with named(asked):
-            targets = task.encode(some.labels)
-        return score(task, [self.outputs(some)], targets)
+        for sentence in self.differences(asked):
+            warnings.warn(sentence, UserWarning, stacklevel=2)
+        targets, _ = task.matched(some)
+        known = np.flatnonzero(task.labelled(targets))
+        return score(task, [self.outputs(some.take(known))], targets[known])
+
+    def differences(self, domain: Domain) -> list[str]:
+        """What the labels of a Domain say of other labels than the run has learnt, one sentence each."""
+        with named(domain):
+            return self.task.matched(domain)[1] if domain.labels is not None else []
 
     def read(self, spec: Any, **options: Any) -> Domain:
         """Labelled data, read as the run's own were but for these options of :func:`load_domain`."""
         if isinstance(spec, Domain):
             return spec
-        reading = dict(self.evidence.target.reading)
+        reading = {"task": self.evidence.task.id, **self.evidence.target.reading, "partial_labels": True}
         if not isinstance(spec, (str, Path)):
             labelled = is_frame(spec)  # arrays and lists have no column of labels
             return load_domain(spec, **{k: v for k, v in reading.items() if labelled or k != "label"})

@@ -9,11 +9,13 @@ import numpy as np
 
 from sterna.bench.source_answers import answers
 from sterna.domains import Domain
+from sterna.domains.labels import alike
 from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
+from sterna.experiment.classes import matched, nothing_to_learn, renamed, said_of_source, said_of_split
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
 from sterna.experiment.overlaps import unseen
-from sterna.experiment.problem import Exam, applied_balance, have, make_exam, widened
+from sterna.experiment.problem import Exam, applied_balance, have, make_exam, same_task, widened
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.networks.trust import trust_note
 from sterna.record.request import Request
@@ -34,6 +36,8 @@ class Plan:
         Of each seed.
     notes
         What a user should know of it, one sentence each.
+    judged
+        Whether a verdict can be given: not where the labels used are all the same.
     """
 
     source: Source | None
@@ -43,6 +47,7 @@ class Plan:
     splits: list[Splits]
     controls: dict[str, Method]
     notes: tuple[str, ...]
+    judged: bool
 
 
 def make_plan(source: Source | None, domain: Domain, method: Method, request: Request) -> Plan:
@@ -53,9 +58,10 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     RequestError
         If the request cannot be met.
     """
-    asked = request.task, request.metric
-    task = widened(infer_task(domain, *asked), source)
-    targets = task.encode(domain.labels) if domain.labels is not None else np.full(len(domain), -1)
+    own = infer_task(domain, request.task, request.metric)
+    source, said = matched(renamed(source, request.map_classes, own), own)
+    task = widened(own, source)
+    targets = task.matched(domain)[0] if domain.labels is not None else np.full(len(domain), -1)
     splits = [
         make_splits(
             domain, targets, seed=seed, split_seed=request.split_seed, test_fraction=request.test_size, gap=request.gap,
@@ -65,21 +71,30 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
         for seed in request.all_seeds
     ]  # fmt: skip
     source, notes = unseen(source, domain, splits[0].test)
-    # The metric chooses epochs: it is itself chosen by labels that may be seen, and is the same for all seeds.
-    task = widened(infer_task(domain, *asked, fit_rows=np.concatenate([splits[0].train, splits[0].validation])), source)
+    # The metric is chosen by the target as it was given, however few of its labels are used.
+    seen = np.concatenate([splits[0].train, splits[0].validation])
+    task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), source)
+    answered = same_task(source, task) or answers(source, task)
+    differ = [*said, *said_of_source(source, own, task)]
+    unjudged = nothing_to_learn(task, targets, splits[0], answered)
+    said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
+    notes = (*notes, *alike(task.classes, "classes"), *said)
     applied_balance(request.balance, task, targets[splits[0].train])
     there, known = have(source, domain, task, splits[0], answers(source, task)), list(method_ids())
-    if request.labels == 0 and Needs.TARGET_LABELS in method.needs:
-        raise RequestError(_without_labels(method, there, known))
-    check_needs(method, there, known)
+    try:
+        if request.labels == 0 and Needs.TARGET_LABELS in method.needs:
+            raise RequestError(_without_labels(method, there, known))
+        check_needs(method, there, known)
+    except RequestError as error:
+        raise RequestError(" ".join([str(error), *differ])) from error
     controls = control_methods(request.control, method, domain.kind, there)
     for control in controls.values():
         check_needs(control, there, known)
     notes = (*notes, *_beside(source, domain, Needs.SAME_INPUTS in there))
     if ABLATION in controls:
         notes = (*notes, without_knowledge(method, controls[ABLATION]))
-    notes = (*notes, *trust_note(source.body if source else None))
-    return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, (*splits[0].notes, *notes))
+    notes = (*splits[0].notes, *notes, *trust_note(source.body if source else None))
+    return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, notes, not unjudged)
 
 
 def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:

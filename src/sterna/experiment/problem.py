@@ -64,7 +64,7 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
     groups = None if test.groups is None else group_codes(test.groups)
-    return Exam(test, rows, task.encode(test.labels), groups, copies_in_training(domain, splits, rows))
+    return Exam(test, rows, task.matched(test)[0], groups, copies_in_training(domain, splits, rows))
 
 
 def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled | None:
@@ -78,7 +78,7 @@ def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled |
     own = source_task(source, task)
     assert own is not None and known.labels is not None
     same = known.inputs.covers(target.inputs)
-    return Labelled(known, own.encode(known.labels), own, same_task(source, task), same)
+    return Labelled(known, own.matched(known)[0], own, same_task(source, task), same)
 
 
 def learnt_rows(data: Domain) -> Array:
@@ -127,9 +127,9 @@ def make_problem(
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
     if len(train) or same_task(source, task):
-        labels = target.labels[train] if len(train) and target.labels is not None else source_labels(source)
-        task = task.fitted(task.encode(labels))
-    targets = task.encode(target.labels) if target.labels is not None else np.zeros(0)
+        learnt = target.take(train) if len(train) else source_labels(source)
+        task = task.fitted(task.matched(learnt)[0])
+    targets = task.matched(target)[0] if target.labels is not None else np.zeros(0)
     balance = applied_balance(balance, task, targets[train])
     weights, draw = np.ones(len(rows)), None
     if balance == "weights":
@@ -143,10 +143,10 @@ def make_problem(
     return Problem(target, targets, train, validation, hidden, task, weights, draw, seed, sources), balance
 
 
-def source_labels(source: Source | None) -> Array:
-    """The labels of the source's rows that may teach."""
-    assert source is not None and source.data is not None and source.data.labels is not None
-    return np.asarray(source.data.labels[learnt_rows(source.data)])
+def source_labels(source: Source | None) -> Domain:
+    """The source's rows that may teach."""
+    assert source is not None and source.data is not None
+    return source.data.take(np.flatnonzero(learnt_rows(source.data)))
 
 
 def weights_of_classes(task: Task, targets: Array) -> Array:

@@ -36,13 +36,14 @@ class Fitted:
     splits: list[Splits]
     balance: str
     notes: tuple[str, ...]
+    judged: bool = True
 
 
 def record_of(
     request: Request, source: Source | None, domain: Domain, fitted: Fitted, path: Path, started: float
 ) -> Record:
     """The record of a run that started then (by ``time.monotonic``), without its learning curve."""
-    found = evidence(fitted.task, fitted.exam, request.method, fitted.units, fitted.splits[0])
+    found = evidence(fitted.task, fitted.exam, request.method, fitted.units, fitted.splits[0], fitted.judged)
     seconds = {name: sum(unit.seconds for unit in some) for name, some in fitted.units.items()}
     return Record(
         format=FORMAT,

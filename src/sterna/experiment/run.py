@@ -57,6 +57,7 @@ def transfer(
     batch_size: int | None = None,
     device: str = "auto",
     curve: Sequence[int] = (),
+    map_classes: Mapping[str, str] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -106,6 +107,8 @@ def transfer(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     curve
         Numbers of labels a class: repeats the run with each; the result is that of the last.
+    map_classes
+        What classes of the source are called in the target, where the names differ: ``{"cat": "Cat"}``.
     out
         The run folder; a temporary one, gone with the result, if ``None``.
     resume
@@ -131,8 +134,8 @@ def transfer(
         method=method, settings=settings or {}, task=task, metric=metric, labels_per_class=labels_per_class,
         labels=labels, balance=balance, control=(control,) if isinstance(control, str) else tuple(control),
         seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, batch_size=batch_size, device=device,
-        split_seed=split_seed, test_size=test_size, gap=gap,
-        curve=tuple(curve), out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
+        split_seed=split_seed, test_size=test_size, gap=gap, curve=tuple(curve), map_classes=map_classes or {},
+        out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
     )  # fmt: skip
     make_method(method, settings)  # a name that is wrong is said before anything is read
     pick_device(device)
@@ -250,4 +253,4 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
             units.setdefault(name, []).append(unit)
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     notes = overlap_notes(plan.exam.overlaps, plan.task, plan.exam.targets, outputs)
-    return Fitted(plan.task, plan.exam, units, plan.splits, balance, (*plan.notes, *notes))
+    return Fitted(plan.task, plan.exam, units, plan.splits, balance, (*plan.notes, *notes), plan.judged)

@@ -136,6 +136,10 @@ class Request:
         None, "Use K labels a class, hide the others.", DATA, "K", bound="above zero"
     )
     labels: int | None = _option(None, "Use N labels in all; 0 hides every one.", DATA, "N", bound="zero or more")
+    map_classes: Mapping[str, str] = _option(
+        {}, "What a class of the source is called in the target; may be repeated.", DATA, "SOURCE=TARGET",
+        typed=list[str],
+    )  # fmt: skip
     metric: str | None = _option(None, "Primary metric.", TRAINING, "NAME")
     balance: str = _option(
         "none", "Of uneven classes: none, weights, sampler or auto.", TRAINING, "NAME",

@@ -17,6 +17,7 @@ _METRICS = {
     "accuracy": ("accuracy", "share of right answers"),
     "balanced_accuracy": ("balanced accuracy", "share of right answers, every class counted equally"),
     "macro_f1": ("macro F1", "precision and recall in one number, every class counted equally"),
+    "mcc": ("Matthews correlation", "how far truth and answer go together: 1 always, 0 as by chance"),
     "micro_f1": ("micro F1", "precision and recall in one number over all labels"),
     "precision": ("precision", "how often a class is right when it is the answer"),
     "recall": ("recall", "how many rows of a class are found"),

@@ -24,6 +24,7 @@ from sterna.tasks.metrics import (
     log_softmax,
     macro,
     macro_ranking,
+    matthews,
     ratio,
     weighted_mean,
 )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from sterna.domains.domain import Domain
 
-_OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "ece")
+_OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision", "log_loss", "ece")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Classification(Task):
     - ``precision[c]``, ``recall[c]``, ``f1[c]`` of each class (0 where the denominator is empty);
     - ``balanced_accuracy``: mean recall of the classes that have rows;
     - ``macro_f1``: mean F1 of the classes that occur, among the rows or among the answers;
+    - ``mcc``: Matthews correlation of truth and answer; see `sterna.tasks.metrics.matthews`;
     - ``auroc``, ``average_precision``: of the second class of two; with more classes the mean of each class against the
       rest, over the classes that have rows (0.5 and 0 if no class can be ranked). See `sterna.tasks.metrics.Ranking`;
     - ``log_loss``: mean of :math:`-\log p_{i y_i}`, probabilities clipped at 2.2e-16;
@@ -110,8 +112,8 @@ class Classification(Task):
         answer = cls(given if set(names) <= set(given) else tuple(names))
         if metric is None:
             codes = answer.encode(labels)
-            seen = codes[fit & (codes >= 0)]
-            metric = "balanced_accuracy" if len(seen) and is_imbalanced(seen) else "accuracy"
+            seen = codes[fit] if (codes[fit] >= 0).any() else codes  # where only test rows have labels, their shares
+            metric = "balanced_accuracy" if is_imbalanced(seen) else "accuracy"
         return cls(answer.classes, metric)
 
     @property
@@ -236,6 +238,7 @@ class Classification(Task):
             "accuracy": ratio(right.sum(axis=1), weights.sum(axis=1)),
             "balanced_accuracy": macro(recall, actual > 0),
             "macro_f1": macro(f1, actual + answered > 0),
+            "mcc": matthews(right, answered, actual),
             "log_loss": weighted_mean(weights, statistics["loss"]),
             "ece": calibration_error(weights, gaps),
             **by_class(self.classes, precision, recall, f1),

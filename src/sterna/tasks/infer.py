@@ -10,7 +10,7 @@ import numpy as np
 from sterna.errors import RequestError, closest
 from sterna.registry import Registry
 from sterna.tasks.classification import Classification
-from sterna.tasks.metric import METRICS, Metric
+from sterna.tasks.metric import METRICS, Metric, called_here
 from sterna.tasks.metrics import Mask
 from sterna.tasks.multilabel import MultiLabel
 from sterna.tasks.regression import Regression
@@ -45,11 +45,11 @@ def infer_task(
     task : str, optional
         "classification", "multilabel", "regression" or the name of another package's task, instead of the rule above.
     metric : str, optional
-        The primary metric. Otherwise accuracy, balanced accuracy where the classes are imbalanced, macro F1 for
-        several labels, and R² for a regression.
+        The primary metric, by its own name or one that other libraries give it ("roc_auc"). Otherwise accuracy,
+        balanced accuracy where the classes are imbalanced, macro F1 for several labels, and R² for a regression.
     fit_rows : Rows, optional
         The training rows, which give the mean and scale of a regression and tell whether classes are imbalanced;
-        otherwise all rows but those of the test split.
+        otherwise all rows but those of a test split that came with the data.
 
     Raises
     ------
@@ -65,7 +65,10 @@ def infer_task(
     if domain.labels is None:
         raise RequestError(f"The domain {domain.name!r} has no labels; name their column with label=...")
     found = asked or _OURS[_kind(domain.labels, domain)]
-    return found.of_labels(domain, metric, _fit_mask(domain, fit_rows))
+    fit = _fit_mask(domain, fit_rows)
+    if metric is not None:
+        metric = called_here(metric, found.of_labels(domain, None, fit).metric_names())
+    return found.of_labels(domain, metric, fit)
 
 
 def task_type(name: str) -> type[Task]:

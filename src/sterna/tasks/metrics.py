@@ -90,6 +90,20 @@ def class_scores(right: Floats, answered: Floats, actual: Floats) -> tuple[Float
     return ratio(right, answered), ratio(right, actual), ratio(2 * right, answered + actual)
 
 
+def matthews(right: Floats, answered: Floats, actual: Floats) -> Floats:
+    r"""Matthews correlation ``(b,)`` of truth and answer, from what `class_scores` takes, over any number of classes.
+
+    .. math:: \frac{n \sum_c right_c - \sum_c answered_c\, actual_c}
+              {\sqrt{n^2 - \sum_c answered_c^2} \sqrt{n^2 - \sum_c actual_c^2}}, \quad n = \sum_c actual_c
+
+    0 where all rows are of one class, or answered so (Gorodkin 2004).
+    """
+    n = actual.sum(axis=1)
+    above = n * right.sum(axis=1) - (answered * actual).sum(axis=1)
+    spread = (n**2 - (answered**2).sum(axis=1)) * (n**2 - (actual**2).sum(axis=1))
+    return ratio(above, np.sqrt(np.maximum(spread, 0)))
+
+
 def by_class(classes: tuple[str, ...], precision: Floats, recall: Floats, f1: Floats) -> dict[str, Floats]:
     """``precision[c]``, ``recall[c]`` and ``f1[c]`` ``(b,)`` of each class, from what `class_scores` gives."""
     kinds = {"precision": precision, "recall": recall, "f1": f1}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from sterna.domains.label_sets import differences, in_columns
 from sterna.errors import RequestError
 from sterna.tasks.metrics import (
     EPSILON,
@@ -120,6 +121,15 @@ class MultiLabel(Task):
                 "0, 1 or an empty cell (not known) was expected."
             )
         return targets
+
+    def matched(self, domain: Domain) -> tuple[np.ndarray[Any, Any], list[str]]:
+        """Targets in the task's order of labels: NaN for labels that the domain lacks, without those that it adds."""
+        labels, names = domain.labels, domain.classes
+        assert labels is not None
+        if labels.ndim != 2 or names is None or names == self.classes:
+            return self.encode(labels), []
+        said = differences(domain.name, names, self.classes)
+        return self.encode(in_columns(labels, names, self.classes)), said
 
     def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Which labels apply, ``(n, k)``; of cells that are not known it is not said."""

@@ -12,7 +12,7 @@ import numpy as np
 from sterna.errors import RequestError
 from sterna.tasks.checks import check_targets, checked_outputs
 from sterna.tasks.losses import at_least_float32, weighted_mean
-from sterna.tasks.metric import Metric, added_metric
+from sterna.tasks.metric import added_metric
 from sterna.tasks.metrics import Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
 
@@ -71,7 +71,7 @@ class Task(ABC):
         metric : str, optional
             The primary metric; the task's own choice by default.
         fit : ndarray, shape (n,)
-            Rows whose labels may choose.
+            Rows whose labels give what is learnt of them, such as the scale of numbers.
 
         Raises
         ------
@@ -87,6 +87,10 @@ class Task(ABC):
     @abstractmethod
     def encode(self, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn a Domain's labels into targets, one a row; see each task for their form."""
+
+    def matched(self, domain: Domain) -> tuple[np.ndarray[Any, Any], list[str]]:
+        """Encoded labels of a domain, matched by name where there are several a row; a sentence on each difference."""
+        return self.encode(np.asarray(domain.labels)), []
 
     @abstractmethod
     def decode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -256,7 +260,7 @@ class Task(ABC):
                 f"weights have the shape {weights.shape}, but (resamples, {len(statistics)}) was expected."
             )
         own = self.metric_names()
-        added = {name: self._added(name) for name in wanted if name not in own}
+        added = {name: added_metric(name, self.id, own) for name in wanted if name not in own}
         parts = []
         for part in chunks(len(weights), len(statistics)):
             some = np.asarray(weights[part], dtype=np.float64)
@@ -266,7 +270,8 @@ class Task(ABC):
 
     def higher_is_better(self, name: str) -> bool:
         """Whether a larger value of the metric is better; false for errors and losses."""
-        return name not in self.errors if name in self.metric_names() else self._added(name).higher_is_better
+        own = self.metric_names()
+        return name not in self.errors if name in own else added_metric(name, self.id, own).higher_is_better
 
     def known_metric(self, name: str) -> str:
         """The name, if it is one of the task's own metrics or of those that installed packages add to it.
@@ -277,11 +282,8 @@ class Task(ABC):
             If it is neither.
         """
         if name not in self.metric_names():
-            self._added(name)
+            added_metric(name, self.id, self.metric_names())
         return name
-
-    def _added(self, name: str) -> Metric:
-        return added_metric(name, self.id, self.metric_names())
 
     def wanted(self, names: Sequence[str] | None) -> tuple[str, ...]:
         """The names, checked; without any those of all its own metrics, and of the primary one if that is another."""

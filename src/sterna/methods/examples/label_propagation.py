@@ -62,7 +62,7 @@ class LabelPropagation(Method):
     def run(self, bench: Bench) -> Fitted:
         task = bench.task
         check_classification(self.id(), task)
-        bench = bench.on(fitting_source(bench.problem))
+        bench = bench.on(fitting_source(bench.problem, bench.say))
         check_labels(self.id(), bench.problem)
         rows = _gathered(bench)
         soft = spread_labels(*rows.graph(), task.outputs, self.neighbours, self.alpha)[rows.asked]

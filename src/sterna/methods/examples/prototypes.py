@@ -58,7 +58,7 @@ class Prototypes(Method):
     def run(self, bench: Bench) -> Fitted:
         task = bench.task
         check_classification(self.id(), task)
-        bench = bench.on(fitting_source(bench.problem))
+        bench = bench.on(fitting_source(bench.problem, bench.say))
         check_labels(self.id(), bench.problem)
         vectors = bench.vectors()
         x, codes, of = _rows(bench, vectors)

@@ -1,0 +1,214 @@
+"""The classes of source and target: one name for one thing, and what a user should know of those that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sterna.bench.problem import Array
+from sterna.domains import Domain
+from sterna.domains.label_sets import differences, in_columns, quoted
+from sterna.domains.labels import plain_name
+from sterna.domains.splits import Splits
+from sterna.errors import RequestError, closest
+from sterna.sources import Source
+from sterna.tasks import infer_task
+from sterna.tasks.names import class_name
+from sterna.tasks.task import Task
+
+
+def renamed(source: Source | None, names: Mapping[str, str], task: Task) -> Source | None:
+    """The source with its classes called as `names` says, in its data and in what its model answers.
+
+    Raises
+    ------
+    RequestError
+        If a name is no class of the source, its new name none of the target, or two answers of the model would be one.
+    """
+    if not names:
+        return source
+    data = None if source is None else source.data
+    model = () if source is None or source.task is None else source.task.classes
+    known = sorted({*model, *(_classes(data) if data is not None else ())})
+    for old, new in names.items():
+        if old not in known:
+            raise RequestError(
+                f"map_classes names {old!r}, which is no class of the source; it has {quoted(known) or 'none'}."
+                f"{closest(old, known)}"
+            )
+        if new not in task.classes:
+            raise RequestError(
+                f"map_classes calls the source's {old!r} {new!r}, which is no class of the target; it has "
+                f"{quoted(task.classes) or 'none'}.{closest(new, task.classes)}"
+            )
+    assert source is not None
+    if data is not None:
+        source = source.with_data(_with_names(data, names))
+    if source.task is not None and set(names) & set(model):
+        answers = tuple(names.get(name, name) for name in model)
+        twice = [name for name in answers if answers.count(name) > 1]
+        if twice:
+            raise RequestError(f"map_classes makes one answer, {twice[0]!r}, of two of the source's model; map one.")
+        state = {name: value for name, value in source.task.state().items() if name != "id"}
+        source = replace(source, task=type(source.task)(**{**state, "classes": answers}))
+    return source
+
+
+def _classes(data: Domain) -> tuple[str, ...]:
+    """The names of a data set's labels; of numbers that are no classes none."""
+    if data.labels is None:
+        return ()
+    if data.labels.ndim == 2 or data.classes is not None:
+        return data.classes or ()
+    return tuple(sorted({name for name in map(class_name, set(data.labels.tolist())) if name is not None}))
+
+
+def _with_names(data: Domain, names: Mapping[str, str]) -> Domain:
+    """A data set whose labels are called otherwise; labels that are then one are joined."""
+    assert data.labels is not None
+    old = data.classes
+    new = None if old is None else tuple(dict.fromkeys(names.get(name, name) for name in old))
+    if data.labels.ndim == 1:
+        called = [None if (name := class_name(value)) is None else names.get(name, name) for value in data.labels]
+        return replace(data, labels=np.array([*called, None], dtype=object)[:-1], classes=new)
+    assert old is not None and new is not None
+    parts = {name: [i for i, each in enumerate(old) if names.get(each, each) == name] for name in new}
+    columns = [np.fmax.reduce(data.labels[:, own], axis=1) for own in parts.values()]
+    return replace(data, labels=np.column_stack(columns), classes=new)
+
+
+def matched(source: Source | None, task: Task) -> tuple[Source | None, list[str]]:
+    """The source with its labels in the target's order where there are several a row, and what differs.
+
+    Labels that only the source has are left out; where it has none of the target's, it stays as it is.
+    """
+    data = None if source is None else source.data
+    if source is None or data is None or data.labels is None or data.labels.ndim != 2 or data.classes is None:
+        return source, []
+    shared = [name for name in task.classes if name in data.classes]
+    if task.one_class:
+        return source, []
+    if not shared:
+        return source, [
+            f"The source {data.name} has none of the target's labels: it has {quoted(data.classes)}, the target "
+            f"{quoted(task.classes)}.",
+            *_offered(data.classes, task.classes),
+        ]
+    said = differences(f"The source {data.name}", data.classes, task.classes)
+    said += _offered([n for n in data.classes if n not in shared], [n for n in task.classes if n not in shared])
+    return source.with_data(
+        replace(data, labels=in_columns(data.labels, data.classes, shared), classes=tuple(shared))
+    ), said
+
+
+def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
+    """What differs between the classes of the target, of its source, and of the task that comes of both.
+
+    Parameters
+    ----------
+    own
+        The target's own task.
+    task
+        The same with what the source's classes add.
+    """
+    data = None if source is None else source.data
+    if not own.one_class or data is None or data.labels is None or data.labels.ndim != 1:
+        return []
+    try:
+        theirs = infer_task(data, own.id if own.takes(data.labels) else None).classes
+    except RequestError:
+        return []
+    more, less = ([n for n in a if n not in b] for a, b in ((theirs, own.classes), (own.classes, theirs)))
+    notes = []
+    if len(task.classes) > len(own.classes):
+        notes.append(
+            f"The source has classes that the target lacks, {quoted(more)}: the task is widened by them, from "
+            f"{len(own.classes)} to {len(task.classes)} classes, and an answer of one of them is wrong."
+        )
+    elif more and less:
+        notes.append(
+            f"Source and target have other classes, so the source's labels do not answer the target's task: only the "
+            f"source has {quoted(more)}, only the target {quoted(less)}."
+        )
+    elif less and theirs:
+        notes.append(f"The source has no row of the target's classes {quoted(less)}.")
+    return [*notes, *_offered(more, less)]
+
+
+def _offered(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
+    """A sentence that offers to make one of classes that look like one."""
+    near = alike_pairs(theirs, ours)
+    options = " ".join(f"--map-classes {_typed(old, new)}" for old, new in near.items())
+    said = f"Some of these look like one class: {options} (in Python map_classes={near}) makes them one."
+    return [said] if near else []
+
+
+def alike_pairs(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
+    """Names of theirs that differ from one of ours in case, spaces, hyphens or a plural ending alone."""
+    plain = {_stem(name): name for name in reversed(ours)}
+    return {name: plain[_stem(name)] for name in theirs if _stem(name) in plain}
+
+
+def _stem(name: str) -> str:
+    plain = plain_name(name)
+    return plain[:-1] if len(plain) > 3 and plain.endswith("s") else plain
+
+
+def _typed(old: str, new: str) -> str:
+    pair = f"{old}={new}"
+    return pair if all(c.isalnum() or c in "=_-." for c in pair) else f"'{pair}'"
+
+
+def said_of_split(source: Source | None, own: Task, targets: Array, splits: Splits, same: bool) -> list[str]:
+    """Which classes are tested but have no labelled row to be learnt from.
+
+    Parameters
+    ----------
+    own
+        The target's own task, which `targets` are encoded by.
+    same
+        Whether the source's labels answer it, too.
+    """
+    if not own.classes:
+        return []
+    rows = np.concatenate([splits.train, splits.validation])
+    seen, asked = _counts(own, targets[rows]), _counts(own, targets[splits.test])
+    lent: set[str] = set()
+    if source is not None and same:
+        lent = set(_classes(source.data) if source.data is not None else ()) | set(
+            source.task.classes if source.task else ()
+        )
+    never = [(name, n) for name, n, s in zip(own.classes, asked, seen, strict=True) if n and not s]
+    lost = [f"{name!r} ({n:,} test row{'s' * (n > 1)})" for name, n in never if name not in lent]
+    only = [name for name, _ in never if name in lent]
+    notes = []
+    if lost and (len(rows) or lent):
+        shown = ", ".join(lost[:10]) + (f" and {len(lost) - 10} more" if len(lost) > 10 else "")
+        notes.append(f"Never learnt, for none of the labels used is of them: {shown}.")
+    if only and len(rows):
+        notes.append(f"Only the source has labelled rows of {quoted(only)}.")
+    return notes
+
+
+def _counts(task: Task, targets: Array) -> list[int]:
+    """Rows of each class."""
+    if targets.ndim == 2:
+        return [int(n) for n in (targets == 1).sum(axis=0)]
+    return [int(n) for n in np.bincount(targets[targets >= 0], minlength=len(task.classes))]
+
+
+def nothing_to_learn(task: Task, targets: Array, splits: Splits, same: bool) -> list[str]:
+    """A sentence where the labels used are all the same, and no source's labels answer the task.
+
+    Then methods differ by chance alone, and no verdict is given.
+    """
+    rows = np.concatenate([splits.train, splits.validation])
+    labels = targets[rows]
+    if same or not len(labels) or labels.ndim != 1 or len(np.unique(labels)) > 1:
+        return []
+    only: Any = task.decode(labels[:1])[0]
+    what = f"of the class {only!r}" if task.classes else f"{only:g}"
+    return [f"All {len(rows):,} labels used are {what}, so there is nothing to learn, and no verdict is given."]

@@ -1,0 +1,49 @@
+"""Plain learners on rows of which not all labels are known."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from sterna.bench.plain import fit, raw_learners
+from sterna.kinds.kind import kind_of
+from sterna.tasks import MultiLabel
+
+
+def texts(n=60):
+    random = np.random.default_rng(0)
+    has = random.random((n, 2)) < 0.5
+    words = [" ".join(["the", *(w for w, yes in zip(("red", "blue"), row, strict=True) if yes)]) for row in has]
+    return np.array(words, dtype=object), has.astype(np.float32)
+
+
+def probabilities(x, targets):
+    learner = raw_learners(MultiLabel(("red", "blue")), kind_of("text").raw())[-1]
+    fit(learner, x, targets, np.ones(len(x)))
+    return learner, learner.predict_proba(list(x))
+
+
+def test_each_label_is_learnt_of_the_rows_that_say_whether_it_applies():
+    x, targets = texts()
+    gaps = targets.copy()
+    gaps[::2, 1] = np.nan
+    learner, found = probabilities(x, gaps)
+    _, before = probabilities(x, targets)
+    np.testing.assert_array_equal(found[:, 0], before[:, 0])  # a label without gaps is learnt as before
+    known = ~np.isnan(gaps[:, 1])
+    alone = Pipeline([("vectors", learner[0]), ("model", LogisticRegression(C=learner[-1].estimator.C, max_iter=1000))])
+    wanted = alone[-1].fit(learner[0].transform(list(x[known])), gaps[known, 1]).predict_proba(learner[0].transform(x))
+    np.testing.assert_allclose(found[:, 1], wanted[:, 1], rtol=1e-6)
+    assert ((found[:, 1] > 0.5) == targets[:, 1]).all()
+
+
+def test_a_label_of_which_nothing_is_known_is_answered_by_one_half():
+    x, targets = texts()
+    targets[:, 1] = np.nan
+    _, found = probabilities(x, targets)
+    assert (found[:, 1] == 0.5).all() and ((found[:, 0] > 0.5) == targets[:, 0]).all()
+
+
+def test_a_label_that_all_known_rows_have_is_always_answered():
+    x, targets = texts()
+    targets[:, 1] = np.where(np.arange(60) % 2, 1, np.nan)
+    assert (probabilities(x, targets)[1][:, 1] == 1).all()

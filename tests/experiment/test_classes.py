@@ -1,0 +1,132 @@
+"""What a run says of the classes of source and target, and what it makes of their names."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sterna import Domain, RequestError, Source, transfer
+from sterna.experiment.classes import renamed
+from sterna.experiment.plan import make_plan
+from sterna.experiment.problem import source_rows
+from sterna.methods.method import make_method
+from sterna.record.request import Request
+from sterna.tasks import Classification
+
+
+def table(codes, names, name="target", noise=0.3, **more):
+    codes = np.asarray(codes)
+    x = np.random.default_rng(len(codes)).normal(size=(len(codes), 2), scale=noise) + codes[:, None] * [1, -1]
+    labels = np.array([None if c < 0 else names[c] for c in codes], dtype=object)
+    return Domain.from_arrays(pd.DataFrame(x, columns=["u", "v"]), labels, name=name, **more)
+
+
+def planned(source, domain, method="target-only", **asked):
+    known = None if source is None else Source("known", data=source)
+    return make_plan(known, domain, make_method(method), Request(control=("none",), **asked))
+
+
+def notes_of(*args, **asked):
+    return " ".join(planned(*args, **asked).notes)
+
+
+EVEN = [0, 1, 2] * 20
+
+
+def test_a_class_that_only_the_test_rows_have_is_named():
+    given = {"train": list(range(60)), "test": list(range(60, 80))}
+    domain = table(EVEN + [3] * 8 + EVEN[:12], "abcd", splits=given)
+    assert "Never learnt, for none of the labels used is of them: 'd' (8 test rows)." in planned(None, domain).notes
+    assert "Never learnt" not in notes_of(None, table(EVEN, "abc"))
+
+
+def test_few_labels_say_which_classes_are_never_seen():
+    plan = planned(None, table(EVEN, "abc"), labels=1)
+    seen = plan.task.decode(plan.task.encode(table(EVEN, "abc").labels)[plan.splits[0].train])
+    lost = " ".join(plan.notes)
+    assert [f"{name!r} (4 test rows)" in lost for name in "abc"] == [name not in seen for name in "abc"]
+    lent = planned(table([0, 1, 2] * 5, "abc", "other"), table(EVEN, "abc"), labels=1)
+    assert "Only the source has labelled rows of" in " ".join(lent.notes) and "Never" not in " ".join(lent.notes)
+
+
+def test_several_labels_that_never_apply_are_named():
+    labels = np.zeros((40, 2))
+    labels[::2, 0] = labels[36:, 1] = 1
+    domain = Domain.from_arrays([f"text {i}" for i in range(40)], labels, classes=["a", "b"],
+                                splits={"train": range(30), "test": range(30, 40)})  # fmt: skip
+    assert "Never learnt, for none of the labels used is of them: 'b' (4 test rows)." in planned(None, domain).notes
+
+
+def test_names_that_differ_are_named_and_offered_and_mapped():
+    source, domain = table([0, 1] * 20, ["cat", "sea lions"], "other"), table([0, 1] * 30, ["Cat", "Sea-Lion"])
+    said = notes_of(source, domain)
+    assert "only the source has 'cat', 'sea lions', only the target 'Cat', 'Sea-Lion'" in said
+    assert "--map-classes cat=Cat --map-classes 'sea lions=Sea-Lion'" in said
+    with pytest.raises(RequestError, match="--map-classes cat=Cat"):
+        planned(source, domain, method="coral")
+    names = {"cat": "Cat", "sea lions": "Sea-Lion"}
+    plan = planned(source, domain, method="coral", map_classes=names)
+    assert set(plan.source.data.labels) == {"Cat", "Sea-Lion"} and "differ" not in " ".join(plan.notes)
+    with pytest.raises(RequestError, match="'cow', which is no class of the source.*it has 'cat', 'sea lions'"):
+        planned(source, domain, map_classes={"cow": "Cat"})
+    with pytest.raises(RequestError, match="'Cats', which is no class of the target.*Did you mean 'Cat'"):
+        planned(source, domain, map_classes={"cat": "Cats"})
+
+
+def test_the_models_classes_are_mapped_too():
+    known, own = Source("m", task=Classification(("cat", "dog"), "accuracy")), Classification(("Cat", "Dog", "Cow"))
+    assert renamed(known, {"cat": "Cat", "dog": "Dog"}, own).task.classes == ("Cat", "Dog")
+    with pytest.raises(RequestError, match="one answer, 'Cat', of two"):
+        renamed(known, {"cat": "Cat", "dog": "Cat"}, own)
+
+
+def test_widening_and_missing_classes_are_said():
+    wide, narrow = table([0, 1, 2, 3] * 10, "abcd", "wide"), table([0, 1] * 30, "ab")
+    assert "The source has classes that the target lacks, 'c', 'd': the task is widened" in notes_of(wide, narrow)
+    assert "no row of the target's classes 'c', 'd'" in notes_of(narrow, table([0, 1, 2, 3] * 15, "abcd"))
+    assert not planned(table([0, 1] * 20, "ab", "same"), narrow).notes
+
+
+def test_source_labels_are_matched_by_name():
+    texts = [f"text {i}" for i in range(40)]
+    labels = (np.arange(40)[:, None] % [2, 3, 5] == 0).astype(float)
+    domain = Domain.from_arrays(texts, labels, classes=["a", "b", "c"], name="target")
+    theirs = [f"other {i}" for i in range(40)]
+    other = Domain.from_arrays(theirs[:20], labels[:20, [2, 1]], classes=["c", "b"], name="other")
+    more = Domain.from_arrays(theirs, labels, classes=["d", "c", "a"], name="more")
+    for known, columns, kept in ((other, [np.nan, 1, 0], 20), (more, [2, np.nan, 1], 40)):
+        plan = planned(known, domain)
+        rows = source_rows(plan.source, plan.task, domain)
+        wanted = [np.full(kept, np.nan) if c != c else known.labels[:, int(c)] for c in columns]
+        assert rows.same_task and np.array_equal(rows.targets, np.column_stack(wanted), equal_nan=True)
+    assert "more has labels that are never learnt and are left out: 'd'" in notes_of(more, domain)
+
+
+def test_methods_that_leave_the_source_out_say_so():
+    source, domain = table([0, 1] * 20, ["up", "down"], "other"), table([0, 1] * 30, "ab")
+    for method in ("prototypes", "label-propagation"):
+        result = transfer(Source("known", data=source), domain, method=method, labels_per_class=3, control="none")
+        said = "No row of the source other is used, since it is not labelled as the target is."
+        assert said in result.record["messages"]
+
+
+@pytest.mark.parametrize("kind", ["numbers", "classes"])
+def test_labels_that_are_all_the_same_get_no_verdict(kind):
+    random, given = np.random.default_rng(0), {"train": range(40), "test": range(40, 80)}
+    x = pd.DataFrame(random.normal(size=(80, 2)), columns=["u", "v"])
+    labels = np.r_[np.full(40, 3.0), x["u"][40:]]
+    if kind == "classes":
+        labels = np.array(["a"] * 40 + ["a", "b"] * 20, dtype=object)
+    domain = Domain.from_arrays(x, labels, splits=given)
+    result = transfer(None, domain, method="target-only", control="scratch", epochs=1)
+    assert "All 40 labels used are" in " ".join(result.record["target"]["notes"])
+    assert result.gain.verdict == "unclear"
+
+
+def test_the_metric_is_the_targets_whatever_labels_are_used():
+    codes = [0] * 100 + [1] * 10
+    metrics = {
+        planned(table(codes, "ab", "s"), table(codes, "ab"), method="coral", **asked).task.metric
+        for asked in ({}, {"labels": 0}, {"labels": 20}, {"labels_per_class": 3})
+    }
+    assert metrics == {"balanced_accuracy"}
+    assert planned(None, table([0, 1] * 50, "ab"), labels=7).task.metric == "accuracy"
