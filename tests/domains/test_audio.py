@@ -294,6 +294,32 @@ def test_arrays_become_recordings():
             as_sound(value)
 
 
+def test_channels_that_cancel_out_are_not_averaged(tmp_path):
+    x, quiet = tone(), tone(pitch=700) * 0.01
+    for name, channels, expected in (
+        ("opposed", [x, -x], x), ("nearly", [x * 0.9, -x], -x), ("one of many", [x, *[0 * x] * 19], x),
+        ("alike", [x, x * 0.5], x * 0.75), ("beside", [x, quiet], (x + quiet) / 2), ("silent", [0 * x, 0 * x], 0 * x),
+    ):  # fmt: skip
+        (tmp_path / "x.wav").write_bytes(encoded(np.stack(channels, axis=1), subtype="FLOAT"))
+        np.testing.assert_allclose(AudioFiles(tmp_path, ["x.wav"])[0].samples, expected, atol=1e-6, err_msg=name)
+        for held in (np.stack(channels), np.stack(channels, axis=1)):
+            np.testing.assert_allclose(as_sound((held, 8000)).samples, expected, atol=1e-6, err_msg=name)
+
+
+def test_how_loud_a_file_was_written_changes_no_answer(tmp_path):
+    """Floats far over 1, 24 bits, 8 bits: the same recording."""
+    from sterna.preparations.audio import LogMelStatistics
+
+    x = tone()
+    files = {"plain": (x, "FLOAT"), "over": (x * 20_000, "FLOAT"), "double": (x, "DOUBLE"), "deep": (x, "PCM_24")}
+    for name, (samples, subtype) in files.items():
+        (tmp_path / f"{name}.wav").write_bytes(encoded(samples, subtype=subtype))
+    inputs = AudioFiles(tmp_path, [f"{name}.wav" for name in files])
+    items = LogMelStatistics().fit(inputs).items(inputs)
+    for row in range(1, len(files)):
+        np.testing.assert_allclose(items[row], items[0], atol=0.02, err_msg=list(files)[row])
+
+
 def test_a_domain_of_sounds_in_memory():
     sounds = [Sound(tone(pitch=p), 8000) for p in (200, 300, 200)]
     domain = Domain.from_arrays(sounds, ["a", "b", "a"])

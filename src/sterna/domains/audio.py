@@ -56,7 +56,22 @@ def decode(stream: IO[bytes]) -> Sound:
     soundfile = require("soundfile", "audio")
     with soundfile.SoundFile(stream) as file:
         samples = file.read(min(file.frames, LONGEST * file.samplerate), dtype="float32", always_2d=True)
-        return _sound(samples.mean(axis=1), file.samplerate)
+        return _sound(one_channel(samples), file.samplerate)
+
+
+CANCELLED = 0.1
+"""Share of the loudest channel's loudness below which the mean of channels says nothing of them."""
+
+
+def one_channel(samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The mean of channels ``(t, channels)``; the loudest where they cancel out, as one of two wires swapped does."""
+    mean: np.ndarray[Any, Any] = samples.mean(axis=1)
+    if samples.shape[1] == 1 or not len(samples):
+        return mean
+    loudness = np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=0))
+    kept = np.sqrt(np.mean(np.square(mean, dtype=np.float64)))
+    loudest: np.ndarray[Any, Any] = samples[:, int(np.argmax(loudness))]
+    return mean if kept >= CANCELLED * loudness.max() else loudest
 
 
 def as_sound(value: Any, rate: int | None = None) -> Sound:
@@ -84,7 +99,8 @@ def as_sound(value: Any, rate: int | None = None) -> Sound:
         value, rate = value[0], value[1]
     samples = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if samples.ndim == 2 and samples.size:
-        samples = samples.mean(axis=int(np.argmin(samples.shape)), dtype=np.float64).astype(
+        channels = samples if samples.shape[0] >= samples.shape[1] else samples.T
+        samples = one_channel(channels.astype(np.float64)).astype(
             np.float32 if samples.dtype.kind == "f" else samples.dtype
         )
     # The loudest of 64 bits is louder than anything anybody recorded: nobody knows what they are relative to.
