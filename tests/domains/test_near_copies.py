@@ -59,6 +59,13 @@ def test_rows_of_a_table_are_known_in_another_form(people, how):
     assert table(people).near_copies(both).all()
 
 
+def test_the_marks_of_rows_do_not_depend_on_how_words_are_written(people):
+    people["seen"] = pd.date_range("2024-01-01", periods=60)
+    ours, theirs = table(people), table(changed(people, "case and spaces"))
+    assert ours.marks() == theirs.marks() and len(set(ours.marks())) == 60
+    assert not set(ours.keys()) & set(theirs.keys())
+
+
 def test_rows_that_agree_by_chance_are_no_copies():
     random = np.random.default_rng(0)
 

@@ -1,17 +1,21 @@
 """Test rows that something learnt from all the same: found, counted, left out or said."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sterna import Domain, Source, transfer
+from sterna import Domain, RequestError, Source, load_source, transfer
 from sterna.cli.transfer import read_source, read_target
+from sterna.domains import TextInputs
+from sterna.domains.learnt import Learnt, read_learnt
 from sterna.domains.splits import make_splits
 from sterna.evaluation import score
-from sterna.experiment.overlaps import overlap_notes, unseen
+from sterna.experiment.overlaps import learnt_of, overlap_notes, unseen
 from sterna.experiment.problem import make_exam
+from sterna.methods.method import make_method
 from sterna.record.request import Request
 from sterna.tasks import infer_task
 
@@ -131,3 +135,104 @@ def test_where_every_test_row_is_a_copy_nothing_is_left_to_score(tmp_path):
     domain = Domain.from_arrays(both, [*labels, *labels[:10]], splits={"train": range(40), "test": range(40, 50)})
     result = transfer(None, domain, method="target-only", control="none", out=tmp_path / "r")
     assert any("10 of the 10 test rows are copies" in n and "none is left" in n for n in result.evidence.target.notes)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """A run on 80 texts: 40 with labels to learn from, 20 without, which are not looked at, and 20 to test."""
+    texts = [f"a text number {i} {'good' if i % 2 else 'bad'}" for i in range(80)]
+    splits = {"train": range(40), "test": range(60, 80)}
+    labels = [None if 40 <= i < 60 else ["no", "yes"][i % 2] for i in range(80)]
+    domain = Domain.from_arrays(texts, labels, splits=splits)
+    folder = tmp_path_factory.mktemp("earlier") / "run"
+    return domain, transfer(None, domain, method="target-only", control="none", out=folder)
+
+
+def test_a_run_says_which_rows_it_learnt_from(earlier):
+    domain, run = earlier
+    labelled, without = read_learnt(run.folder.path).among(domain.inputs)
+    assert np.array_equal(labelled, np.arange(80) < 40) and not without.any()
+    sentence = "40 of the 60 rows are rows that the run learnt from, with their labels"
+    with pytest.warns(UserWarning, match=sentence):
+        run.score(domain)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.score(domain.take(np.arange(60, 80)))
+    (run.folder.path / "learnt.npz").rename(run.folder.path / "aside")
+    assert run.learnt_from(domain) == ()  # as runs of older versions
+    (run.folder.path / "learnt.npz").write_bytes(b"PK")
+    with pytest.raises(RequestError, match="is damaged"):
+        run.learnt_from(domain)
+    (run.folder.path / "aside").rename(run.folder.path / "learnt.npz")
+
+
+def test_the_command_says_it_too(earlier, tmp_path, capsys):
+    domain, run = earlier
+    frame = pd.DataFrame({"text": [domain.inputs[i] for i in range(30, 80)], "label": ["no", "yes"] * 25})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    from sterna.cli import main
+
+    with pytest.raises(SystemExit) as end, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "sys.argv", ["sterna", "score", str(run.folder.path), str(tmp_path / "t.csv"), "--label", "label"]
+        )
+        main()
+    assert end.value.code in (0, None)
+    assert "note: 10 of the 50 rows are rows that the run learnt from, with their labels" in capsys.readouterr().err
+
+
+def test_a_source_that_learnt_from_test_rows_is_said_and_passes_it_on(earlier, tmp_path):
+    """The first run's training rows are this one's test rows, and the next one's again, through a chain of two."""
+    domain, run = earlier
+    turned = Domain.from_arrays(
+        [domain.inputs[i] for i in range(80)], ["no", "yes"] * 40,
+        splits={"train": range(44, 80), "test": range(30, 44)},
+    )  # fmt: skip
+    source = load_source(f"run:{run.folder.path}")
+    second = transfer(source, turned, method="source-only", control="none", out=tmp_path / "second")
+    (note,) = [each for each in second.evidence.target.notes if "learnt from" in each]
+    assert note.startswith(f"10 of the 14 test rows are rows that the source run:{run.folder.path} learnt from, with")
+    rest = turned.take(np.arange(40, 44))
+    task = infer_task(turned)
+    expected = score(task, [second.outputs(rest)], task.encode(rest.labels))[task.metric].value
+    assert f"on the other 4 rows: source-only {expected:.3f}" in note
+    # source-only learns from no row of its target, so the second run knows what the first one knew
+    again = load_source(f"run:{tmp_path / 'second'}").learnt
+    assert np.array_equal(again.labelled, source.learnt.labelled) and len(again.labelled) == 40
+
+
+def test_what_two_models_learnt_from_is_joined():
+    def learnt(first, second):
+        return Learnt.of([TextInputs(first)], [TextInputs(second)])
+
+    both = learnt(["a", "b"], ["c", "d"]).joined(learnt(["c"], ["e", "a"]))
+    labelled, without = both.among(TextInputs(["A ", "b", "c", "d", "e", "f"]))
+    assert labelled.tolist() == [True, True, True, False, False, False]
+    assert without.tolist() == [False, False, False, True, True, False]
+    again = Learnt.of([TextInputs(["d"])], [], both)
+    assert again.among(TextInputs(["d", "e"]))[0].tolist() == [True, False] and len(again.unlabelled) == 1
+
+
+def test_methods_that_look_at_unlabelled_rows_keep_them_apart():
+    domain = Domain.from_arrays([f"text {i}" for i in range(40)], ["a", "b"] * 20)
+    splits = make_splits(domain, np.tile([0, 1], 20), seed=0, labels=10)
+    old = Source("old", data=Domain.from_arrays([f"old {i}" for i in range(9)], [*"abababab", None]))
+    spread = learnt_of(old, domain, make_method("label-propagation"), splits)
+    assert (len(spread.labelled), len(spread.unlabelled)) == (10 + 8, len(splits.unlabelled))
+    only = learnt_of(old, domain, make_method("source-only"), splits)
+    assert (len(only.labelled), len(only.unlabelled)) == (8, 0)
+    fitted = learnt_of(None, domain, make_method("target-only"), splits)
+    assert (len(fitted.labelled), len(fitted.unlabelled)) == (10, 0)
+
+
+def test_rows_of_a_table_are_known_beside_other_columns(tmp_path):
+    frame = coins(patients=50, each=1)[0]
+    bare = frame[["a", "b"]]
+    learnt = Learnt.of([Domain.from_arrays(frame[:20]).inputs, Domain.from_arrays(bare[20:30]).inputs], [])
+    learnt.save(tmp_path)
+    wide = frame.assign(more=np.arange(50) % 9 * 1.5).round(12)
+    found = read_learnt(tmp_path).among(Domain.from_arrays(wide).inputs)[0]
+    assert np.array_equal(found, np.arange(50) < 30)
+    narrow = read_learnt(tmp_path).among(Domain.from_arrays(bare).inputs)[0]
+    assert np.array_equal(narrow, (np.arange(50) >= 20) & (np.arange(50) < 30))  # too little to know the others by
+    assert not read_learnt(tmp_path).among(Domain.from_arrays(frame[["c"]]).inputs)[0].any()

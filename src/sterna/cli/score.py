@@ -25,17 +25,23 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Score a run's network on a labelled Domain."""
+    import numpy as np
+
     from sterna.experiment import load_transfer
 
     transfer = load_transfer(run, trust=trust)
     asked = transfer.read(domain, label=label, domain_column=domain_column, domain=target_domain)
     found = transfer.score(asked)
-    rows, notes = int(asked.labelled().sum()), [*transfer.input_notes, *transfer.differences(asked)]
+    rows = np.flatnonzero(asked.labelled())
+    known = transfer.learnt_from(asked.take(rows))
+    notes = [*known, *transfer.input_notes, *transfer.differences(asked)]
     for note in () if quiet else notes:
         print(f"note: {note}", file=sys.stderr)
     if json:
-        print_json({"scores": {name: asdict(value) for name, value in found.items()}, "rows": rows, "notes": notes})
+        print_json(
+            {"scores": {name: asdict(value) for name, value in found.items()}, "rows": len(rows), "notes": notes}
+        )
     elif not quiet:
-        print(f"{rows} rows")
+        print(f"{len(rows)} rows")
         for name, value in found.items():
             print(f"{name:32} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]")

@@ -82,6 +82,10 @@ class Inputs(ABC):
         """A hash of each row that does not depend on how it is written: the format of a file, case, spaces."""
         return self.keys()
 
+    def marks(self) -> list[str]:
+        """A hash of each row that a run keeps: as `contents` where that is cheap, else as `keys`."""
+        return self.keys()
+
     def near_copies(self, of: Inputs) -> np.ndarray:
         """Which rows, ``(n,)`` bool, are rows of other inputs of this kind, be it in another form."""
         ours, theirs = np.array(self.outlines()), np.array(of.outlines())

@@ -33,7 +33,7 @@ def plain_cells(column: pd.Series[Any]) -> Array:
 def plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
     """A column as it would be written in the plainest way: numbers to four digits."""
     if column.dtype != np.float64:
-        return pd.Series(plain_cells(column))
+        return pd.Series(plain_cells(column), dtype="str")
     values = column.to_numpy()
     size = np.where(np.isfinite(values) & (values != 0), np.abs(values), 1.0)
     unit = 10.0 ** (np.floor(np.log10(size)) - 3)

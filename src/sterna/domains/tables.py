@@ -90,6 +90,9 @@ class TableInputs(Inputs):
         """A hash of each row's cells, identifiers left aside: two patients with equal values have the same key."""
         return [f"{key:016x}" for key in self._hashes(self._schema.used).tolist()]
 
+    def marks(self) -> list[str]:
+        return self.contents()
+
     def contents(self) -> list[str]:
         """A hash of each row's cells: numbers to four digits, words without case and spaces."""
         return [f"{key:016x}" for key in self._hashes(self._schema.used, plain=True).tolist()]

@@ -15,9 +15,11 @@ import numpy as np
 
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import given_inputs, is_frame
+from sterna.domains.learnt import read_learnt
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
+from sterna.experiment.overlaps import known_rows
 from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
 from sterna.networks.trust import functions_named
@@ -172,7 +174,7 @@ class Transfer:
             )
 
     def score(self, domain: Any) -> dict[str, Score]:
-        """Every metric on labelled data, with its interval.
+        """Every metric on labelled data, with its interval; rows that the run learnt from are counted in a warning.
 
         Parameters
         ----------
@@ -193,7 +195,7 @@ class Transfer:
                 "labels: load_domain(data, label=...)."
             )
         task, some = self.task, asked.take(rows)
-        for sentence in self.differences(asked):
+        for sentence in [*self.learnt_from(some), *self.differences(asked)]:
             warnings.warn(sentence, UserWarning, stacklevel=2)
         targets, _ = task.matched(some)
         known = np.flatnonzero(task.labelled(targets))
@@ -203,6 +205,10 @@ class Transfer:
         """What the labels of a Domain say of other labels than the run has learnt, one sentence each."""
         with named(domain):
             return self.task.matched(domain)[1] if domain.labels is not None else []
+
+    def learnt_from(self, domain: Domain) -> tuple[str, ...]:
+        """How many of these rows the run, or what it began with, learnt from; runs of older versions do not know."""
+        return known_rows(read_learnt(self.folder.path), domain.inputs)
 
     def read(self, spec: Any, **options: Any) -> Domain:
         """Labelled data, read as the run's own were but for these options of :func:`load_domain`."""

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs
+from sterna.domains.learnt import Learnt
 from sterna.domains.splits import Splits
+from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
 
@@ -50,6 +53,45 @@ def copies_in_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Ove
     near = int((found & ~same).sum())
     words = f"of the {len(rows):,} test rows {_are(found)} copies of training rows"
     return (Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")),)
+
+
+def learnt_before(source: Source | None, inputs: Inputs) -> tuple[Overlap, ...]:
+    """Of these test rows, those that the source's model learnt from already."""
+    if source is None or source.learnt is None:
+        return ()
+    words = f"of the {len(inputs):,} test rows {{}} rows that the source {source.spec} learnt from"
+    ways = zip(source.learnt.among(inputs), (", with their labels", ", without their labels"), strict=True)
+    return tuple(Overlap(found, words.format(_are(found)) + how) for found, how in ways if found.any())
+
+
+def known_rows(learnt: Learnt | None, inputs: Inputs) -> tuple[str, ...]:
+    """How many of these rows a run learnt from, a sentence each for those with their labels and those without."""
+    if learnt is None:
+        return ()
+    ways = zip(learnt.among(inputs), ("with", "without"), strict=True)
+    return tuple(
+        f"{found.sum():,} of the {len(inputs):,} rows are rows that the run learnt from, {how} their labels: a score "
+        "on them says little of new rows."
+        for found, how in ways
+        if found.any()
+    )
+
+
+def learnt_of(source: Source | None, domain: Domain, method: Method, splits: Splits) -> Learnt:
+    """Which rows a method learns from with these splits, and which ones its source did."""
+    given = () if source is None or source.data is None else (_labelled(source.data),)
+    earlier = None if source is None else source.learnt
+    if not method.needs & (Needs.TARGET_LABELS | Needs.LABELS | Needs.UNLABELLED_TARGET):
+        return Learnt.of(given, (), earlier)
+    rows = np.concatenate([splits.train, splits.validation])
+    seen = splits.unlabelled if Needs.UNLABELLED_TARGET in method.needs else splits.unlabelled[:0]
+    return Learnt.of((*given, domain.inputs.take(rows)), (domain.inputs.take(seen),), earlier)
+
+
+def _labelled(data: Domain) -> Inputs:
+    keep = data.labelled()
+    keep[data.splits.get("test", [])] = False
+    return data.inputs.take(np.flatnonzero(keep))
 
 
 def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:

@@ -94,7 +94,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     if ABLATION in controls:
         notes = (*notes, without_knowledge(method, controls[ABLATION]))
     notes = (*splits[0].notes, *notes, *trust_note(source.body if source else None))
-    return Plan(source, task, make_exam(domain, task, splits[0]), splits, controls, notes, not unjudged)
+    return Plan(source, task, make_exam(domain, task, splits[0], source), splits, controls, notes, not unjudged)
 
 
 def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:

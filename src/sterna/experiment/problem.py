@@ -13,7 +13,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
-from sterna.experiment.overlaps import Overlap, copies_in_training
+from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before
 from sterna.methods.method import Needs
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
@@ -54,7 +54,7 @@ class Exam:
         )
 
 
-def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
+def make_exam(domain: Domain, task: Task, splits: Splits, source: Source | None = None) -> Exam:
     """Take the labelled test rows out of the Domain."""
     rows = splits.test
     test = domain.take(rows)
@@ -64,7 +64,8 @@ def make_exam(domain: Domain, task: Task, splits: Splits) -> Exam:
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
     groups = None if test.groups is None else group_codes(test.groups)
-    return Exam(test, rows, task.matched(test)[0], groups, copies_in_training(domain, splits, rows))
+    overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(source, test.inputs))
+    return Exam(test, rows, task.matched(test)[0], groups, overlaps)
 
 
 def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled | None:

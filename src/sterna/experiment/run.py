@@ -14,7 +14,7 @@ from sterna.domains.given import is_data
 from sterna.errors import RequestError, RunError
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
-from sterna.experiment.overlaps import overlap_notes
+from sterna.experiment.overlaps import learnt_of, overlap_notes
 from sterna.experiment.plan import Plan, make_plan
 from sterna.experiment.problem import make_problem
 from sterna.experiment.recording import Fitted, keep, record_of
@@ -236,6 +236,7 @@ def _fill(
     if request.curve:
         record = record.model_copy(update={"curve": (*points, record.at(request.curve[-1]))})
     if means.strategy.leads:
+        learnt_of(plans[-1].source, domain, method, plans[-1].splits[0]).save(path)
         keep(record, fitted, folder, domain)
     return record
 

@@ -29,6 +29,7 @@ def load(folder: str, spec: str, trust: Collection[str] = ()) -> Source:
     """
     from torch import nn
 
+    from sterna.domains.learnt import read_learnt
     from sterna.networks.saved import load_network
 
     path = Path(folder).expanduser()
@@ -40,7 +41,10 @@ def load(folder: str, spec: str, trust: Collection[str] = ()) -> Source:
     mapped = not isinstance(network.map, nn.Identity)
     head = nn.Sequential(network.map, network.head) if mapped else network.head
     card = {"origin": f"run {path.name}", "parameters": parameters(network.body), **_of_manifest(path)}
-    return Source(spec, network.body, network.preparation, head, network.task, card=card, views=network.views)
+    learnt = read_learnt(path)
+    return Source(
+        spec, network.body, network.preparation, head, network.task, card=card, views=network.views, learnt=learnt
+    )
 
 
 def _of_manifest(path: Path) -> dict[str, str]:

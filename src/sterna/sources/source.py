@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sterna.domains import Domain, Inputs, Kind, Preparation
+    from sterna.domains.learnt import Learnt
     from sterna.networks import Body
     from sterna.tasks import Task
 
@@ -45,6 +46,8 @@ class Source:
         What a person should know of it: licence, origin, parameters.
     views
         How the model sees a batch when it answers.
+    learnt
+        Which rows the model learnt from, where that is known.
     """
 
     spec: str
@@ -55,6 +58,7 @@ class Source:
     data: Domain | None = None
     card: Mapping[str, str] = field(default_factory=dict)
     views: Views = Views.ONE
+    learnt: Learnt | None = None
 
     @property
     def kind(self) -> Kind | None:

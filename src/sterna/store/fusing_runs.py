@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sterna.domains.learnt import read_learnt
 from sterna.errors import RequestError
 from sterna.files import explained
 from sterna.networks.fusing import check_share
@@ -62,6 +63,9 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
             shutil.copytree(folders[1], new / "network", ignore=shutil.ignore_patterns(_WEIGHTS))
             found = write_fused(ours, theirs, alpha, new / "network" / _WEIGHTS, _BODY)
             notes = (*notes, *found.notes)
+            learnt = [found for found in map(read_learnt, (source, target)) if found is not None]
+            if learnt:
+                learnt[0].joined(learnt[-1]).save(new)
             if (target / _MANIFEST).exists():
                 record = _record(source, target, alpha, out, notes)
                 (new / _MANIFEST).write_text(record.to_json(), encoding="utf-8")
