@@ -53,6 +53,22 @@ def atomic(path: Path, *, wait: bool = True, elsewhere: str = "choose another pl
             temporary.replace(path)
 
 
+def check_file(path: Path) -> None:
+    """Refuse, before any work is done, a name that cannot be that of a file to write.
+
+    Raises
+    ------
+    RequestError
+        If it is a folder.
+    WriteError
+        If the system takes no such name.
+    """
+    with explained(path):
+        folder = path.is_dir()
+    if folder:
+        raise RequestError(f"--out is {str(path)!r}, which is a folder; name a file in it.")
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """The same for a folder: what was written into the one that is given takes the place of `path`."""

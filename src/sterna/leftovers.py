@@ -47,6 +47,7 @@ def temporary_beside(path: Path, make: Callable[[Path], object]) -> Iterator[Pat
     What stood at `path` and was moved into a temporary folder (under a name of `RESCUED`) comes back if nothing took
     its place.
     """
+    path = Path(os.path.abspath(path))
     sweep(path.parent)
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.sterna")

@@ -1,6 +1,8 @@
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +128,33 @@ def test_importing_and_help_cost_no_torch():
     heavy = ("torch", "pandas", "sklearn")
     code = f"import sterna, sterna.cli.commands, sys; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_doctor_tidies_what_killed_commands_left(sterna, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(runs / "table", "runs/t")
+    left = ("", "runs", "runs/t", "runs/t/network")
+    for place in left:
+        Path(place, ".x.csv.0123abcd.sterna").write_text("half")
+    Path("elsewhere/deep").mkdir(parents=True)
+    Path("elsewhere/deep", ".x.csv.0123abcd.sterna").write_text("half")
+    assert json.loads(sterna("doctor", "--json").out)["tidied"] == [str(Path(place, "x.csv")) for place in left]
+    assert json.loads(sterna("doctor", "elsewhere/deep", "--json").out)["tidied"] == ["elsewhere/deep/x.csv"]
+    assert not [path for path in tmp_path.rglob("*.sterna")]
+    assert json.loads(sterna("doctor", "--json").out)["tidied"] == []
+
+
+def test_a_long_name_a_folder_and_a_closed_cache_are_one_sentence(sterna, runs, files, monkeypatch):
+    for words in (
+        ("transfer", "t.csv", "--method", "target-only", "--out", "x" * 300),
+        ("predict", runs / "table", "t.csv", "--out", "x" * 300 + ".csv"),
+        ("report", runs / "table", "--out", "x" * 300 + ".html"),
+        ("fuse", runs / "table", runs / "table", "--out", "x" * 300),
+        ("rules", "extract", runs / "table", "--out", "x" * 300),
+    ):
+        found = sterna(*words)
+        assert found.code in (1, 2) and found.error.count("\n") == 1, words
+        assert "shorter name" in found.error, (words, found.error)
+    monkeypatch.setenv("STERNA_CACHE_GB", "abc")
+    for words in (("transfer", "t.csv", "--method", "target-only"), ("doctor",), ("predict", runs / "table", "t.csv")):
+        assert "STERNA_CACHE_GB is 'abc'; expected gigabytes" in sterna(*words).error

@@ -21,7 +21,8 @@ from sterna.training.schedule import Budget
 from sterna.training.trainer import Trainer
 
 RUN = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
 from pathlib import Path
 from sterna.training.batches import Stream
 from sterna.training.trainer import Trainer

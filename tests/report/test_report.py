@@ -444,4 +444,7 @@ def test_a_missing_folder_a_file_and_no_folder_at_all(make_run: MakeRun, tmp_pat
         write_report([], out)
     with pytest.raises(RequestError, match="is a folder: give the name of an HTML file"):
         write_report([make_run("bare")], tmp_path)
+    for name in ("x.pdf", "x.docx", "x.html.zip"):
+        with pytest.raises(RequestError, match=f"one HTML file, but its name is .*{name}': give one that ends in"):
+            write_report([tmp_path / "bare"], tmp_path / name)
     assert not out.exists()

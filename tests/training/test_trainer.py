@@ -200,7 +200,8 @@ def test_a_loss_that_is_not_finite_stops_with_advice_and_keeps_good_weights(tmp_
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
 sys.path.insert(0, {here!r})
 from pathlib import Path
 from test_trainer import Fit, groups, stream, trainer

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from sterna.cli.app import Debug, Json, app, print_json
 
@@ -17,8 +21,15 @@ EXTRAS = {
 
 
 @app.command()
-def doctor(json: Json = False, debug: Debug = False) -> None:
-    """Say what is installed, what is missing and where things are kept."""
+def doctor(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FOLDER ...", help="Where killed commands may have left something; here, and runs."),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is installed, what is missing and where things are kept; tidy what killed commands left."""
     import torch
 
     from sterna.sources import list_sources
@@ -35,6 +46,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
         "cache": {"folder": str(cache.folder), "bytes": cache.size(), "bound": cache.bytes},
         "packaged": [spec for spec, _, _ in list_sources() if spec.startswith("packaged/")],
         "added": added(),
+        "tidied": tidied([*(folders or [Path(), Path("runs")]), cache.folder]),
     }
     if json:
         print_json(found)
@@ -48,6 +60,21 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
     print(f"{'packaged':14} {', '.join(s.removeprefix('packaged/') for s in found['packaged']) or 'none'}")
     for package, names in found["added"].items():
         print(f"{'added':14} by {package}: {', '.join(names)}")
+    for place in found["tidied"]:
+        print(f"{'tidied':14} {place}")
+
+
+def tidied(folders: Iterable[Path]) -> list[str]:
+    """Tidy folders and the runs in them, and say where something was left."""
+    from sterna.leftovers import sweep
+    from sterna.store.place import settle
+
+    found = []
+    for folder in folders:
+        found += sweep(folder)
+        for run in sorted(folder.iterdir()) if folder.is_dir() else []:
+            found += settle(run) if run.is_dir() else []
+    return [str(path) for path in found]
 
 
 def added() -> dict[str, list[str]]:

@@ -35,13 +35,13 @@ def predict(
     """Answer new inputs, with probabilities."""
     from sterna.domains.unlabelled import unread_words
     from sterna.experiment import load_transfer
-    from sterna.files import atomic
+    from sterna.files import atomic, check_file
     from sterna.store.predictions import prediction_frame
 
     if out is not None and out.suffix not in (".csv", ".json"):
         raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .csv or .json.")
-    if out is not None and out.is_dir():
-        raise RequestError(f"--out is {str(out)!r}, which is a folder; name a file in it.")
+    if out is not None:
+        check_file(out)
     transfer = load_transfer(run, trust=trust)
     domain = transfer.read_inputs(inputs)
     frame = prediction_frame(transfer.task, domain, transfer.outputs(domain, progress=not quiet))

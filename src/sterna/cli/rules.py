@@ -56,9 +56,11 @@ def extract(
     Example: sterna rules extract runs/heart heart.csv --label disease --out rules.txt
     """
     from sterna.domains.groups import unit_ids
-    from sterna.files import atomic
+    from sterna.files import atomic, check_file
     from sterna.rules import extract_rules, format_rules
 
+    if out is not None:
+        check_file(out)
     reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
     if (Path(source) / "manifest.json").is_file():
         domain, targets, task, what = _by_run(source, data, reading, trust)
@@ -255,12 +257,14 @@ def apply(
     debug: Debug = False,
 ) -> None:
     """Answer rows: for each the answer, its probability, and the rules that fired; empty where nothing is said."""
-    from sterna.files import atomic
+    from sterna.files import atomic, check_file
     from sterna.rules import answer, read_rules
     from sterna.tasks import Classification, Regression
 
     if numbers and classes is not None:
         raise RequestError("--numbers and --classes were both given; a rule answers either a number or a class.")
+    if out is not None:
+        check_file(out)
     named = None if classes is None else Classification(tuple(part.strip() for part in classes.split(",") if part))
     frame = answer(read_rules(file), _inputs(data, text, drop), Regression() if numbers else named)
     if out is None:

@@ -13,6 +13,7 @@ import typer
 from sterna.cli.app import Debug, Json, Quiet, app, print_json, read_config, settings_of
 from sterna.cli.options import plain, takes_request
 from sterna.errors import RequestError, RunError
+from sterna.leftovers import sweep
 from sterna.record.request import OUTPUT, Request
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def run_folder(name: str, method: str, resume: bool) -> Path:
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).name).strip("-.") or "target"
     first = Path("runs") / f"{safe}-{method}"
     numbered = [first if i == 1 else first.with_name(f"{first.name}-{i}") for i in range(1, 10_000)]
+    sweep(first.parent)
     free = next(i for i, path in enumerate(numbered) if not path.exists())
     if resume and not free:
         raise RequestError(f"--resume: there is no run {str(first)!r} to go on with; name its folder with --out.")

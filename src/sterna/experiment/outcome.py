@@ -25,6 +25,7 @@ from sterna.networks.network import Network
 from sterna.networks.trust import functions_named
 from sterna.record.record import Record
 from sterna.report import write_report
+from sterna.store.place import standing
 from sterna.store.run import RunFolder
 from sterna.tasks.task import Task
 from sterna.training.progress import Progress
@@ -265,7 +266,7 @@ def load_transfer(folder: str | Path, *, trust: Collection[str] = ()) -> Transfe
         for a function that is not in `trust`.
     """
     path = Path(folder)
-    if not path.is_dir():
+    if not standing(path) or not path.is_dir():
         raise RequestError(f"There is no run folder {str(path)!r}.")
     run = RunFolder(path)
     return Transfer(run.read_record(), run, _trust=functions_named(trust))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from sterna.networks.trust import functions_of
 from sterna.record.record import Record
 from sterna.record.request import Request, begun_with
 from sterna.sources import Source, load_source
+from sterna.store.legs import begin_leg
+from sterna.store.place import check_own, standing, taken
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
 from sterna.training.progress import Progress
@@ -184,10 +187,6 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
         means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy)
         try:
             record = _run(source, domain, method, request, plans, folder, means)
-        except WriteError as error:
-            if request.out is None or not (folder / "request.json").exists():
-                raise
-            raise RunError(f"{error} What was finished is kept: then repeat the command with --resume.") from error
         finally:
             strategy.leave()
     return Transfer(record, RunFolder(folder), temporary, functions_of(source.body if source else None))
@@ -196,10 +195,12 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
 def _check_resume(request: Request) -> None:
     if request.resume and request.out is None:
         raise RequestError("resume needs out: the folder of the run to continue.")
-    if request.resume and request.out is not None and not request.out.exists():
+    if request.resume and request.out is not None and not standing(request.out):
         raise RequestError(
             f"resume: there is no run in {str(request.out)!r} to go on with; leave resume out to start one there."
         )
+    if request.resume and request.out is not None:
+        check_own(request.out)
 
 
 def _run(
@@ -208,25 +209,26 @@ def _run(
 ) -> Record:  # fmt: skip
     """Open the run folder, fit all and score; a request that proves wrong on the way leaves what was there before."""
     folder = RunFolder(path)
-    leader, left = means.strategy.leads, means.resume and path.exists()
-    if leader:
-        RunFolder.create(path, request, overwrite=request.overwrite, resume=means.resume)
-    means.strategy.wait()  # nobody reads what the first process has yet to clear away
-    try:
-        return _fill(source, domain, method, request, plans, folder, means)
-    except RequestError:
-        if leader and not left:
-            folder.take_back()
-        raise
+    with ExitStack() as stack:
+        if means.strategy.leads:
+            stack.enter_context(taken(path, request, resume=means.resume, overwrite=request.overwrite))
+        means.strategy.wait()  # nobody reads what the first process has yet to clear away
+        try:
+            return _fill(source, domain, method, request, plans, folder, means)
+        except WriteError as error:
+            if request.out is None:
+                raise  # the folder goes with the result that there is none of
+            raise RunError(f"{error} What was finished is kept: then repeat the command with --resume.") from error
 
 
 def _fill(
     source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Plan], folder: RunFolder,
     means: Means,
 ) -> Record:  # fmt: skip
-    started, path = time.monotonic(), folder.path
+    path = folder.path
     if means.resume and folder.finished():
         return folder.read_record()
+    started = begin_leg(path / "work", path) if means.strategy.leads else time.monotonic()
     points = []
     for k, plan in zip(request.curve[:-1], plans, strict=False):
         asked = replace(request, curve=(), labels_per_class=k, overwrite=False)

@@ -14,6 +14,7 @@ from sterna.bench import Fitted, Problem
 from sterna.experiment.problem import Exam
 from sterna.methods.method import Method
 from sterna.selection.validator import Validator
+from sterna.store.legs import begin_leg
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
 from sterna.training.progress import Progress
@@ -66,7 +67,8 @@ def fit_unit(
     found = folder.load_unit(problem.seed, name)
     if found is not None:
         return found
-    started = time.monotonic()
+    work = folder.work(problem.seed, name)
+    started = begin_leg(work, work) if means.strategy.leads else time.monotonic()
     trainer = means.trainer(folder, problem, name)
     again, score = method.refits(problem) and len(problem.validation) > 0, math.nan
     fitted: Fitted | None = None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sterna.errors import RequestError
-from sterna.files import explained
+from sterna.files import atomic, whole_folder
+from sterna.leftovers import sweep
 from sterna.networks.bounds import no_larger_than
 from sterna.networks.build import build_body
 from sterna.networks.network import Network
@@ -23,6 +22,7 @@ from sterna.networks.saved_parts import build_part, describe_part, in_users_unit
 from sterna.networks.trust import trusted
 from sterna.preparations.saved import preparation_from_state
 from sterna.record.reading import AGAIN, in_words, read_json, reading
+from sterna.record.recognised import holds_network
 from sterna.tasks import task_from_state
 
 FORMAT = 2
@@ -54,25 +54,15 @@ def save_network(network: Network, folder: str | Path) -> None:
         If the disk is full or cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and ((folder / _JSON).exists() or not any(folder.iterdir()))):
+    if folder.exists() and not (folder.is_dir() and (holds_network(folder) or not any(folder.iterdir()))):
         raise RequestError(f"{str(folder)!r} exists and holds no network, so it is left alone; name another folder.")
-    with explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # A folder of its own beside the place: a rename takes no time, and a reader never sees half a network.
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            _write(network, temporary / "new")
-            if folder.exists():
-                folder.rename(temporary / "old")
-            (temporary / "new").rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(folder) as new:
+        _write(network, new)
 
 
 def _write(network: Network, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir()
     weights, aliases = _distinct(network.state_dict())
     about = {
         "format": FORMAT,
@@ -84,8 +74,10 @@ def _write(network: Network, folder: Path) -> None:
         "preparation": _keep_preparation(network, folder / _ASSETS),
         "aliases": aliases,
     }
-    (folder / _JSON).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
-    save_file(weights, folder / _WEIGHTS, metadata={"format": "pt"})
+    with atomic(folder / _WEIGHTS) as file:
+        save_file(weights, file, metadata={"format": "pt"})
+    with atomic(folder / _JSON) as file:
+        file.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _keep_preparation(network: Network, folder: Path) -> dict[str, Any]:
@@ -129,6 +121,7 @@ def load_network(folder: str | Path, trust: Collection[str] = ()) -> Network:
         trusted.
     """
     folder = Path(folder)
+    sweep(folder.absolute().parent)
     about = trusted(_read_json(folder), trust, f"The network in {str(folder)!r}")
     weights = _read_weights(folder / _WEIGHTS)
     with reading(folder / _JSON), no_larger_than(weights):

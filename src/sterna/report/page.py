@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError
-from sterna.files import atomic
+from sterna.files import atomic, explained
 from sterna.record.record import Record
 from sterna.report import words
 from sterna.report.charts import gain_bars
@@ -40,16 +40,23 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     Raises
     ------
     RequestError
-        If no run is given, one cannot be read, or `out` is a folder.
+        If no run is given, one cannot be read, or `out` is a folder or ends as another sort of file does.
     RunError
         If the file cannot be written.
     """
     if not runs:
         raise RequestError("No run was given to report on: give at least one folder that a transfer has written.")
     out = Path(out)
-    if out.is_dir():
+    with explained(out):
+        folder = out.is_dir()
+    if folder:
         raise RequestError(
             f"{str(out)!r} is a folder: give the name of an HTML file, such as {str(out / 'report.html')!r}."
+        )
+    if out.suffix.lower() not in (".html", ".htm", ""):
+        raise RequestError(
+            f"The report is one HTML file, but its name is {str(out)!r}: give one that ends in .html (a browser prints "
+            "it as PDF)."
         )
     views = [view(read_run(Path(run))) for run in runs]
     page = _environment().get_template("page.html.jinja").render(views=views, comparison=_comparison(views))

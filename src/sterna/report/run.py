@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError
 from sterna.record.record import Record, read_json, read_record
+from sterna.store.place import check_finished, standing
 
 if TYPE_CHECKING:
     import pyarrow
@@ -45,16 +46,12 @@ def read_run(folder: Path) -> Run:
         If the folder is missing, is no run folder, or holds a file that cannot be read.
     """
     folder = Path(folder)
-    if not folder.exists():
+    if not standing(folder):
         raise RequestError(f"There is no run folder at {str(folder)!r}: give a folder that a transfer has written.")
     if not folder.is_dir():
         raise RequestError(f"{str(folder)!r} is a file, not a run folder: give the folder that a transfer has written.")
+    check_finished(folder)
     path = folder / "manifest.json"
-    if not path.is_file():
-        raise RequestError(
-            f"{str(folder)!r} is not a run folder (it holds no manifest.json): "
-            "give a folder that a transfer has written."
-        )
     return Run(folder, read_record(path), _history(folder / "history.json"), _predictions(folder))
 
 

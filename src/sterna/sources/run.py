@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from sterna.errors import RequestError, closest
+from sterna.leftovers import sweep
 from sterna.sources.catalogue import Form
 from sterna.sources.source import Source, parameters
 
@@ -33,6 +34,7 @@ def load(folder: str, spec: str, trust: Collection[str] = ()) -> Source:
     from sterna.networks.saved import load_network
 
     path = Path(folder).expanduser()
+    sweep(path.absolute().parent)
     if not path.is_dir():
         near = closest(path.name, [p.name for p in path.parent.iterdir() if p.is_dir()]) if path.parent.is_dir() else ""
         raise RequestError(f"There is no run folder {str(path)!r}.{near}")

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from sterna.errors import RequestError
-from sterna.files import atomic
+from sterna.files import atomic, check_file
 from sterna.networks.fusing import check_alike, check_share
 from sterna.store.layout import BYTES, REAL, Layout, damaged, read_layout
 
@@ -82,13 +82,12 @@ def fuse_files(source: Path, target: Path, alpha: float, out: Path, *, overwrite
 
 def check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
     """Refuse to write a file over an input, a folder, or a file that the user has not given up."""
+    check_file(out)
     for path in inputs:
         if out.resolve() == path.resolve() or (out.exists() and out.samefile(path)):
             raise RequestError(f"--out is {str(out)!r}, which is one of the files to fuse; name another.")
     if out.suffix != ".safetensors":
         raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .safetensors, as what is fused does.")
-    if out.is_dir():
-        raise RequestError(f"--out is {str(out)!r}, which is a folder; name a file in it.")
     if out.exists() and not overwrite:
         raise RequestError(f"The file {str(out)!r} exists: replace it with --overwrite, or name another --out.")
 

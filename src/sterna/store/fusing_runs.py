@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 
 from sterna.domains.learnt import read_learnt
 from sterna.errors import RequestError
-from sterna.files import explained
+from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.fusing import check_share
 from sterna.record.record import FORMAT, Record, SourceRecord, read_record
 from sterna.store.fusing import Fused, check_layouts, write_fused
 from sterna.store.layout import read_layout
+from sterna.store.place import alone, check_own, standing
 
 _JSON, _WEIGHTS, _MANIFEST, _BODY = "network.json", "model.safetensors", "manifest.json", "body."
 
@@ -55,25 +55,20 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
     _check_bodies(f"{str(source)!r} and {str(target)!r}", described, any(n.startswith(_BODY) for n in theirs.places))
     notes = _notes(target, described)
     _check_out(out, (source, target), overwrite)
-    with explained(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-        try:
-            new = temporary / "new"
-            shutil.copytree(folders[1], new / "network", ignore=shutil.ignore_patterns(_WEIGHTS))
-            found = write_fused(ours, theirs, alpha, new / "network" / _WEIGHTS, _BODY)
-            notes = (*notes, *found.notes)
-            learnt = [found for found in map(read_learnt, (source, target)) if found is not None]
-            if learnt:
-                learnt[0].joined(learnt[-1]).save(new)
-            if (target / _MANIFEST).exists():
-                record = _record(source, target, alpha, out, notes)
-                (new / _MANIFEST).write_text(record.to_json(), encoding="utf-8")
-            if out.exists():
-                out.rename(temporary / "old")
-            new.rename(out)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with ExitStack() as stack:
+        if out.exists():
+            stack.enter_context(alone(out))
+        new = stack.enter_context(whole_folder(out))
+        (new / "network").mkdir()
+        copy_files(folders[1], new / "network", leave=_WEIGHTS)
+        found = write_fused(ours, theirs, alpha, new / "network" / _WEIGHTS, _BODY)
+        notes = (*notes, *found.notes)
+        learnt = [found for found in map(read_learnt, (source, target)) if found is not None]
+        if learnt:
+            learnt[0].joined(learnt[-1]).save(new)
+        if (target / _MANIFEST).exists():
+            with atomic(new / _MANIFEST) as temporary:
+                temporary.write_text(_record(source, target, alpha, out, notes).to_json(), encoding="utf-8")
     return Fused(out, found.tensors, found.bytes, notes)
 
 
@@ -136,10 +131,9 @@ def _check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
     for path in (p.resolve() for p in inputs):
         if place == path or place in path.parents or path in place.parents:
             raise RequestError(f"--out is {str(out)!r}, which is, holds or lies in a run to fuse; name another.")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not standing(out) or (out.is_dir() and not any(out.iterdir())):
         return
-    if not (out / _MANIFEST).exists() and not (out / "network" / _JSON).exists():
-        raise RequestError(f"{str(out)!r} exists and is not a Sterna run, so it is left alone: name another --out.")
+    check_own(out)
     if not overwrite:
         raise RequestError(f"The run folder {str(out)!r} exists: replace it with --overwrite, or name another --out.")
 

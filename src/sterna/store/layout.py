@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sterna.errors import RequestError, closest
+from sterna.store.place import standing
 
 REAL = frozenset({"F64", "F32", "F16", "BF16", "C64"})
 """Number types that are averaged."""
@@ -55,7 +56,7 @@ class Layout:
 
 def check_there(path: Path) -> None:
     """Refuse a path where nothing is; close matches are named."""
-    if not path.exists():
+    if not standing(path):
         near = closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise RequestError(f"There is no file or run folder {str(path)!r}.{near}")
 

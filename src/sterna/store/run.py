@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-import tempfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from sterna.errors import RequestError
-from sterna.files import atomic, explained
+from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
 from sterna.record.record import Record, read_record
-from sterna.record.request import Request, read_request
+from sterna.store.place import check_finished
 from sterna.training.log import Log
 
 Array = np.ndarray[Any, Any]
@@ -62,69 +61,6 @@ class RunFolder:
 
     path: Path
 
-    @classmethod
-    def create(cls, path: Path, request: Request, *, overwrite: bool, resume: bool) -> RunFolder:
-        """Make the folder, or take up the one that was left.
-
-        Raises
-        ------
-        RequestError
-            If it exists already (without `overwrite` or `resume`), or holds something other than this run.
-        """
-        folder = cls(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            ours = folder._file("request.json").exists() or folder._file("manifest.json").exists()
-            if not path.is_dir() or not ours:
-                raise RequestError(
-                    f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another --out."
-                )
-            if resume:
-                folder._check(request)
-            elif not overwrite:
-                raise RequestError(
-                    f"The run folder {str(path)!r} exists: continue it with --resume, replace it with --overwrite, "
-                    "or name another --out."
-                )
-            else:
-                folder._set_aside()
-        folder.write_json("request.json", request.kept())
-        return folder
-
-    def _set_aside(self) -> None:
-        """Empty the folder; a finished run that was in it is kept in ``work/`` until the new one is done."""
-        with explained(self.path):
-            temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
-            finished = self.path if (self.path / "manifest.json").exists() else self._replaced
-            if finished.exists():
-                finished.rename(temporary / "replaced")
-            shutil.rmtree(self.path, ignore_errors=True)
-            self._replaced.parent.mkdir(parents=True)
-            if (temporary / "replaced").exists():
-                (temporary / "replaced").rename(self._replaced)
-            temporary.rmdir()
-
-    @property
-    def _replaced(self) -> Path:
-        return self.path / "work" / "replaced"
-
-    def take_back(self) -> None:
-        """The request was wrong after all: the folder goes, and the finished run that it replaced comes back."""
-        temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}."))
-        if self._replaced.exists():
-            self._replaced.rename(temporary / "replaced")
-        shutil.rmtree(self.path, ignore_errors=True)
-        if (temporary / "replaced").exists():
-            (temporary / "replaced").rename(self.path)
-        temporary.rmdir()
-
-    def _check(self, request: Request) -> None:
-        changed = request.changed(read_request(self._file("request.json")))
-        if changed:
-            raise RequestError(
-                f"--resume: the run in {str(self.path)!r} was asked for with another {', '.join(changed)}: "
-                "repeat its settings, or start anew with --overwrite."
-            )
-
     def _file(self, name: str) -> Path:
         return self.path / name
 
@@ -146,6 +82,7 @@ class RunFolder:
         RequestError
             If it is missing or damaged.
         """
+        check_finished(self.path)
         return read_record(self._file("manifest.json"))
 
     def finished(self) -> bool:
@@ -162,8 +99,10 @@ class RunFolder:
         """Keep a finished fit, so that a resumed run need not repeat it."""
         folder = self.work(seed, method)
         about = {k: v for k, v in asdict(unit).items() if k != "outputs"}
-        with atomic(folder / "outputs.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, unit.outputs)
+        written = io.BytesIO()  # numpy itself does not say why a file could not be written
+        np.save(written, unit.outputs)
+        with atomic(folder / "outputs.npy") as temporary:
+            temporary.write_bytes(written.getbuffer())
         with atomic(folder / "unit.json") as temporary:
             temporary.write_text(json.dumps(about))
         for left in folder.glob("*.pt"):
@@ -190,18 +129,8 @@ class RunFolder:
         RunError
             If the disk is full or cannot be written.
         """
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-            try:
-                for file in self.path.rglob("*"):
-                    if file.is_file():
-                        place = temporary / "new" / file.relative_to(self.path)
-                        place.parent.mkdir(parents=True, exist_ok=True)
-                        shutil.copyfile(file, place)
-                (temporary / "new").rename(path)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+        with whole_folder(path) as new:
+            copy_files(self.path, new)
 
     # -- the network ----------------------------------------------------------------------------------
 

@@ -60,7 +60,9 @@ def default_gigabytes() -> float:
     with suppress(ValueError):
         if 0 <= float(given) < math.inf:
             return float(given)
-    raise RequestError(f"STERNA_CACHE_GB is {given!r}; expected gigabytes, 0 or more, such as 10 or 0.5.")
+    raise RequestError(
+        f"The environment variable STERNA_CACHE_GB is {given!r}; expected gigabytes, 0 or more, such as 10 or 0.5."
+    )
 
 
 @cache

@@ -103,7 +103,7 @@ def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:
         return State(**kept["state"]), kept["objective"], kept["optimizer"]
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
         raise RequestError(
-            f"The checkpoint {str(path)!r} is damaged; delete it and start again without --resume."
+            f"The checkpoint {str(path)!r} is damaged; delete it and go on with --resume: this fit then begins anew."
         ) from error
 
 
@@ -115,17 +115,22 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Let a step end before Ctrl-C or SIGTERM takes effect; a second Ctrl-C stops at once."""
+    """Let a step end before Ctrl-C or SIGTERM takes effect; a second Ctrl-C stops at once.
+
+    A signal that the program was started to ignore (``nohup``, ``&`` in a script) stays ignored.
+    """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return
     asked = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    kept = {name: handler for name, handler in asked.items() if handler is not None}  # else a host's, not Python's own
+    # None is a handler of a host's, not Python's own.
+    kept = {name: handler for name, handler in asked.items() if handler not in (None, signal.SIG_IGN)}
 
     def ask(number: int, frame: FrameType | None) -> None:
         interruption.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.SIGINT in kept:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for name in kept:
         signal.signal(name, ask)
