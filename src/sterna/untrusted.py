@@ -125,7 +125,7 @@ def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
         yield from node.value
 
 
-def check_unpacked(name: str, packed: int, unpacked: int) -> None:
+def check_unpacked(name: str, packed: int, unpacked: int, way_out: str = "unpack it and give what was in it") -> None:
     """Refuse what unpacks as only a bomb does.
 
     Raises
@@ -135,8 +135,7 @@ def check_unpacked(name: str, packed: int, unpacked: int) -> None:
     """
     if unpacked > SMALL and unpacked > LARGEST_RATIO * packed:
         raise RequestError(
-            f"{name} unpacks {packed:,} bytes to {unpacked:,} or more, as only a bomb does; if you trust it, unpack it "
-            "and give what was in it."
+            f"{name} unpacks {packed:,} bytes to {unpacked:,} or more, as only a bomb does; if you trust it, {way_out}."
         )
 
 
@@ -197,3 +196,7 @@ class Shared:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Shared, (self.most,)  # a worker process shares with its own threads
+
+
+DECODED = Shared(1_200_000_000)
+"""Bytes for all images and recordings that are being decoded; a large one waits until others are done."""

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from sterna.domains.pixels import reason
 from sterna.errors import RequestError
+from sterna.untrusted import check_unpacked
 
 MAX_UNPACKED_BYTES = 20 * 2**30
-LARGEST_RATIO = 200
-"""Unpacked over packed bytes of a whole archive; pictures stay below 20, bombs start in the thousands."""
 
 
 class Location:
@@ -81,9 +80,7 @@ def check_archive(path: Path, max_unpacked_bytes: int) -> None:
     if unpacked > max_unpacked_bytes:
         raise RequestError(f"{path} unpacks to {unpacked:,} bytes, over the limit of {max_unpacked_bytes:,}; "
                            "if you trust it, raise max_unpacked_bytes.")  # fmt: skip
-    if unpacked > 100_000_000 and unpacked > LARGEST_RATIO * path.stat().st_size:
-        raise RequestError(f"{path} unpacks {path.stat().st_size:,} bytes to {unpacked:,}, as only a zip bomb does; "
-                           "if you trust it, unpack it and give the folder.")  # fmt: skip
+    check_unpacked(str(path), path.stat().st_size, unpacked, "unpack it and give the folder")
 
 
 def names_below(path: Path) -> list[str]:
@@ -121,7 +118,7 @@ def _members(path: Path) -> Iterator[str]:
         seen = set()
         for info in archive.infolist():
             linked = stat.S_ISLNK(info.external_attr >> 16)
-            if info.is_dir() or linked or info.filename in seen:
+            if not info.filename or info.is_dir() or linked or info.filename in seen:
                 continue
             if not any(_is_hidden(part) for part in info.filename.split("/")):
                 seen.add(info.filename)

@@ -133,7 +133,7 @@ def _opened(path: Path) -> Any:
 
 def _read(archive: Any, key: str, path: Path) -> np.ndarray:
     try:
-        return np.asarray(archive[key])
+        array = np.asarray(archive[key])
     except ValueError as error:
         if "pickle" not in str(error):
             raise RequestError(f"The array {key!r} of {path} is broken ({error}); write the file again.") from error
@@ -143,6 +143,13 @@ def _read(archive: Any, key: str, path: Path) -> np.ndarray:
         ) from error
     except Exception as error:  # a broken zip member or header
         raise RequestError(f"The array {key!r} of {path} is broken ({error}); write the file again.") from error
+    if array.ndim == 0:  # what is no array at all comes as bytes
+        raise RequestError(f"The array {key!r} of {path} is a single value or none; one for each row was expected.")
+    if array.dtype.kind == "U":
+        letters = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).view(np.uint32)
+        if ((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters <= 0xDFFF))).any():
+            raise RequestError(f"The array {key!r} of {path} holds what is no character; write the file again.")
+    return array
 
 
 def _roles(names: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -12,6 +12,7 @@ import numpy as np
 from sterna.domains.file_inputs import FileInputs, in_threads
 from sterna.domains.inputs import Inputs, Rows, digest
 from sterna.errors import RequestError, require
+from sterna.untrusted import DECODED
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -25,6 +26,9 @@ LOWEST, HIGHEST = 100, 1_000_000
 
 MOST_MEASURED = 5_000
 """Recordings of a set whose lengths are looked at."""
+
+_A_SAMPLE = 16
+"""Bytes that decoding and averaging takes, at most, for each sample of each channel."""
 
 FEW = 512
 """Recordings whose length is looked at where a few are enough."""
@@ -55,8 +59,13 @@ def decode(stream: IO[bytes]) -> Sound:
     """
     soundfile = require("soundfile", "audio")
     with soundfile.SoundFile(stream) as file:
-        samples = file.read(min(file.frames, LONGEST * file.samplerate), dtype="float32", always_2d=True)
-        return _sound(one_channel(samples), file.samplerate)
+        _check_rate(file.samplerate)
+        frames = min(file.frames, LONGEST * file.samplerate)
+        if frames * file.channels > DECODED.most // _A_SAMPLE:
+            raise ValueError(f"its {file.channels:,} channels of {frames:,} samples are more than what is read")
+        with DECODED.taken(frames * file.channels * _A_SAMPLE):
+            samples = file.read(frames, dtype="float32", always_2d=True)
+            return _sound(one_channel(samples), file.samplerate)
 
 
 CANCELLED = 0.1
@@ -129,9 +138,13 @@ def _encoded(data: bytes | None, path: str | None) -> Sound:
         raise RequestError(f"The recording {path or 'in memory'} cannot be read ({reason(error)}).") from error
 
 
-def _sound(samples: np.ndarray[Any, Any], rate: int) -> Sound:
+def _check_rate(rate: int) -> None:
     if not LOWEST <= rate <= HIGHEST:
         raise ValueError(f"its rate is {rate:,} samples a second, where {LOWEST} to {HIGHEST:,} are expected")
+
+
+def _sound(samples: np.ndarray[Any, Any], rate: int) -> Sound:
+    _check_rate(rate)
     if not len(samples):
         raise ValueError("it holds no sound (0 samples)")
     if not np.isfinite(samples).all():

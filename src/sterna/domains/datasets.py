@@ -97,7 +97,8 @@ def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, ima
     if text is None and len(strings) == len(others) == 1:
         text = strings[0]
     if text is not None:
-        return Found(from_texts(list(dataset[text])), labels, classes=classes)
+        texts, notes = from_texts(list(dataset[text]))
+        return Found(texts, labels, classes=classes, notes=tuple(notes))
     if not others:
         raise RequestError(
             f"The Dataset has no column beside its label {label!r}; an image, a text or table columns were expected."
@@ -174,7 +175,8 @@ def _from_torch(dataset: Any) -> Found:
     pairs = [dataset[row] for row in range(len(dataset))]
     labels = [pair[1] for pair in pairs]
     if isinstance(example, str):
-        return Found(from_texts([pair[0] for pair in pairs]), _stacked(labels), classes=_names(classes, labels))
+        texts, notes = from_texts([pair[0] for pair in pairs])
+        return Found(texts, _stacked(labels), classes=_names(classes, labels), notes=tuple(notes))
     inputs, notes = from_array(np.stack([np.asarray(_plain(pair[0])) for pair in pairs]), None, ())
     return Found(inputs, _stacked(labels), classes=_names(classes, labels), notes=tuple(notes))
 

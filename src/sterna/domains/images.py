@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sterna.domains.decoding import decode, numbers_in, opened
 from sterna.domains.file_inputs import FileInputs, in_threads
 from sterna.domains.inputs import Rows, digest
 from sterna.domains.levels import Extent, Levels, checked, levels_of, told
@@ -17,13 +18,10 @@ from sterna.domains.pixel_inputs import PixelInputs, outline_of
 from sterna.domains.pixels import (
     FORMATS,
     as_image,
-    decode,
-    deep_colours,
     from_numbers,
     has_deep_colours,
     is_deep,
     numbers_of,
-    pillow,
     reason,
     to_image,
 )
@@ -73,9 +71,9 @@ class ImageFiles(PixelInputs, FileInputs):
         Which files are deeper than 8 bits, and how far their values go, is remembered for `settled`.
         """
         try:
-            with self.stream(row) as stream, pillow().open(stream) as image:
+            with self.stream(row) as stream, opened(stream) as image:
                 if is_deep(image) or has_deep_colours(image):
-                    self._deep[row] = Extent.of(self._numbers(row)) if full else None
+                    self._deep[row] = Extent.of(numbers_in(image, self.read(row))) if full else None
                 elif full:
                     # JPEG only: all data is read and broken data found, at an eighth of the pixels.
                     image.draft(image.mode, (1, 1))
@@ -85,11 +83,10 @@ class ImageFiles(PixelInputs, FileInputs):
         except Exception as error:  # Pillow raises nearly anything on broken files
             return reason(error)
 
-    def _numbers(self, row: int) -> np.ndarray:
+    def _extent(self, row: int) -> Extent:
         data = self.read(row)
-        with pillow().open(io.BytesIO(data)) as image:
-            colours = deep_colours(image, data)
-            return np.asarray(image) if colours is None else colours
+        with opened(io.BytesIO(data)) as image:
+            return Extent.of(numbers_in(image, data))
 
     def extents(self, learnt: Rows | None = None) -> list[Extent]:
         """How far the values of deep images go: of all that were looked at, or else of some of them.
@@ -102,7 +99,7 @@ class ImageFiles(PixelInputs, FileInputs):
         rows = sorted(self._deep if learnt is None else set(self._deep) & set(learnt.tolist()))
         if any(self._deep[row] is None for row in rows):
             rows = [rows[int(i)] for i in np.unique(np.linspace(0, len(rows) - 1, MEASURED).astype(int))]
-            self._deep |= {row: Extent.of(self._numbers(row)) for row in rows if self._deep[row] is None}
+            self._deep |= {row: self._extent(row) for row in rows if self._deep[row] is None}
         return [extent for row in rows if (extent := self._deep[row]) is not None]
 
     def take(self, rows: Rows) -> ImageFiles:

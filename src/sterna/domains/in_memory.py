@@ -11,7 +11,7 @@ from sterna.domains.audio import AudioSequence, Sound
 from sterna.domains.images import ImageArray, ImageSequence, levelled
 from sterna.domains.inputs import Inputs, Rows
 from sterna.domains.levels import Levels, levels_of, told
-from sterna.domains.text import TextInputs
+from sterna.domains.text import TextInputs, cut
 from sterna.errors import RequestError, closest
 
 
@@ -43,7 +43,7 @@ def inputs_from_arrays(
     if module == "pandas" and getattr(inputs, "ndim", 0) == 2:
         return from_frame(inputs, columns, drop)
     if module == "pandas":
-        return from_texts(list(inputs)), []
+        return from_texts(list(inputs))
     if hasattr(inputs, "detach"):  # a torch tensor
         if inputs.ndim == 3 and inputs.shape[0] in (3, 4) and inputs.shape[2] not in (3, 4):
             raise RequestError(
@@ -62,7 +62,7 @@ def inputs_from_arrays(
             "number array (n, columns), a list of strings, or a list of Sound was expected."
         )
     if isinstance(inputs[0], str):
-        return from_texts(list(inputs)), []
+        return from_texts(list(inputs))
     if isinstance(inputs[0], Sound):
         return AudioSequence(list(inputs)), []
     if hasattr(inputs[0], "getbands") or np.ndim(inputs[0]) in (2, 3):  # PIL images, or arrays of different size
@@ -87,7 +87,7 @@ def from_array(array: np.ndarray, columns: Mapping[str, str] | None, drop: Seque
     if array.ndim == 1 and (
         array.dtype.kind == "U" or (array.dtype == object and len(array) and isinstance(array[0], str))
     ):
-        return from_texts([str(text) if array.dtype.kind == "U" else text for text in array]), []
+        return from_texts([str(text) if array.dtype.kind == "U" else text for text in array])
     if array.ndim == 2 and array.dtype.kind in "biuf":
         import pandas as pd
 
@@ -112,6 +112,7 @@ def from_frame(frame: Any, columns: Mapping[str, str] | None, drop: Sequence[str
     return TableInputs(typed, schema), notes
 
 
-def from_texts(texts: list[Any]) -> Inputs:
-    """Texts of a list."""
-    return TextInputs(texts)
+def from_texts(texts: list[Any]) -> tuple[Inputs, list[str]]:
+    """Texts of a list, and a note on those that are too long."""
+    read, notes = cut(texts)
+    return TextInputs(read), notes

@@ -68,6 +68,7 @@ def places_of(path: Path, files: Sequence[str], domain: str | None, many: str) -
         elif folders and not inner:
             beside.append(file)
             continue
+        check_utf8("/".join(inner), "The folder")
         if len(inner) > 1 and inner[0].lower() not in UNLABELLED:
             raise RequestError(
                 f"{file} in {path} lies deeper than class/file or split/class/file; if {inner[0]!r} is one of several "
@@ -99,3 +100,17 @@ def _enclosing(parts: list[tuple[str, ...]]) -> int:
 def some(names: Sequence[str], most: int = 5) -> str:
     """The first names in a sentence."""
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def check_utf8(name: str, what: str) -> None:
+    """Refuse a name that could be neither saved nor shown: Linux takes any bytes as one.
+
+    Raises
+    ------
+    RequestError
+        With the bytes that are not UTF-8.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(f"{what} {name!a} has a name that is not UTF-8; rename it.") from error

@@ -17,6 +17,7 @@ FEW_LEVELS = 32
 """Of the 256 grey levels: a set whose images keep fewer of them is told of it."""
 
 _LOOKED_AT = 20_000
+_AT_ONCE = 2**20
 
 
 class Extent(NamedTuple):
@@ -84,6 +85,14 @@ def eight_bits(pixels: Array, levels: Levels) -> Array:
     RequestError
         If a value is no number, or infinite.
     """
+    found = np.empty(pixels.shape, np.uint8)
+    rows = max(1, _AT_ONCE // max(1, pixels[0].size))  # the whole as float64 would take gigabytes of a large image
+    for top in range(0, len(pixels), rows):
+        found[top : top + rows] = _scaled(pixels[top : top + rows], levels)
+    return found
+
+
+def _scaled(pixels: Array, levels: Levels) -> Array:
     low, high = levels
     # float64 and this order: whole numbers of 16 bits on the levels 0 and 65535 come out as they always did.
     scaled = (pixels.astype(np.float64) - low) * (255 / (high - low)) if high > low else np.zeros(pixels.shape)

@@ -16,6 +16,7 @@ from sterna.domains.given import given_domain
 from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
 from sterna.domains.label_sets import differences, in_columns
+from sterna.domains.layout import check_utf8
 from sterna.domains.levels import checked
 from sterna.domains.reader import Options, Reader, readers
 from sterna.errors import RequestError, closest
@@ -138,8 +139,9 @@ def _read(spec: Any, label: Any, options: Options, max_unpacked_bytes: int) -> D
 
 
 def _load(path: Path, options: Options, max_unpacked_bytes: int) -> Domain:
-    if not path.exists():
+    if not _exists(path):
         raise RequestError(f"{path} does not exist.{_near(path)}")
+    check_utf8(str(path), "The path")
     place = Location(path, max_unpacked_bytes)
     known = readers()
     found = {name: what for name, reader in known.items() if (what := reader.finds(place))}
@@ -150,6 +152,13 @@ def _load(path: Path, options: Options, max_unpacked_bytes: int) -> Domain:
     if len(chosen) > 1:
         raise RequestError(f"{path} holds both {' and '.join(found[name] for name in chosen)}; keep one kind in it.")
     return known[chosen[0]].load(place, options)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False
 
 
 def _nothing_found(place: Location, known: Sequence[Reader]) -> RequestError:

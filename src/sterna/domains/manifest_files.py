@@ -160,6 +160,9 @@ def read_manifest(path: Path, manifest: str) -> tuple[pd.DataFrame, list[str]]:
         return read_table(path / manifest)
     with tempfile.TemporaryDirectory(prefix="sterna-") as folder, zipfile.ZipFile(path) as archive:
         copy = Path(folder) / PurePosixPath(manifest).name
-        with archive.open(manifest) as packed, copy.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        try:
+            with archive.open(manifest) as packed, copy.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        except Exception as error:  # whatever a broken member raises
+            raise RequestError(f"{manifest} in {path} cannot be read ({error}); pack it again.") from error
         return read_table(copy)

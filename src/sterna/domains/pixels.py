@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,9 @@ from sterna.errors import RequestError, require
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_AT_ONCE = 2**20
+"""Pixels with an alpha that are laid on white at a time."""
 
 
 FORMATS = {".dcm": ("pydicom", "dicom"), ".dicom": ("pydicom", "dicom"), ".heic": ("pillow_heif", "heic"),
@@ -60,10 +62,21 @@ def to_image(image: Image, levels: Levels | None = None) -> Image:
         return pil.fromarray(eight_bits(pixels, usual_levels(pixels) if levels is None else levels))
     grey = image.mode in ("1", "L", "LA", "La")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        page = pil.new("RGBA", rgba.size, "white")
-        image = pil.alpha_composite(page, rgba)
+        return _on_white(image, "L" if grey else "RGB")
     return image.convert("L" if grey else "RGB")
+
+
+def _on_white(image: Image, mode: str) -> Image:
+    """Some rows of pixels at a time: the whole four times over would take gigabytes of a large image."""
+    from PIL import Image as pil
+
+    whole, (width, height) = pil.new(mode, image.size), image.size
+    rows = max(1, _AT_ONCE // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+        page = pil.new("RGBA", strip.size, "white")
+        whole.paste(pil.alpha_composite(page, strip).convert(mode), (0, top))
+    return whole
 
 
 def is_deep(image: Image) -> bool:
@@ -84,16 +97,6 @@ def from_numbers(pixels: np.ndarray, levels: Levels) -> Image:
 
     flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     return to_image(pil.fromarray(flat if flat.dtype == np.uint8 else eight_bits(flat, levels)))
-
-
-def decode(data: bytes, levels: Levels | None = None) -> Image:
-    """The image that these bytes of a file hold, through `to_image`."""
-    with pillow().open(io.BytesIO(data)) as image:
-        colours = deep_colours(image, data)
-        if colours is not None:
-            return from_numbers(colours, (0.0, 65535.0) if levels is None else levels)
-        image.load()
-        return to_image(image, levels)
 
 
 def deep_colours(image: Image, data: bytes) -> np.ndarray | None:

@@ -6,14 +6,26 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
+
+from sterna.errors import RequestError
 
 Opener = Callable[[Path], BinaryIO]
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars (|)"}
 """What may stand between the cells of a CSV file, and how a sentence calls it."""
+
+
+def check_names(names: Sequence[str], path: Path) -> None:
+    """Refuse a table with two columns of one name."""
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise RequestError(
+            f"{path.name} has more than one column named {', '.join(map(repr, twice))}; give each column its own name."
+        )
 
 
 def bad_bytes(path: Path, opener: Opener) -> str:

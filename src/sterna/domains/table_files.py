@@ -5,22 +5,23 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 
-from sterna.domains.table_faults import SEPARATORS, bad_bytes, csv_fault
+from sterna.domains.json_lines import read_json_lines
+from sterna.domains.parquet_files import read_parquet
+from sterna.domains.table_faults import SEPARATORS, bad_bytes, check_names, csv_fault
 from sterna.domains.table_names import SUFFIXES, ending
 from sterna.errors import RequestError, closest
+from sterna.untrusted import Unpacked
 
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*\r?\n', re.IGNORECASE)
 _SAMPLE = 1 << 16
@@ -58,7 +59,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         if suffix == ".parquet":
             frame = _read_parquet(path)
         elif suffix in (".jsonl", ".ndjson"):
-            frame = _read_json_lines(path)
+            frame = read_json_lines(path, open_bytes)
         else:
             frame, notes = _read_csv(path, "\t" if suffix == ".tsv" else ",")
     if not len(frame):
@@ -98,66 +99,22 @@ def open_bytes(path: Path) -> BinaryIO:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     if packed or path.name.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        unpacked = Unpacked(cast(BinaryIO, gzip.GzipFile(path)), path.name, path.stat().st_size)
+        return cast(BinaryIO, io.BufferedReader(unpacked, _SAMPLE))
     return path.open("rb")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    if not path.name.lower().endswith(".gz"):
+        return read_parquet(path, path)
     with open_bytes(path) as file:
-        source = io.BytesIO(file.read()) if path.name.lower().endswith(".gz") else path
-        try:
-            table = pyarrow.parquet.read_table(source)
-        except (pa.ArrowException, OSError) as error:
-            raise RequestError(
-                f"{path.name} is damaged or no Parquet file ({str(error).splitlines()[0]}); get the file again."
-            ) from error
-    _check_names(table.column_names, path)
-    frame = cast(pd.DataFrame, table.to_pandas(ignore_metadata=True, date_as_object=False))
-    return frame.drop(columns=[c for c in frame.columns if str(c).startswith("__index_level_")])
-
-
-def _read_json_lines(path: Path) -> pd.DataFrame:
-    """One JSON object a line; a key that some lines lack is missing there."""
-    columns: dict[str, list[Any]] = {}
-    rows = 0
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if not text.strip():
-                continue
-            for key, value in _json_object(text, number, path).items():
-                column = columns.setdefault(key, [])
-                column.extend([None] * (rows - len(column)))
-                column.append(value)
-            rows += 1
-    if not rows:
-        raise RequestError(f"{path.name} is empty: no line holds a JSON object.")
-    for column in columns.values():
-        column.extend([None] * (rows - len(column)))
-    return pd.DataFrame({key: pd.Series(values) for key, values in columns.items()})
-
-
-def _json_object(line: bytes, number: int, path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except UnicodeDecodeError as error:
-        raise RequestError(bad_bytes(path, open_bytes)) from error
-    except ValueError as error:
-        raise RequestError(
-            f"{path.name}, line {number}: this is not JSON ({error}); each line should be one object."
-        ) from error
-    if not isinstance(value, dict):
-        raise RequestError(
-            f"{path.name}, line {number}: found a {type(value).__name__}, expected one JSON object a line "
-            '({"label": ..., "text": ...}).'
-        )
-    return value
+        return read_parquet(io.BytesIO(file.read()), path)
 
 
 def _read_csv(path: Path, usual: str) -> tuple[pd.DataFrame, list[str]]:
     separator, header, lines, notes = _header(path, usual)
     names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
-    _check_names(names, path)
+    check_names(names, path)
     with open_bytes(path) as file:
         counted = _Counted(file)
         try:
@@ -239,11 +196,3 @@ def _records(text: str, separator: str, cut: bool) -> list[list[str]]:
     csv.field_size_limit(1 << 30)
     lines = [r for r in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if r]
     return (lines[:-1] if cut and len(lines) > 1 else lines)[:50]
-
-
-def _check_names(names: list[str], path: Path) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise RequestError(
-            f"{path.name} has more than one column named {', '.join(map(repr, twice))}; give each column its own name."
-        )

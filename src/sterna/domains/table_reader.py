@@ -53,7 +53,7 @@ class Tables(Reader):
         if kind == "text" and path.suffix == ".txt":
             from sterna.domains.in_memory import inputs_from_arrays
 
-            return inputs_from_arrays(path.read_text(encoding="utf-8-sig").splitlines())
+            return inputs_from_arrays(_lines(path))
         return _rows(path, kind, reading)
 
 
@@ -61,6 +61,15 @@ def left_out(reading: Mapping[str, Any]) -> list[str]:
     """Columns that are no inputs of a run that read its own data so: the labels, and what was dropped."""
     label = reading.get("label")
     return [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
+
+
+def _lines(path: Path) -> list[str]:
+    from sterna.domains.table_faults import bad_bytes
+
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise RequestError(bad_bytes(path, lambda path: path.open("rb"))) from error
 
 
 def _rows(path: Path, kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:

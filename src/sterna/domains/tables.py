@@ -16,7 +16,7 @@ from sterna.domains.near_rows import near_rows, plain_column
 from sterna.domains.raw_table import RawTable, listed
 from sterna.domains.schema import ColumnKind, Schema
 from sterna.domains.schema_inference import type_columns
-from sterna.domains.text import TextInputs
+from sterna.domains.text import TextInputs, cut
 from sterna.errors import RequestError, closest
 
 
@@ -267,5 +267,6 @@ def _joined_texts(columns: Sequence[pd.Series[Any]], table: RawTable) -> tuple[T
     """The text columns, joined by line breaks where there are several; an empty one adds nothing."""
     parts = [[cell if isinstance(cell, str) else "" for cell in column.tolist()] for column in columns]
     texts = ["\n".join(cell for cell in row if cell.strip()) for row in zip(*parts, strict=True)]
+    texts, notes = cut(texts)
     empty = sum(not text for text in texts)
-    return TextInputs(texts, [str(i) for i in table.index]), [f"{empty} texts are empty"] if empty else []
+    return TextInputs(texts, [str(i) for i in table.index]), notes + ([f"{empty} texts are empty"] if empty else [])

@@ -16,6 +16,28 @@ TEXT = "text"
 """What rules call the one column of texts."""
 
 
+LONGEST = 100_000
+"""Characters of a text that are read, some 20,000 words; what comes after is left out. Counting the parts of words in
+ten million characters takes minutes and gigabytes, and no model here reads as far."""
+
+
+def cut(texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Texts as far as they are read, and a note on those that are longer.
+
+    Examples
+    --------
+    >>> [len(text) for text in cut(["a tern", "a" * 200_000])[0]]
+    [6, 100000]
+    """
+    given = list(texts)
+    long = sum(isinstance(text, str) and len(text) > LONGEST for text in given)
+    if not long:
+        return given, []
+    read = [text[:LONGEST] if isinstance(text, str) else text for text in given]
+    return read, [f"{long} of {len(given)} texts are longer than the {LONGEST:,} characters that are read; what came "
+                  "after was cut off"]  # fmt: skip
+
+
 class TextInputs(Inputs):
     """Texts held in memory.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from sterna.domains.folders import FileKind
 from sterna.domains.inputs import Inputs, Kind, Rows
 from sterna.domains.manifests import manifest_of
 from sterna.domains.reader import readers
-from sterna.domains.text import TextInputs
+from sterna.domains.text import LONGEST, TextInputs, cut
 from sterna.errors import RequestError
 
 ENDINGS = (".txt",)
+_MOST_BYTES = 4 * LONGEST + 4
 
 
 class TextFiles(FileInputs):
@@ -27,36 +29,44 @@ class TextFiles(FileInputs):
 
     def __getitem__(self, row: int) -> str:
         try:
-            return self.read(row).decode("utf-8-sig")
-        except (OSError, KeyError, UnicodeDecodeError, RequestError) as error:
+            return self._text(row)
+        except Exception as error:  # whatever a broken member of a zip raises
             raise RequestError(f"{self._files[row]} in {self.root} cannot be read ({_reason(error)}).") from error
 
     def problem(self, row: int, full: bool) -> str | None:
-        """Why a file cannot be read; all of it is read, as text is small."""
+        """Why a file cannot be read; all of it that will be used is read, as text is small."""
         try:
-            self.read(row).decode("utf-8-sig")
+            self._text(row)
             return None
-        except (OSError, KeyError, UnicodeDecodeError, RequestError) as error:
+        except Exception as error:  # whatever a broken member of a zip raises
             return _reason(error)
 
-    def in_memory(self) -> TextInputs:
-        """The texts themselves."""
-        texts = TextInputs([self[row] for row in range(len(self))], self.names())
+    def _text(self, row: int) -> str:
+        """As far as it is read, and a little more where it is longer."""
+        with self.stream(row) as stream:
+            data = stream.read(_MOST_BYTES)
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < _MOST_BYTES)
+
+    def in_memory(self) -> tuple[TextInputs, list[str]]:
+        """The texts themselves, and a note on those that are too long."""
+        read, notes = cut(self[row] for row in range(len(self)))
+        texts = TextInputs(read, self.names())
         texts.unread = self.unread
-        return texts
+        return texts, notes
 
     def settled(self, given: Any, learnt: Rows | None) -> tuple[Inputs, list[str]]:
-        return self.in_memory(), []
+        return self.in_memory()
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start:,} is not UTF-8; save it as UTF-8"
-    return str(error).rstrip(".")
+    return (str(error) or type(error).__name__).rstrip(".")
 
 
 def _settled(parts: Sequence[TextFiles], given: Any) -> tuple[list[TextInputs], list[str]]:
-    return [part.in_memory() for part in parts], []
+    read = [part.in_memory() for part in parts]
+    return [texts for texts, _ in read], [note for _, notes in read for note in notes]
 
 
 TEXTS = FileKind("a text", "texts", ENDINGS, "", "", TextFiles, TextFiles.problem, _settled)
