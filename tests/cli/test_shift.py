@@ -160,3 +160,38 @@ def test_a_body_for_another_kind_is_refused(source, shared_data):
 def test_too_few_permutations_are_refused(digits):
     with pytest.raises(RequestError, match="permutations 20; expected at least"):
         shift(digits(50), digits(50), permutations=20)
+
+
+# -- rows of groups -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wards(tmp_path_factory):
+    """Two tables of 12 patients with 5 rows each, of one population."""
+    random, folder = np.random.default_rng(0), tmp_path_factory.mktemp("wards")
+    for name in ("one", "two"):
+        of = np.repeat(np.arange(12), 5)
+        x = random.normal(size=(12, 3))[of] + 0.3 * random.normal(size=(60, 3))
+        pd.DataFrame(x, columns=list("abc")).assign(patient=[f"{name}{i}" for i in of]).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    return folder
+
+
+def test_whole_groups_are_exchanged(sterna, wards):
+    pair = (str(wards / "one.csv"), str(wards / "two.csv"))
+    rows = json.loads(sterna("shift", *pair, "--drop", "patient", "--json").out)
+    whole = json.loads(sterna("shift", *pair, "--group", "patient", "--json").out)
+    assert rows["groups"] is None and whole["groups"] == [12, 12] and whole["columns"] == ["a", "b", "c"]
+    assert rows["p_value"] <= 0.05 < whole["p_value"] and whole["reading"] == "nearly the same"
+    assert "groups: 12 and 12" in sterna("shift", *pair, "--group", "patient").out
+
+
+def test_few_groups_are_said_and_one_is_refused(wards):
+    one, two = (load_domain(wards / f"{name}.csv", label="a", group="patient") for name in ("one", "two"))
+    few = shift(one.take(np.arange(15)), two.take(np.arange(15)))
+    assert few.groups == (3, 3) and few.p_value > 0.09
+    assert few.sentence().endswith("with 3 and 3 groups, p cannot fall below 0.1, whatever the shift")
+    assert "groups" not in shift(one.take(np.arange(20)), two.take(np.arange(15))).sentence()
+    with pytest.raises(RequestError, match=r"The rows of two.* are all of one group, so chance cannot be told"):
+        shift(one, two.take(np.arange(5)).take(np.tile(np.arange(5), 3)))

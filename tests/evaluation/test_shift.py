@@ -102,3 +102,62 @@ def test_the_error_is_the_mean_of_those_of_both_samples():
 def test_uneven_samples_are_no_distance():
     x = np.random.default_rng(7).normal(size=(1100, 3))
     assert proxy_a_distance(x[:100], x[100:]) < 0.4
+
+
+def patients(random, count, rows=5, shift=0.0):
+    """Rows of patients who differ: ``(count * rows, 3)``, and the patient of each row."""
+    of = np.repeat(np.arange(count), rows)
+    return random.normal(shift, 1, (count, 3))[of] + 0.3 * random.normal(size=(count * rows, 3)), of
+
+
+def test_rows_of_patients_reject_no_more_often_than_they_may():
+    """Two samples of 12 patients with 5 rows each, of one population: the share of p values up to .05, by 300 cases."""
+    random, rows, whole = np.random.default_rng(0), [], []
+    for seed in range(300):
+        (first, a), (second, b) = patients(random, 12), patients(random, 12)
+        whole.append(mmd_test(first, second, permutations=200, seed=seed, groups=np.concatenate([a, b + 12]))[1])
+        if seed < 40:
+            rows.append(mmd_test(first, second, permutations=200, seed=seed)[1])
+    assert np.mean(np.array(rows) <= 0.05) > 0.8
+    assert 0.02 <= np.mean(np.array(whole) <= 0.05) <= 0.085  # 300 draws of a share of .05: within 2.8 errors
+    assert abs(np.mean(np.array(whole) <= 0.5) - 0.5) < 0.09
+
+
+def test_a_shift_between_patients_is_found_with_whole_patients():
+    random = np.random.default_rng(1)
+    (first, a), (second, b) = patients(random, 15), patients(random, 15, shift=2)
+    mmd2, p = mmd_test(first, second, permutations=500, groups=np.concatenate([a, b + 15]))
+    assert p < 0.01 and mmd2 > 0.2
+    assert proxy_a_distance(first, second, groups=np.concatenate([a, b + 15])) > 1.2
+
+
+def test_mmd_of_groups_is_that_of_pairs_of_different_groups():
+    """By a loop: pairs of rows of one group are in no sum, and exchanges move whole groups."""
+    random = np.random.default_rng(2)
+    sizes = [1, 3, 2, 4, 2, 1, 3]
+    groups, x = np.repeat(np.arange(7), sizes), random.normal(size=(16, 2))
+    n = int(np.sum(sizes[:4]))
+    kernel = gaussian_kernel(x)
+
+    def by_hand(first):
+        def mean(a, b):
+            found = [kernel[i, j] for i in a for j in b if groups[i] != groups[j]]
+            return np.mean(found)
+
+        ours, theirs = np.flatnonzero(np.isin(groups, first)), np.flatnonzero(~np.isin(groups, first))
+        return mean(ours, ours) + mean(theirs, theirs) - 2 * mean(ours, theirs)
+
+    found, p = mmd_test(x[:n], x[n:], permutations=99, seed=5, groups=groups)
+    assert found == pytest.approx(by_hand([0, 1, 2, 3]), abs=1e-12)
+    shuffle = np.random.default_rng(5)
+    as_much = sum(by_hand(shuffle.permutation(7)[:4]) >= found - 1e-12 for _ in range(99))
+    assert p == pytest.approx((1 + as_much) / 100)
+
+
+def test_no_patient_is_on_both_sides_of_the_classifiers_folds():
+    """Patients that a line can tell apart by heart, but not by their population."""
+    random = np.random.default_rng(3)
+    of = np.repeat(np.arange(20), 10)
+    x = np.eye(20)[of] + 0.01 * random.normal(size=(200, 20))
+    assert proxy_a_distance(x[:100], x[100:]) > 1.9
+    assert proxy_a_distance(x[:100], x[100:], groups=of) < 0.5

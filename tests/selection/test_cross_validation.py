@@ -101,7 +101,7 @@ def test_every_place_that_makes_folds_says_which_rows_belong_together():
     known = {
         "selection/cross_validation.py: KFold", "selection/cross_validation.py: StratifiedKFold",  # folds_of itself
         "rules/extraction.py: train_test_split",  # where no unit has two rows
-        "evaluation/shift.py: StratifiedKFold",
+        "evaluation/shift.py: StratifiedKFold",  # where no groups are named
     }  # fmt: skip
     assert set(forgot) <= known
 

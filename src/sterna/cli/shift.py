@@ -32,6 +32,9 @@ def shift(
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="NAME", help="Column whose texts are compared.")] = None,
     drop: Annotated[list[str], typer.Option(metavar="NAME", help="Column to leave out; may be repeated.")] = [],  # noqa: B006
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column (a patient, say) whose rows are not independent.")
+    ] = None,
     domain_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")] = None,
     source_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of SOURCE to compare.")] = None,
     target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of TARGET to compare.")] = None,
@@ -55,8 +58,9 @@ def shift(
             f"--domain-column is {domain_column!r}, but no domain is named; add --source-domain or --target-domain."
         )
     domains = read_pair(
-        (source, target), (source_domain, target_domain), label=label, text=text, drop=drop, domain_column=domain_column
-    )
+        (source, target), (source_domain, target_domain), label=label, text=text, drop=drop,
+        domain_column=domain_column, group=group,
+    )  # fmt: skip
     known = None if body is None else load_source(body, trust=trust)
     found = measure(*domains, body=known, seed=seed, progress=not quiet)
     if json:
@@ -67,6 +71,8 @@ def shift(
             print(f"compared: {named(found.columns)}")
         if found.left_out:
             print(f"left out, since only one has them, or they hold another kind or nothing: {named(found.left_out)}")
+        if found.groups:
+            print(f"groups: {found.groups[0]} and {found.groups[1]}, exchanged and held out whole")
         print(f"proxy A-distance  {found.proxy_a_distance:.3f}  (0 the same, 2 apart)")
         print(f"MMD²              {found.mmd2:.5f}  (p = {found.p_value:.3f}, {found.permutations} permutations)")
         print(found.sentence())
@@ -86,6 +92,7 @@ def read_pair(
     text: str | None,
     drop: list[str],
     domain_column: str | None,
+    group: str | None = None,
 ) -> list[Domain]:
     """Both domains; of two tables, either may lack the label column or one to drop, but not both."""
     from sterna.domains import load_domain
@@ -103,15 +110,15 @@ def read_pair(
     def read(path: Path, value: str | None) -> Domain:
         column = domain_column if value else None
         if path in tables:
-            return _rows(*tables[path], path, {*drop, *labels}, label is None, text, column, value)
-        return load_domain(path, label=label, text=text, drop=drop, domain_column=column, domain=value)
+            return _rows(*tables[path], path, {*drop, *labels}, label is None, text, column, value, group)
+        return load_domain(path, label=label, text=text, drop=drop, domain_column=column, domain=value, group=group)
 
     return [read(path, value) for path, value in zip(paths, values, strict=True)]
 
 
 def _rows(
     frame: pd.DataFrame, notes: list[str], path: Path, without: set[str], guess: bool, text: str | None,
-    column: str | None, value: str | None,
+    column: str | None, value: str | None, group: str | None = None,
 ) -> Domain:  # fmt: skip
     """A table's rows without their labels: the columns named, or else the one column that is called as labels are."""
     from sterna.domains.table_domains import table_domain
@@ -121,4 +128,6 @@ def _rows(
     if guess and len(called) == 1 and called[0] not in (text, column):
         without = {*without, called[0]}
     named = [str(name) for name in frame.columns if str(name) in without]
-    return table_domain(frame, text=text, drop=named, domain_column=column, domain=value, name=path.name, notes=notes)
+    return table_domain(
+        frame, text=text, drop=named, domain_column=column, domain=value, name=path.name, notes=notes, group=group
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sterna.domains import Domain, load_domain
+from sterna.domains.groups import group_codes, joined_groups
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.errors import RequestError
@@ -56,6 +58,8 @@ class Shift:
         Squared maximum mean discrepancy (it may be a little below zero), and how often chance alone gives as much.
     reading
         ``"nearly the same"``, ``"somewhat shifted"`` or ``"clearly shifted"``.
+    groups
+        How many groups the rows of each are of; ``None`` where rows are on their own.
     """
 
     source: str
@@ -70,6 +74,7 @@ class Shift:
     permutations: int
     seed: int
     reading: str
+    groups: tuple[int, int] | None = None
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values, as ``sterna shift --json`` prints it."""
@@ -79,10 +84,18 @@ class Shift:
         """The reading and its reasons, for people."""
         error = (1 - self.proxy_a_distance / 2) / 2
         chance = "less than" if self.p_value <= 1 / (1 + self.permutations) else "about"
-        return (
+        sentence = (
             f"{self.reading}: a linear classifier mistakes the domain of {error:.0%} of the rows (50% is a guess), and "
             f"chance alone gives as large an MMD in {chance} {max(self.p_value, 0.001):.1%} of cases"
         )
+        if self.groups is None:
+            return sentence
+        first, second = self.groups
+        ways = comb(first + second, first) // (
+            2 if first == second else 1
+        )  # of two equal halves, which is first is one
+        few = f"; with {first} and {second} groups, p cannot fall below {1 / ways:.2g}, whatever the shift"
+        return sentence + few if ways * CHANCE <= 1 else sentence
 
 
 def shift(
@@ -98,7 +111,8 @@ def shift(
 ) -> Shift:
     """Measure how far apart the inputs of two domains are; no label is looked at.
 
-    As many rows of one domain as of the other are drawn. Without a body, tables are compared by the columns both have
+    As many rows of one domain as of the other are drawn. Where the domains name groups, whole groups are exchanged for
+    the p value and held out from the classifier. Without a body, tables are compared by the columns both have
     (prepared by both), images by their pixels, recordings by log-mel statistics; texts need a body.
 
     Parameters
@@ -139,21 +153,23 @@ def shift(
     columns, left_out = common_columns(first.inputs, second.inputs)
     count = min(rows, len(first), len(second))
     random = np.random.default_rng(seed)
-    drawn = [_drawn(each.inputs, count, random).only(columns) for each in (first, second)]
+    some = [_drawn(each, count, random) for each in (first, second)]
+    drawn = [each.inputs.only(columns) for each in some]
+    groups, counts = _groups(*some)
     both = joined_inputs(drawn[0], drawn[1], first.name, second.name)
     with Progress(quiet=not progress) as bar:
         x, features, used = _features(both, known, Trainer(seed=seed, device=device, progress=bar))
     left_out += tuple(name for name in columns if used and name not in used)
-    distance = proxy_a_distance(x[:count], x[count:], seed=seed)
-    mmd2, p_value = mmd_test(x[:count], x[count:], permutations=permutations, seed=seed)
+    distance = proxy_a_distance(x[:count], x[count:], seed=seed, groups=groups)
+    mmd2, p_value = mmd_test(x[:count], x[count:], permutations=permutations, seed=seed, groups=groups)
     return Shift(
         first.name, second.name, count, features, used, left_out, distance, mmd2, p_value, permutations, seed,
-        reading(distance, p_value, count),
+        reading(distance, p_value, min(counts or (count,))), counts,
     )  # fmt: skip
 
 
 def reading(distance: float, p_value: float, rows: int) -> str:
-    """What a distance and a p value come to, with so many rows of each domain.
+    """What a distance and a p value come to, with so many rows (or groups of them) of each domain.
 
     A distance is small below `SMALL`, or below three of its standard errors: guessing errs in half of the rows with a
     standard error of √(1 / 8n), and the distance has four times that.
@@ -202,8 +218,24 @@ def _check(first: Domain, second: Domain) -> None:
             )
 
 
-def _drawn(inputs: Inputs, count: int, random: np.random.Generator) -> Inputs:
-    return inputs.take(np.sort(random.choice(len(inputs), count, replace=False)))
+def _drawn(domain: Domain, count: int, random: np.random.Generator) -> Domain:
+    return domain.take(np.sort(random.choice(len(domain), count, replace=False)))
+
+
+def _groups(first: Domain, second: Domain) -> tuple[Array | None, tuple[int, int] | None]:
+    """The group of each row of both, and how many groups each has; ``None`` where neither names groups."""
+    named = joined_groups(first, second)
+    if named is None:
+        return None, None
+    codes = group_codes(named)
+    counts = [len(np.unique(some)) for some in np.split(codes, [len(first)])]
+    for domain, count in zip((first, second), counts, strict=True):
+        if count < 2:
+            raise RequestError(
+                f"The rows of {domain.name} are all of one group, so chance cannot be told from a shift; give two "
+                "groups or more of each domain, or leave group out."
+            )
+    return codes, (counts[0], counts[1])
 
 
 def _features(inputs: Inputs, source: Source | None, trainer: Trainer) -> tuple[Array, str, tuple[str, ...]]:
