@@ -76,6 +76,17 @@ def test_two_processes_share_each_batch():
         assert sorted(left.rows.tolist() + right.rows.tolist()) == sorted(batch.rows.tolist())
 
 
+@pytest.mark.parametrize(("count", "size", "world"), [(33, 8, 2), (33, 7, 3), (5, 2, 2), (3, 8, 4), (1, 1, 2)])
+def test_every_row_of_an_uneven_batch_counts_alike(count, size, world):
+    whole = list(stream(count, batch_size=size).epoch(0))
+    shares = [list(stream(count, batch_size=size, rank=r, world=world).epoch(0)) for r in range(world)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        found, counts = np.unique([row for part in parts for row in part.rows.tolist()], return_counts=True)
+        assert found.tolist() == sorted(batch.rows.tolist()) and len(set(counts)) == 1
+        assert min(map(len, parts)) > 0
+        assert len(batch) < world or counts[0] == 1  # no row is learnt twice where there are enough
+
+
 def test_drawing_with_probabilities_balances_classes():
     draw = np.where(np.arange(100) < 90, 0.5 / 90, 0.5 / 10)
     rows = stream(100, draw=draw)

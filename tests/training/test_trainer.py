@@ -246,48 +246,6 @@ def test_killed_in_the_middle_and_resumed_gives_the_same_weights_bit_for_bit(tmp
     assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
 
 
-DISTRIBUTED = """
-import sys
-sys.path.insert(0, {here!r})
-from pathlib import Path
-import torch
-from test_trainer import Plain, groups, stream, trainer
-from sterna.training.strategy import strategy_on
-all_of_them = strategy_on(torch.device("cpu"))
-rank, world = all_of_them.rank, all_of_them.world
-fit = Plain()
-trainer(Path({folder!r})).fit(fit, stream(rank=rank, world=world), groups(fit), stage="fit", epochs=3)
-torch.save(fit.state_dict(), Path({folder!r}) / f"{{rank}}.pt")
-all_of_them.leave()
-"""
-
-
-class Plain(Fit):
-    """Without batch statistics, which each process has of its own share."""
-
-    def forward(self, batch):
-        outputs = self.net[4](torch.relu(self.net[0](batch.inputs)))
-        return {"task": nn.functional.cross_entropy(outputs, batch.targets)}
-
-    def __init__(self):
-        super().__init__(dropout=0)
-        self.net[1].requires_grad_(False)
-
-
-@pytest.mark.slow
-def test_two_processes_agree_with_each_other_and_with_one(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(DISTRIBUTED.format(here=str(Path(__file__).parent), folder=str(tmp_path)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=120)
-    one = Plain()
-    trainer(tmp_path).fit(one, stream(), groups(one), stage="fit", epochs=3)
-    left, right = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    for name, value in one.state_dict().items():
-        assert torch.equal(left[name], right[name])
-        torch.testing.assert_close(left[name], value, atol=1e-5, rtol=1e-4)
-
-
 def test_features_and_outputs_of_rows_in_any_order(tmp_path):
     from sterna.domains import Domain
     from sterna.networks import ImagePreparation, Network, freeze

@@ -23,6 +23,7 @@ from sterna.networks.views import mirrored
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch, Batches, Stream, Streams
 from sterna.training.objective import Objective
+from sterna.training.together import whole, whole_batch
 
 if TYPE_CHECKING:
     from sterna.bench.bench import Bench
@@ -91,7 +92,7 @@ class Adaptation(Objective):
         if labelled is not None:
             task = (task + self._loss(found[2], labelled)) / 2
         with torch.autocast(found[0].device.type, enabled=False):
-            apart = self.term(found[0].float(), found[1].float(), self.progress)
+            apart = self.term(whole(found[0].float()), whole(found[1].float()), self.progress)
         return {"task": task, "domains": self.weight * apart}
 
     def _features(self, inputs: list[Any]) -> list[Tensor]:
@@ -101,8 +102,7 @@ class Adaptation(Objective):
         return [self.network.features(each) for each in inputs]
 
     def _loss(self, features: Tensor, batch: Batch) -> Tensor:
-        assert batch.targets is not None
-        return self.task.loss(self.network.head(features), batch.targets, batch.weights)
+        return self.task.loss(*whole_batch(self.network.head(features), batch))
 
 
 def adapt(

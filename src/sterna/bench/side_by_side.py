@@ -21,6 +21,7 @@ from sterna.record.choice import Choice
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Streams
 from sterna.training.objective import Objective
+from sterna.training.together import whole_batch
 
 if TYPE_CHECKING:
     from sterna.bench.bench import Bench
@@ -145,10 +146,10 @@ def losses_of(
 ) -> dict[str, Tensor]:
     """Both domains' losses of outputs ``(n, o)`` and ``(m, p)``; the target's is weighted."""
     theirs, ours = batch["source"], batch["target"]
-    assert task is not None and theirs.targets is not None and ours.targets is not None
+    assert task is not None
     return {
-        "source": source_task.loss(source, theirs.targets, theirs.weights),
-        "target": weight * task.loss(target, ours.targets, ours.weights),
+        "source": source_task.loss(*whole_batch(source, theirs)),
+        "target": weight * task.loss(*whole_batch(target, ours)),
     }
 
 

@@ -165,8 +165,9 @@ class Stream:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on, of nearly equal size (no tiny last one)."""
         batches = np.array_split(self.order(epoch), self.steps)[start:]
-        if self.world > 1:
-            batches = [np.resize(b, -(-len(b) // self.world) * self.world)[self.rank :: self.world] for b in batches]
+        if self.world > 1:  # of fewer rows than processes, each process has as many: each row counts as often
+            each = [b if len(b) >= self.world else np.tile(b, self.world) for b in batches]
+            batches = [b[self.rank :: self.world] for b in each]
         self._plan.batches = [[(int(row), epoch) for row in b] for b in batches]
         for rows, inputs in self._loader:
             index = torch.as_tensor(rows)

@@ -170,6 +170,8 @@ class Fit:
         shared = {id(p) for p in objective.shared}
         trained = [p for p in objective.parameters() if p.requires_grad]
         backward(losses, inputs=trained, parallel_chunk_size=1)  # one loss at a time: not every layer can be vmapped
+        found = [getattr(p, "jac", None) for p in trained]
+        self.trainer.strategy.average(jacobian for jacobian in found if jacobian is not None)
         for some, how in (
             ([p for p in trained if id(p) in shared], objective.aggregator),
             ([p for p in trained if id(p) not in shared], Sum()),

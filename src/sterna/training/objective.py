@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sterna.networks.network import Network
 from sterna.tasks.task import Task
 from sterna.training.batches import Batch
+from sterna.training.together import whole_batch
 
 
 class Objective(nn.Module):
@@ -60,5 +61,5 @@ class Supervised(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         outputs = self.network(batch.inputs)
-        assert isinstance(outputs, Tensor) and batch.targets is not None
-        return {"task": self.task.loss(outputs, batch.targets, batch.weights, label_smoothing=self.label_smoothing)}
+        assert isinstance(outputs, Tensor)
+        return {"task": self.task.loss(*whole_batch(outputs, batch), label_smoothing=self.label_smoothing)}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from sterna.training.together import normalised_together
 
 
 class Strategy(ABC):
@@ -43,6 +47,10 @@ class Strategy(ABC):
     def shared(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """The first process's numbers: others hold other running statistics, and all must choose alike."""
 
+    @abstractmethod
+    def average(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Their mean over all processes, in place: of gradients that :meth:`wrapped` does not see."""
+
     @property
     def leads(self) -> bool:
         """Whether this process is the one that writes."""
@@ -69,6 +77,9 @@ class OneProcess(Strategy):
     def shared(self, values: tuple[float, ...]) -> tuple[float, ...]:
         return values
 
+    def average(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Of one process it is what it is."""
+
     def leave(self) -> None:
         """There is nobody to leave."""
 
@@ -84,7 +95,7 @@ class ManyProcesses(Strategy):
             dist.init_process_group("nccl" if nccl else "gloo")
 
     def wrapped(self, objective: nn.Module) -> nn.Module:
-        return DistributedDataParallel(objective)
+        return _Together(objective)
 
     def agree(self, flag: bool) -> bool:
         votes = torch.tensor(int(flag), device=self.device)
@@ -96,9 +107,22 @@ class ManyProcesses(Strategy):
         dist.broadcast(numbers, src=0)
         return tuple(numbers.tolist())
 
+    def average(self, tensors: Iterable[torch.Tensor]) -> None:
+        for tensor in tensors:
+            dist.all_reduce(tensor)
+            tensor /= self.world
+
     def leave(self) -> None:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+class _Together(DistributedDataParallel):
+    """A module whose batches are shared among processes, as if one had them whole."""
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        with normalised_together():
+            return super().forward(*inputs, **named)  # type: ignore[no-untyped-call]
 
 
 def strategy_on(device: torch.device) -> Strategy:

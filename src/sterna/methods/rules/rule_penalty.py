@@ -21,6 +21,7 @@ from sterna.tasks.losses import at_least_float32, weighted_mean
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
+from sterna.training.together import whole_batch
 
 
 class RulePenalty(Method):
@@ -134,13 +135,11 @@ class Penalised(Objective):
     def forward(self, batch: Batches) -> dict[str, Tensor]:
         labelled = batch["target"]
         outputs = self.network(labelled.inputs)
-        assert labelled.targets is not None
-        terms = {"task": self.task.loss(outputs, labelled.targets, labelled.weights)}
+        terms = {"task": self.task.loss(*whole_batch(outputs, labelled))}
         if "rules" in batch.of:
             voted = batch["rules"]
-            assert voted.targets is not None
-            outputs = self.network(voted.inputs)
-            terms["rules"] = self.strength * departure(outputs, voted.targets, voted.weights, self.task)
+            answers, said, weights = whole_batch(self.network(voted.inputs), voted)
+            terms["rules"] = self.strength * departure(answers, said, weights, self.task)
         return terms
 
 
