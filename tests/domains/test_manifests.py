@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sterna import load_transfer
 from sterna.domains import load_domain, make_splits
 from sterna.domains.manifests import Files
 from sterna.domains.unlabelled import load_inputs
@@ -277,5 +278,14 @@ def test_a_transfer_of_photographs_with_a_csv(tmp_path, monkeypatch, capfd):
         main()
     found = json.loads(capfd.readouterr().out)
     assert found["scores"]["accuracy"]["value"] == 1
+    for i in range(8):
+        place = tmp_path / "by class" / "ab"[i % 2] / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(files[f"photos/IMG_{i:03}.PNG"])
+    transfer = load_transfer(tmp_path / "r")
+    assert transfer.score(tmp_path / "labels.csv")["accuracy"].value == 1
+    assert transfer.score(tmp_path / "by class")["accuracy"].value == 1, "folders have no column dx"
+    both = load_domain(tmp_path / "labels.csv", label="dx", test=tmp_path / "by class")
+    assert both.labels[both.splits["test"]].tolist() == ["a"] * 4 + ["b"] * 4
     table_of = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
     assert set(table_of["name"]) <= {f"photos/IMG_{i:03}.PNG" for i in range(rows)}, "the case of names is kept"

@@ -18,6 +18,7 @@ from sterna.domains.joined import joined_inputs
 from sterna.domains.label_sets import differences, in_columns
 from sterna.domains.layout import check_utf8
 from sterna.domains.levels import checked
+from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.reader import Options, Reader, readers
 from sterna.errors import RequestError, closest
 
@@ -114,10 +115,12 @@ def load_domain(
             options, levels=found.get("levels", options.levels), schema=found.get("schema", options.schema),
             partial_labels=True,
         )  # fmt: skip
+        if is_labelled_by_folders(test):
+            options = replace(options, label=None)
         main = _with_test(main, _read(test, None if options.label is None else label, options, max_unpacked_bytes))
     named = {
         **main.reading,
-        "label": options.label,
+        "label": label if isinstance(label, str) else None,
         "text": text,
         "drop": list(drop),
         "columns": dict(columns) if columns else None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sterna.domains.archives import names_below, with_endings
+from sterna.domains.archives import Location, names_below, with_endings
 from sterna.domains.domain import Domain
 from sterna.domains.folders import MOST_CORRUPT, FileKind, learnt_of, without_corrupt
 from sterna.domains.layout import places_of, some
@@ -43,6 +43,13 @@ def manifest_of(path: Path, names: Sequence[str], kind: FileKind) -> str | None:
         if file_column(table, Files(files, PurePosixPath(name).parent), there=True) is not None:
             return name
     return None
+
+
+def is_labelled_by_folders(spec: Any) -> bool:
+    """Whether something is a folder or zip without a manifest: the label column of other data means nothing there."""
+    if not isinstance(spec, (str, Path)) or not Path(spec).exists() or not Location(Path(spec)).holds_files:
+        return False
+    return not any(_stem(name) in STEMS for name in names_below(Path(spec)))
 
 
 def wanted_as_table(path: Path, kind: FileKind, options: Options) -> bool:

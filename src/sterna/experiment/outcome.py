@@ -16,6 +16,7 @@ import numpy as np
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import given_inputs, is_frame
 from sterna.domains.learnt import read_learnt
+from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
@@ -219,6 +220,8 @@ class Transfer:
         if not isinstance(spec, (str, Path)):
             labelled = is_frame(spec)  # arrays and lists have no column of labels
             return load_domain(spec, **{k: v for k, v in reading.items() if labelled or k != "label"})
+        if is_labelled_by_folders(spec):
+            reading.pop("label", None)
         path, kind = Path(spec), kind_of(self.network.preparation.kind)
         if not kind.files and (path.is_dir() or path.suffix.lower() == ".zip"):
             raise RequestError(f"{spec} is a set of files, but this run learnt from {kind.whole}; give a file.")
