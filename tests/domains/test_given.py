@@ -54,7 +54,7 @@ def test_what_is_accepted_is_said(data, options, sentence):
 def test_a_transfer_between_frames_answers_and_scores_frames():
     source, target = frame(60, 0.5), frame(60, seed=1)
     result = sterna.transfer(source, target, label="y", method="pooled", control="none")
-    assert result.evidence.source.data.rows == 60 and result.evidence.target.reading == {"label": "y"}
+    assert result.evidence.source.data.rows == 60 and result.evidence.target.reading["label"] == "y"
     bare = result.predict(target.drop(columns="y"))
     assert bare.tolist() == result.predict(target).tolist()
     assert result.score(target)["accuracy"].value == np.mean(bare == target["y"])
