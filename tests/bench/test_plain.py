@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sterna.bench.plain import fit, raw_learners
+from sterna.bench.plain import boosting_learner, fit, raw_learners
 from sterna.kinds.kind import kind_of
-from sterna.tasks import MultiLabel
+from sterna.tasks import Classification, MultiLabel
 
 
 def texts(n=60):
@@ -47,3 +47,9 @@ def test_a_label_that_all_known_rows_have_is_always_answered():
     x, targets = texts()
     targets[:, 1] = np.where(np.arange(60) % 2, 1, np.nan)
     assert (probabilities(x, targets)[1][:, 1] == 1).all()
+
+
+def test_boosting_is_left_out_where_classes_are_very_many():
+    names = tuple(f"c{i}" for i in range(51))
+    assert boosting_learner(Classification(names), 500) is None
+    assert boosting_learner(Classification(names[:50]), 500) is not None

@@ -183,3 +183,11 @@ def test_a_metric_of_another_task_is_refused_with_those_there_are() -> None:
         infer_task(table([0.5, 1.5, 2.5]), metric="f1")
     with pytest.raises(RequestError, match="Did you mean 'auroc'"):
         infer_task(table(["a", "b"] * 5), metric="rocauc2")
+
+
+def test_nearly_a_class_a_row_is_taken_for_identifiers() -> None:
+    with pytest.raises(RequestError, match="of 40 classes in 60 rows, nearly a class a row, as identifiers are"):
+        infer_task(table([f"p{i % 40}" for i in range(60)]))
+    assert len(infer_task(table([f"p{i % 30}" for i in range(60)])).classes) == 30
+    with pytest.raises(RequestError, match="more than 5,000"):
+        infer_task(table([f"p{i % 5001}" for i in range(10_002)]))

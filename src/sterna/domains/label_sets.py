@@ -16,6 +16,9 @@ Array = np.ndarray[Any, Any]
 BAR = "|"
 """What stands between the labels of a cell."""
 
+MOST = 5000
+"""Labels there may be: of each row and label a number is kept."""
+
 _OTHERS = (",", ";", "，", "；", "、", "/", "+", "&", "\t", "\n")
 
 
@@ -58,6 +61,11 @@ def of_lists(values: Iterable[Any], classes: Sequence[str] | None = None) -> tup
     found = set().union(*(cell for cell in cells if cell))
     if not found:
         raise RequestError("No row names a label; lists of names, or cells such as 'x|y', were expected.")
+    if classes is None and len(found) > MOST:
+        raise RequestError(
+            f"The rows name {len(found):,} labels, more than {MOST:,}, as words of a text would; is this the column of "
+            "labels?"
+        )
     if classes is not None and (unknown := sorted(found - set(classes))):
         raise RequestError(
             f"The label {unknown[0]!r} is not one of the {len(classes)} labels given.{closest(unknown[0], classes)}"

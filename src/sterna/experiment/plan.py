@@ -16,6 +16,7 @@ from sterna.experiment.classes import matched, nothing_to_learn, renamed, said_o
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
 from sterna.experiment.overlaps import unseen
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, same_task, widened
+from sterna.experiment.proxies import giving_away
 from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
 from sterna.networks.trust import trust_note
 from sterna.record.request import Request
@@ -78,7 +79,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     differ = [*said, *said_of_source(source, own, task)]
     unjudged = nothing_to_learn(task, targets, splits[0], answered)
     said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
-    notes = (*notes, *alike(task.classes, "classes"), *said)
+    notes = (*notes, *alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen))
     applied_balance(request.balance, task, targets[splits[0].train])
     there, known = have(source, domain, task, splits[0], answers(source, task)), list(method_ids())
     try:

@@ -23,8 +23,7 @@ def answer_columns(task: Task, outputs: Array) -> dict[str, Any]:
     """Columns ``answer`` and ``p_<class>`` for outputs ``(n, o)``; several labels are joined by ``|``."""
     columns: dict[str, Any] = {"answer": task.told(task.answers(outputs))}
     if task.classes:
-        for i, name in enumerate(task.classes):
-            columns[f"p_{name}"] = task.probabilities(outputs)[:, i]
+        columns |= {f"p_{name}": p for name, p in zip(task.classes, task.probabilities(outputs).T, strict=True)}
     return columns
 
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 _OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision", "log_loss", "ece")
 
+FEW, MOST = 20, 5000
+"""With more classes than the first each needs two rows on average, or they are taken for identifiers; the second is the
+most there may be."""
+
 
 @dataclass(frozen=True)
 class Classification(Task):
@@ -107,6 +111,14 @@ class Classification(Task):
             raise RequestError(
                 f"Every labelled row of the domain {domain.name!r} is of the class {names[0]!r}; "
                 "a classification needs two classes or more."
+            )
+        known = int(sum(class_name(value) is not None for value in labels)) if len(names) > FEW else 0
+        if len(names) > MOST or (len(names) > FEW and 2 * len(names) > known):
+            why = "nearly a class a row" if 2 * len(names) > known else f"more than {MOST:,}"
+            raise RequestError(
+                f"The labels of {domain.name!r} are of {len(names):,} classes in {known:,} rows, {why}, as identifiers "
+                "are; name another column with label=..., or join rare classes into one (numbers that are no classes: "
+                "task='regression')."
             )
         given = domain.classes or ()
         answer = cls(given if set(names) <= set(given) else tuple(names))
