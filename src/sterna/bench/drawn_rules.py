@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
@@ -23,7 +23,7 @@ from sterna.rules.firing import fires
 from sterna.rules.grammar import parse_rules, read_rules
 from sterna.rules.renaming import check_names, column_map, counterpart, translated
 from sterna.rules.ruleset import RuleSet
-from sterna.rules.voting import Votes, votes_of
+from sterna.rules.voting import Votes, calibrated, votes_of
 from sterna.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -84,26 +84,55 @@ class RulesFound:
     rules
         On the target's columns.
     choices
-        What labels chose of the network they were drawn from.
+        What labels chose of them, and of the network they were drawn from.
+    overlap
+        How far those that fire together repeat each other; see `calibrated`.
+    written
+        Whether their confidences speak of the target's rows, and not of those that they were drawn from.
     """
 
     rules: RuleSet
     choices: tuple[Choice, ...] = ()
+    overlap: float = 0.0
+    written: bool = True
 
     def votes(self, bench: Bench) -> Votes:
-        """How they count in the target's task; where none fires, its training labels give the share of each class."""
-        problem, prior = bench.problem, None
-        if problem.task.one_class and len(problem.train):
-            weights, codes = problem.row_weights()[problem.train], problem.targets[problem.train]
-            counts = np.bincount(codes, weights=weights, minlength=problem.task.outputs)
-            prior = np.log((counts + 1) / (counts.sum() + len(counts)))
-        return votes_of(self.rules, problem.task, prior)
+        """How they count in the target's task, of which the training labels give the share of each class.
+
+        Where none fires, the rows count with their weights. Rules that were drawn from others count as there: on a row
+        one of them fires at most, which gives back its confidence.
+        """
+        problem = bench.problem
+        if not problem.task.one_class or not len(problem.train):
+            return votes_of(self.rules, problem.task)
+        codes, weights = problem.targets[problem.train], problem.row_weights()[problem.train]
+        shares, silent = (log_shares(codes, problem.task.outputs, each) for each in (None, weights))
+        votes = votes_of(self.rules, problem.task, shares if self.written else None, silent)
+        return replace(votes, overlap=self.overlap)
+
+    def calibrated(self, bench: Bench) -> RulesFound:
+        """The same with the overlap that the target's training labels speak for, where two rules fire."""
+        problem = bench.problem
+        if not problem.task.one_class or not len(problem.train):
+            return self
+        fired = fires(self.rules, problem.inputs.take(problem.train))
+        votes, rows = calibrated(self.votes(bench), fired, problem.targets[problem.train])
+        if not rows:
+            return self
+        choice = Choice("overlap of rules", votes.overlap, "log loss", rows)
+        return replace(self, overlap=votes.overlap, choices=(*self.choices, choice))
 
     def firing(self, inputs: Inputs) -> tuple[Array, Array]:
         """Numbers of the rows on which some rule fires ``(m,)``, and which do ``(m, r)``."""
         fired = fires(self.rules, inputs)
         rows = np.flatnonzero(fired.any(axis=1))
         return rows, fired[rows]
+
+
+def log_shares(codes: Array, classes: int, weights: Array | None = None) -> Array:
+    """Logarithms of the share of each class ``(k,)``, each counted once more than it occurs (Laplace)."""
+    counts = np.bincount(codes, weights=weights, minlength=classes)
+    return np.asarray(np.log((counts + 1) / (counts.sum() + classes)))
 
 
 def rules_for(bench: Bench, asked: RuleSettings) -> RulesFound:
@@ -132,7 +161,7 @@ def rules_for(bench: Bench, asked: RuleSettings) -> RulesFound:
     note = found.note()
     if note is not None:
         bench.say(note)
-    return RulesFound(found.rules)
+    return RulesFound(found.rules).calibrated(bench)
 
 
 def written_rules(rules: str) -> RuleSet:
@@ -163,7 +192,8 @@ def _drawn(bench: Bench, names: dict[str, str], depth: int, leaves: int) -> Rule
     )
     where = "source" if problem.known is not None else "target"
     bench.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
-    return RulesFound(translated(found.rules, names, columns_of(problem.inputs)).rules, answered.choices)
+    moved = translated(found.rules, names, columns_of(problem.inputs)).rules
+    return RulesFound(moved, answered.choices, written=False)
 
 
 def _check_drawable(problem: Problem) -> None:

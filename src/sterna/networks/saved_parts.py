@@ -125,8 +125,16 @@ _PARTS: dict[str, Part] = {
     "columns": _sizes(Columns, lambda part: {"count": len(part.order)}, lambda about: Columns([0] * about["count"])),
     "rule-vote": _sizes(
         RuleVote,
-        lambda part: {"rules": part.values.shape[0], "outputs": part.values.shape[1], "mean": part.mean},
-        lambda about: RuleVote(about["rules"], about["outputs"], about["mean"]),
+        lambda part: {
+            "rules": part.values.shape[0],
+            "outputs": part.values.shape[1],
+            "mean": part.mean,
+            "prior": part.prior.tolist(),
+            "overlap": part.overlap,
+        },
+        lambda about: RuleVote(
+            about["rules"], about["outputs"], about["mean"], about.get("prior"), about.get("overlap", 0.0)
+        ),
     ),
     "gate": _sizes(
         Gate,

@@ -1,18 +1,23 @@
 r"""What rules that fire say together: a weighted vote.
 
-A rule of confidence c for one of k classes is a report that is right with probability c and else names any other
-class alike, so it adds to its class the log-odds
+A rule of confidence c for a class that a share π of all rows has says that, where it fires, the odds of the class are
+c / (1 − c) instead of π / (1 − π). What it adds is the ratio of the two, whose logarithm is its weight
 
-.. math:: w = \log \frac{c}{(1 - c) / (k - 1)}
+.. math:: w = \log \frac{c}{1 - c} - \log \frac{\pi}{1 - \pi}
 
-and the reports of all rules that fire are multiplied (Genest and Zidek, "Combining probability distributions", 1986):
-:math:`p(y) \propto \exp \sum_{r\ \text{fires for}\ y} w_r`. One rule alone gives back its confidence. Of numbers the
-vote is the mean, weighted by confidence.
+and rules that know of each other only through the class multiply what they add (Bayes; Good, "Weighing evidence",
+1985):
+
+.. math:: p(y) \propto \pi_y \exp \sum_{r\ \text{fires for}\ y} w_r
+
+One rule alone gives back its confidence, whatever π; where π is not known, all classes are alike. Rules that repeat
+each other add less: with an overlap ρ from 0 (independent) to 1 (the same rule in other words) the sum of m rules is
+divided by 1 + ρ (m − 1). Of numbers the vote is the mean, weighted by confidence.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,26 +32,27 @@ SUREST = 0.999
 """Confidence that a rule counts with at most: with 1 no other rule would have a say."""
 
 TIE = 1e-6
-"""Weight of a rule at even odds: too little to outweigh any other, enough to answer its class where none speaks."""
+"""Weight of a rule that says no more than the share of its class does: too little to outweigh any other, enough to
+answer its class where none speaks."""
 
 
-def log_odds(confidence: Array, classes: int) -> Array:
-    """Weight of a rule for its class against each other one; at even odds next to nothing, but not nothing.
+def log_odds(confidence: Array, share: Array | float) -> Array:
+    """Weight of a rule for its class; where it says no more than is known without it, next to nothing, but not nothing.
 
     Parameters
     ----------
     confidence
         In (0, 1], ``(r,)``; what lies outside [0.001, 0.999] counts as these.
-    classes
-        How many there are, k.
+    share
+        Of all rows, that have the class of each rule, ``(r,)``; clipped likewise.
 
     Examples
     --------
-    >>> log_odds(np.array([0.5, 0.75]), 2).round(3)
-    array([0.   , 1.099])
+    >>> log_odds(np.array([0.5, 0.75, 0.9]), np.array([0.5, 0.5, 0.9])).round(3)
+    array([0.   , 1.099, 0.   ])
     """
-    sure = np.clip(np.asarray(confidence, dtype=np.float64), 1 - SUREST, SUREST)
-    odds = np.log(sure) + np.log(max(classes, 2) - 1) - np.log1p(-sure)
+    sure, usual = (np.clip(np.asarray(p, dtype=np.float64), 1 - SUREST, SUREST) for p in (confidence, share))
+    odds = np.log(sure) - np.log1p(-sure) - np.log(usual) + np.log1p(-usual)
     return np.where(np.abs(odds) < TIE, TIE, odds)
 
 
@@ -64,12 +70,18 @@ class Votes:
         The outputs where no rule fires, ``(o,)``.
     mean
         Whether outputs are weighted means (numbers) instead of sums (logits).
+    prior
+        Logarithm of the share of each class, ``(o,)``, to which the sums are added; 0 where all are alike.
+    overlap
+        How far rules that fire together repeat each other, ρ, from 0 to 1.
     """
 
     values: Array
     weights: Array
     otherwise: Array
     mean: bool
+    prior: Array
+    overlap: float = 0.0
 
     def outputs(self, fired: Array) -> Array:
         """What the rules answer together.
@@ -87,10 +99,13 @@ class Votes:
         sums = (fired * self.weights) @ self.values
         if self.mean:
             sums = sums / np.maximum(fired @ self.weights, 1e-12)[:, None]
+        else:
+            several = np.maximum(np.asarray(fired).sum(axis=1, keepdims=True) - 1, 0)
+            sums = self.prior + sums / (1 + self.overlap * several)
         return np.where(np.asarray(fired).any(axis=1, keepdims=True), sums, self.otherwise)
 
 
-def votes_of(rules: RuleSet, task: Task, prior: Array | None = None) -> Votes:
+def votes_of(rules: RuleSet, task: Task, prior: Array | None = None, silent: Array | None = None) -> Votes:
     """How these rules count in a task.
 
     Parameters
@@ -98,8 +113,10 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None) -> Votes:
     rules
         r of them.
     prior
-        Outputs where no rule fires and the set says nothing of that, ``(o,)``: logarithms of the share of each class,
-        or a mean; all classes alike, or the training mean, by default.
+        Of classes, logarithms of the share of each among all rows, ``(o,)``; all classes alike by default. Of numbers,
+        what is answered where no rule fires and the set says nothing of that, ``(1,)``; the training mean by default.
+    silent
+        Of classes, outputs where no rule fires and the set says nothing of that, ``(o,)``; `prior` by default.
 
     Raises
     ------
@@ -108,22 +125,53 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None) -> Votes:
     """
     confidence = np.array([rule.confidence for rule in rules.rules])
     if task.one_class:
-        codes = [_code(rule, task) for rule in rules.rules]
-        values = np.eye(task.outputs)[np.array(codes, dtype=np.int64)]
-        weights = log_odds(confidence, task.outputs)
-        default = np.zeros(task.outputs) if prior is None else np.asarray(prior, dtype=np.float64)
+        usual = np.zeros(task.outputs) if prior is None else np.asarray(prior, dtype=np.float64)
+        share = np.exp(usual - np.logaddexp.reduce(usual))
+        codes = np.array([_code(rule, task) for rule in rules.rules], dtype=np.int64)
+        otherwise = usual if silent is None else np.asarray(silent, dtype=np.float64)
         if rules.otherwise is not None:
-            default = np.zeros(task.outputs)
-            code = _code(rules.otherwise, task)
-            default[code] = log_odds(np.array([rules.otherwise.confidence]), task.outputs)[0]
-        return Votes(values, weights, default, mean=False)
+            code, otherwise = _code(rules.otherwise, task), usual.copy()
+            otherwise[code] += log_odds(np.array([rules.otherwise.confidence]), share[code])[0]
+        return Votes(np.eye(task.outputs)[codes], log_odds(confidence, share[codes]), otherwise, False, usual)
     if task.one_number:
         values = np.array([_number(rule) for rule in rules.rules]).reshape(-1, 1)
         default = task.uninformed if prior is None else np.asarray(prior, dtype=np.float64)
         if rules.otherwise is not None:
             default = np.array([_number(rules.otherwise)])
-        return Votes(values, confidence, default, mean=True)
+        return Votes(values, confidence, default, True, np.zeros(1))
     raise RequestError("Rules answer one class or one number a row; a task with several labels a row is none of these.")
+
+
+OVERLAPS = tuple(round(0.05 * i, 2) for i in range(21))
+FEWEST = 10
+"""Values of the overlap that are compared, and on how many labelled rows two rules must fire for that."""
+
+
+def calibrated(votes: Votes, fired: Array, targets: Array) -> tuple[Votes, int]:
+    """The vote with the overlap that suits labelled rows on which two rules or more fire, and how many these are.
+
+    It is the value with the least sum of log losses, to which it adds itself: a few rows hardly move it from 0. Where
+    there are fewer than ten such rows, or numbers are asked for, the vote stays as it is.
+
+    Parameters
+    ----------
+    votes
+        Of r rules.
+    fired
+        Which of them fire on labelled rows that they were not made from, ``(n, r)``.
+    targets
+        The classes of these rows, ``(n,)``.
+    """
+    rows = np.flatnonzero(np.asarray(fired).sum(axis=1) > 1)
+    if votes.mean or len(rows) < FEWEST:
+        return votes, 0
+
+    def loss(each: Votes) -> float:
+        outputs = each.outputs(fired[rows])
+        return float((np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(rows)), targets[rows]]).sum())
+
+    tried = [replace(votes, overlap=overlap) for overlap in OVERLAPS]
+    return min(tried, key=lambda each: loss(each) + each.overlap), len(rows)
 
 
 def _named(rule: Rule) -> str:

@@ -12,12 +12,14 @@ from sterna.preparations.rules import BY_KIND
 
 
 class RuleHead(Method):
-    """Rules answer directly: those that fire on a row vote, each with the log-odds of its confidence.
+    """Rules answer directly: those that fire on a row vote, each with what its confidence adds to its class's share.
 
     What moves: rules, written by someone who knows, or drawn out of the source by a small tree that learns its
-    model's answers. A rule of confidence c for class y adds log(c (k − 1) / (1 − c)) to the logit of y; one rule alone
-    gives back its confidence. Of numbers the answer is the mean of what the rules say, weighted by confidence. Where
-    none fires, OTHERWISE answers, or else the share of each class among the target's training labels.
+    model's answers. A rule of confidence c for class y, which a share π of the training labels has, adds
+    log(c / (1 − c)) − log(π / (1 − π)) to the logit log π; one rule alone gives back its confidence. Rules that the
+    training labels show to repeat each other add less. Of numbers the answer is the mean of what the rules say,
+    weighted by confidence. Where none fires, OTHERWISE answers, or else the share of each class among the target's
+    training labels.
 
     When to use it: the answer must be explained, rows are few or labels none, or the knowledge is in somebody's
     head. When it hurts: thresholds that mean something else in the target (other units, another laboratory), and

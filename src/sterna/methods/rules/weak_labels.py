@@ -30,7 +30,7 @@ class WeakLabels(Method):
     """Rules vote on the target's unlabelled rows, and a linear model learns from the votes and the labels together.
 
     What moves: rules (written, or drawn out of the source) as labels of rows that nobody labelled. On each row the
-    rules that fire vote with the log-odds of their confidences; a row on which none fires is left out. The class
+    rules that fire vote as in ``rule-head``; a row on which none fires is left out. The class
     with most votes is the row's label, and its weight is the margin of the vote, p(first) − p(second): 0 where the
     rules contradict each other, near 1 where they are sure. For numbers the label is the weighted mean, the weight
     the mean confidence. Labelled target rows count 1 each. The model is linear on the features of the source's body,
