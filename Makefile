@@ -1,6 +1,7 @@
 # make demo   ImageNet features moved to chest X-rays, beside strong controls: a table, and a report
 # make test   the tests
 # make fuzz   damaged files for every reader: N=10000 inputs each (the tests take a hundred; ONLY=json: one reader)
+# make kills  every file operation of runs and commands as the last one before a kill (about an hour)
 # make house  import cycles, what a method costs to write, kinds and tasks asked for by name, long modules (PLACES=1: where)
 # The first two set up all they need by themselves, in .venv, from Python 3.11 or newer; the rest is for those who work
 # on Sterna.
@@ -12,7 +13,7 @@ KEY := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' -)
 DEMO := .venv/.ready-demo-$(KEY)
 DEV := .venv/.ready-dev-$(KEY)
 
-.PHONY: demo test fuzz lint types contracts house docs bench format clean
+.PHONY: demo test fuzz kills lint types contracts house docs bench format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +29,10 @@ test: $(DEV)
 N ?= 10000
 fuzz: $(DEV)
 	@STERNA_FUZZ=$(N) $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal tests/fuzz $(if $(ONLY),-k $(ONLY))
+
+kills: $(DEV)
+	@STERNA_KILLS=1 $(BIN)/python -m pytest -n 0 tests/store/test_kills.py
+	@$(BIN)/python -m benchmarks.kills
 
 lint: $(DEV)
 	@$(BIN)/ruff check .

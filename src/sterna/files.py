@@ -76,7 +76,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_beside(path, Path.mkdir) as temporary:
             (temporary / "new").mkdir()
-            yield temporary / "new"
+            try:
+                yield temporary / "new"
+            except WriteError as error:  # it speaks of a place that nobody has asked for
+                raise WriteError(str(error).replace(str(temporary / "new"), str(path))) from error
             if path.exists():
                 path.rename(temporary / "old")
             (temporary / "new").rename(path)

@@ -13,6 +13,7 @@ from sterna import Domain, RequestError, RunError, load_domain, load_transfer, t
 from sterna.data import demo_path
 from sterna.files import atomic
 from sterna.record.choice import Choice
+from sterna.store.fusing_runs import fuse_runs
 from sterna.store.run import RunFolder, Unit
 from sterna.training import checkpoint
 from sterna.training.cache import FeatureCache
@@ -211,6 +212,7 @@ def test_the_folder_holds_what_it_says(digits, tmp_path):
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert names == {
         "manifest.json", "network", "history.json", "predictions.parquet", "splits.parquet", "mistakes", "request.json",
+        "learnt.npz",
     }  # fmt: skip
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     wanted = {
@@ -222,3 +224,20 @@ def test_the_folder_holds_what_it_says(digits, tmp_path):
     assert {"metric", "value", "low", "high", "verdict"} <= set(manifest["gain"])
     assert result.report(tmp_path / "report.html").stat().st_size > 10_000
     assert sys.getsizeof(manifest)
+
+
+def test_fusing_runs_on_a_full_disk_is_one_sentence_and_leaves_nothing(full_disk, tmp_path):
+    domain = Domain.from_arrays(frame(), (frame()["a"] > 0).map({True: "yes", False: "no"}))
+    for name in ("a", "b"):
+        transfer(None, domain, method="scratch", epochs=1, control="none", out=tmp_path / name)
+        (tmp_path / name / "network" / "preparation").mkdir(exist_ok=True)
+        (tmp_path / name / "network" / "preparation" / "words.txt").write_bytes(b"x" * 200_000)
+    why = rf"Cannot write '{full_disk / 'c'}.*': No space left on device \(\d MB free there\): make room, or choose"
+    with pytest.raises(RunError, match=why) as caught:
+        fuse_runs(tmp_path / "a", tmp_path / "b", 0.5, full_disk / "c")
+    assert "--resume" not in str(caught.value)
+    assert not list(full_disk.iterdir())
+    os.symlink("/etc/hostname", tmp_path / "b" / "network" / "preparation" / "more.txt")
+    with pytest.raises(RequestError, match=r"more.txt' is a symbolic link, which is not followed"):
+        fuse_runs(tmp_path / "a", tmp_path / "b", 0.5, tmp_path / "c")
+    assert not (tmp_path / "c").exists()

@@ -106,17 +106,16 @@ def taken(path: Path, request: Request, *, resume: bool, overwrite: bool) -> Ite
     """
     with ExitStack() as stack:
         with explained(path):
-            settle(path)
             check_own(path)
             path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(alone(path))
             free = is_free(path)
-            if not free:
-                _check(path, request, resume, overwrite)
             if free:
                 _write(path, request)
-            elif not resume:
-                _put_in_place_of(path, request, stack)
+            else:
+                _check(path, request, resume, overwrite)
+                if not resume:
+                    _put_in_place_of(path, request, stack)
         try:
             yield
         except RequestError:
@@ -126,13 +125,14 @@ def taken(path: Path, request: Request, *, resume: bool, overwrite: bool) -> Ite
 
 
 def check_own(path: Path) -> None:
-    """Leave alone what somebody else has put there.
+    """Put right what a killed process left there, and leave alone what somebody else has put there.
 
     Raises
     ------
     RequestError
         If something stands there that is no run.
     """
+    settle(path)
     if not is_free(path) and not holds_run(path):
         raise RequestError(f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another --out.")
 
