@@ -85,6 +85,25 @@ def test_wrong_requests_are_named() -> None:
         preparation_from_state({"type": "poem"})
 
 
+@pytest.mark.parametrize(
+    ("texts", "share"),
+    [
+        (["the tern flies far", "a gull stays here"], None),
+        (["the tern flies far away", "a gull stays", "here the gull"], None),  # 1 of 11 tokens
+        (["北 极 tern flies", "far a gull 燕"], "38%"),  # 3 of 8
+        (["北 极 燕", ""], "100%"),
+        ([""], None),
+        ([], None),
+        (["北"] * 300, "100%"),
+    ],
+)
+def test_the_share_of_unknown_tokens_is_said_from_a_tenth_on(texts: list[str], share: str | None) -> None:
+    said = TextPreparation(make_tokenizer()).unknown(TextInputs(texts))
+    start = [] if share is None else [f"{share} of the tokens of {min(200, len(texts))} texts are unknown"]
+    assert [sentence.partition(" to the")[0] for sentence in said] == start
+    assert RawText().unknown(TextInputs(texts)) == []
+
+
 def test_raw_texts_pass_through() -> None:
     preparation = preparation_from_state(RawText().state())
     items = preparation.items(TextInputs(TEXTS))

@@ -238,7 +238,7 @@ class Preparation(ABC):
         return None
 
     def unknown(self, inputs: Inputs) -> list[str]:
-        """What of these rows training rows never had, so that it counts for nothing, in sentences."""
+        """What of these rows training rows (or the source) never had, so that it counts for nothing, in sentences."""
         return []
 
     def note(self, items: Any) -> str | None:

@@ -94,7 +94,8 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     notes = (*notes, *_beside(source, domain, Needs.SAME_INPUTS in there))
     if ABLATION in controls:
         notes = (*notes, without_knowledge(method, controls[ABLATION]))
-    notes = (*splits[0].notes, *notes, *trust_note(source.body if source else None))
+    notes = (*splits[0].notes, *notes, *_unknown(source, domain, splits[0]))
+    notes = (*notes, *trust_note(source.body if source else None))
     return Plan(source, task, make_exam(domain, task, splits[0], source), splits, controls, notes, not unjudged)
 
 
@@ -105,6 +106,15 @@ def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:
     name = source.data.name
     said = [note if name in note else f"{name}: {note}" for note in source.data.notes if note not in domain.notes]
     return said + (domain.inputs.compared(source.data.inputs, domain.name, name) if alike else [])
+
+
+def _unknown(source: Source | None, domain: Domain, splits: Splits) -> list[str]:
+    """What the source's body cannot read of the target, by some of the rows that a method may see."""
+    if source is None or source.body is None or getattr(source.preparation, "kind", None) != domain.kind:
+        return []
+    assert source.preparation is not None
+    seen = np.concatenate([splits.train, splits.validation, splits.unlabelled])
+    return [f"{note}." for note in source.preparation.unknown(domain.inputs.take(seen))]
 
 
 def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import is_data
-from sterna.errors import RequestError, RunError
+from sterna.errors import RequestError, RunError, SternaError
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
 from sterna.experiment.overlaps import learnt_of, overlap_notes
@@ -187,6 +187,13 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
         means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy)
         try:
             record = _run(source, domain, method, request, plans, folder, means)
+        except RuntimeError as error:
+            if isinstance(error, SternaError) or not strategy.lost(error):
+                raise
+            raise RunError(
+                "Another process of this run has ended, or cannot be reached, so this one stopped; see what that one "
+                "said, then start them all again with --resume."
+            ) from error
         finally:
             strategy.leave()
     return Transfer(record, RunFolder(folder), temporary, functions_of(source.body if source else None))

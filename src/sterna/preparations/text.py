@@ -18,6 +18,9 @@ from sterna.errors import RequestError, require
 _AT_ONCE = 2000
 """Texts that are tokenised at a time."""
 
+MANY_UNKNOWN = 0.1
+"""Share of unknown tokens from which on it is said."""
+
 TOKENIZER = "tokenizer"
 """Name of the folder with the tokenizer's files."""
 
@@ -109,6 +112,16 @@ class TextPreparation(Preparation):
 
     def note(self, items: TokenItems) -> str | None:
         return items.note()
+
+    def unknown(self, inputs: Inputs) -> list[str]:
+        """Which share of the tokens of these texts (of 200) the tokenizer does not know, from a tenth on."""
+        some = np.unique(np.linspace(0, len(inputs) - 1, min(200, len(inputs))).astype(np.int64))
+        items, number = self.items(inputs.take(some)), self.tokenizer.unk_token_id
+        special = [each for each in self.tokenizer.all_special_ids if each != number]
+        tokens = np.concatenate([np.zeros(0), *items[:]])
+        share = float((tokens[~np.isin(tokens, special)] == number).sum()) / max(1, (~np.isin(tokens, special)).sum())
+        what = f"{share:.0%} of the tokens of {len(items)} texts are unknown to the source's tokenizer"
+        return [f"{what} and count as one; a source for texts like these sees more"] if share >= MANY_UNKNOWN else []
 
     def order(self, items: TokenItems) -> Rows:
         return items.by_length()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +13,11 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sterna.errors import RequestError
 from sterna.training.together import normalised_together
+
+_BROKEN = re.compile(r"gloo|nccl|closed by peer|connection (re|was|timed)|store|process group", re.IGNORECASE)
+"""What torch.distributed speaks of when another process is gone."""
 
 
 class Strategy(ABC):
@@ -60,6 +65,10 @@ class Strategy(ABC):
         """Until all processes are here."""
         self.agree(False)
 
+    def lost(self, error: BaseException) -> bool:
+        """Whether an error means that another process has ended or is not reached."""
+        return False
+
     @abstractmethod
     def leave(self) -> None:
         """Take leave of the other processes."""
@@ -92,7 +101,14 @@ class ManyProcesses(Strategy):
         self.rank, self.world = _started()
         if not dist.is_initialized():
             nccl = device.type == "cuda" and dist.is_nccl_available()  # not on Windows
-            dist.init_process_group("nccl" if nccl else "gloo")
+            try:
+                dist.init_process_group("nccl" if nccl else "gloo")
+            except (ValueError, RuntimeError) as error:  # of torch.distributed are all kinds of RuntimeError
+                raise RequestError(
+                    f"RANK and WORLD_SIZE say that this is process {self.rank} of {self.world}, but the others cannot "
+                    f"be joined ({' '.join(str(error).split())[:150]}); start with torchrun --nproc-per-node "
+                    f"{self.world} -m sterna ..., or unset RANK and WORLD_SIZE."
+                ) from error
 
     def wrapped(self, objective: nn.Module) -> nn.Module:
         return _Together(objective)
@@ -111,6 +127,9 @@ class ManyProcesses(Strategy):
         for tensor in tensors:
             dist.all_reduce(tensor)
             tensor /= self.world
+
+    def lost(self, error: BaseException) -> bool:
+        return isinstance(error, RuntimeError) and _BROKEN.search(str(error)) is not None
 
     def leave(self) -> None:
         if dist.is_initialized():
@@ -137,4 +156,7 @@ def leads() -> bool:
 
 def _started() -> tuple[int, int]:
     """This process's number and how many there are, by torchrun; ``(0, 1)`` without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    named = [os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")]
+    if not all(number.isdecimal() for number in named):
+        raise RequestError(f"RANK is {named[0]!r} and WORLD_SIZE {named[1]!r}; whole numbers were expected.")
+    return int(named[0]), int(named[1])
