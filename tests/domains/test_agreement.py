@@ -66,14 +66,14 @@ def test_another_order_is_said(tmp_path, first):
 def test_odd_cells_of_a_later_table_are_missing_and_said_with_column_and_count(tmp_path, first):
     later = written(
         tmp_path, "later.csv", when=["03/04/2024", "soon", "05/06/2024"], size=["1,5", "2,5", "big"],
-        town=["Bern", "bern", "Lima"], id=[7, 8, 9],
+        town=["Bern", "bern", "Lima"], more=[7, 8, 9],
     )  # fmt: skip
     inputs, notes = load_inputs(later, schema=first.reading["schema"])
     assert inputs.frame["when"].isna().tolist() == [False, True, False]
     assert inputs.frame["size"].isna().tolist() == [False, False, True]
     assert "column 'when' of later.csv: 1 values that are no dates, such as 'soon', are taken as missing" in notes
     assert "column 'size' of later.csv: 1 values that are no numbers, such as 'big', are taken as missing" in notes
-    assert "columns not used, which nothing was learnt from: 'id'" in notes
+    assert "columns not used, which nothing was learnt from: 'more'" in notes
     assert TablePreparation().fit(first.inputs).unknown(inputs) == [
         "column 'town': 2 values that no training row had, such as 'bern' (as against 'Bern'), count as no category"
     ]
@@ -124,3 +124,14 @@ def test_how_columns_were_read_survives_json():
     state = json.loads(json.dumps(schema.state()))
     assert state["a"] == {"kind": "number", "form": "1234,5"}
     assert Schema.from_state(state).state() == schema.state()
+
+
+def test_what_names_the_rows_is_kept_as_it_stands(tmp_path):
+    numbers = {"id": range(30), "x": range(30), "y": ["a", "b"] * 15}
+    first = load_domain(written(tmp_path, "first.csv", **numbers), label="y")
+    again = written(tmp_path, "new.csv", id=["12345678901234567891", "007"], row_id=["r1", "r2"], x=[1, 2])
+    inputs, notes = load_inputs(again, without=["y"], schema=first.reading["schema"])
+    assert inputs.identifiers() == {"id": ["12345678901234567891", "007"], "row_id": ["r1", "r2"]}
+    assert notes == [] and list(inputs.kinds) == ["x"]
+    dropped, _ = load_inputs(again, without=["y", "id"], schema=_table(x=["1", "2"]).reading()["schema"])
+    assert list(dropped.identifiers()) == ["id", "row_id"]

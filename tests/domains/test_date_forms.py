@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.date_forms import Dates, read_dates
@@ -49,6 +49,7 @@ def test_dates_are_read_in_many_forms(cell: str, day: str) -> None:
     assert days(read([cell])) == [day]
 
 
+@settings(deadline=None)
 @given(st.lists(st.dates(datetime.date(1970, 1, 1), datetime.date(2068, 12, 31)), min_size=1, max_size=20))
 def test_months_by_name_and_short_years_are_read_back_exactly(moments: list[datetime.date]) -> None:
     for pattern in ("%d %b %Y", "%B %d, %Y", "%d.%m.%y", "%d-%b-%y"):

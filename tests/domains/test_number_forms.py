@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.number_forms import PLAIN, Marks, NumberForm, Numbers, read_numbers
@@ -50,6 +50,7 @@ def test_the_marks_of_a_column_are_told_from_all_its_cells(cells: list[str], val
 VALUE = st.integers(-(10**9), 10**9).map(lambda whole: whole / 100)
 
 
+@settings(deadline=None)
 @given(st.lists(VALUE, min_size=1, max_size=20), st.sampled_from([(",", "."), (".", ","), (",", " "), (".", "'")]))
 def test_what_is_written_with_two_decimals_is_read_back_exactly(values: list[float], marks: tuple[str, str]) -> None:
     decimal, thousands = marks

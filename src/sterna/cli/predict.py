@@ -36,6 +36,7 @@ def predict(
     from sterna.domains.unlabelled import unread_words
     from sterna.experiment import load_transfer
     from sterna.files import atomic, check_file
+    from sterna.store.answers import csv_of
     from sterna.store.predictions import prediction_frame
 
     if out is not None and out.suffix not in (".csv", ".json"):
@@ -47,7 +48,7 @@ def predict(
     frame = prediction_frame(transfer.task, domain, transfer.outputs(domain, progress=not quiet))
     unread = domain.inputs.unread
     as_json = json if out is None else out.suffix == ".json"
-    written = frame.to_json(orient="records", force_ascii=False, indent=1) if as_json else frame.to_csv(index=False)
+    written = frame.to_json(orient="records", force_ascii=False, indent=1) if as_json else csv_of(frame)
     if out is None:
         sys.stdout.write(written + ("\n" if as_json else ""))
     else:

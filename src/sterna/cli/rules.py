@@ -259,6 +259,7 @@ def apply(
     """Answer rows: for each the answer, its probability, and the rules that fired; empty where nothing is said."""
     from sterna.files import atomic, check_file
     from sterna.rules import answer, read_rules
+    from sterna.store.answers import csv_of
     from sterna.tasks import Classification, Regression
 
     if numbers and classes is not None:
@@ -268,12 +269,10 @@ def apply(
     named = None if classes is None else Classification(tuple(part.strip() for part in classes.split(",") if part))
     frame = answer(read_rules(file), _inputs(data, text, drop), Regression() if numbers else named)
     if out is None:
-        sys.stdout.write(
-            frame.to_json(orient="records", force_ascii=False, indent=1) if json else frame.to_csv(index=False)
-        )
+        sys.stdout.write(frame.to_json(orient="records", force_ascii=False, indent=1) if json else csv_of(frame))
         return
     with atomic(out) as temporary:
-        temporary.write_text(frame.to_csv(index=False), encoding="utf-8")
+        temporary.write_text(csv_of(frame), encoding="utf-8")
     if json:
         print_json({"rows": len(frame), "out": str(out)})
     elif not quiet:

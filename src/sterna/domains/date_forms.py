@@ -17,7 +17,6 @@ NAMED = "month names"
 _ISO = r"^[+-]?\d{4}(-?\d{2}(-?\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?)?)?$"
 _CODE = r"^([+-]?9+|-\d{1,4}|0+|0000[-/.]00[-/.]00.*)$"
 _COMPACT = r"^\d{8}$"
-_DATED = r"^(\d{4}[-/.年]\s?\d{1,2}|\d{1,2}[-/.]\s?\d{1,2}[-/.]\s?(\d{4}|\d{2})\b)"
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%y-%m-%d")
 _DAY_OR_MONTH_FIRST = tuple(
@@ -138,14 +137,22 @@ def order(form: str) -> str:
 
 
 def _forms(values: pd.Series[Any], compact: bool) -> tuple[str, ...]:
-    """The orders that some of the first cells may be written in."""
+    """The orders that some of the first cells have the shape of; the names of months where they have none."""
     cells = pa.array(values.iloc[:1000], pa.large_string())
-    if pc.any(pc.match_substring_regex(cells, _DATED)).as_py() or (
-        compact and pc.any(pc.match_substring_regex(cells, r"^\d{4}")).as_py()
-    ):
-        compacted = ("%Y%m%d",) if compact else ()
-        return (*compacted, ISO, *_YEAR_FIRST, *_DAY_OR_MONTH_FIRST)
-    return (NAMED,) if pc.any(pc.match_substring_regex(cells, r"\d.*\pL{3}|\pL{3}.*\d")).as_py() else ()
+    known = (*(("%Y%m%d",) if compact else ()), ISO, *_YEAR_FIRST, *_DAY_OR_MONTH_FIRST)
+    shapes = {"%Y%m%d": _COMPACT, ISO: _ISO if compact else r"^[+-]?\d{4}-"}
+    found = [form for form in known if _any(cells, shapes.get(form) or _shape(form))]
+    return tuple(found) or ((NAMED,) if _any(cells, r"\d.*\pL{3}|\pL{3}.*\d") else ())
+
+
+def _any(cells: pa.Array, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(cells, pattern)).as_py())
+
+
+def _shape(form: str) -> str:
+    """What cells of an order look like, before their time of day."""
+    digits = {"%Y": r"\d{4}", "%y": r"\d{2}", "%m": r"\d{1,2}", "%d": r"\d{1,2}"}
+    return "^" + "".join(digits.get(part) or re.escape(part) for part in re.split("(%.)", form)) + "($|[^0-9])"
 
 
 def _parsed(values: pd.Series[Any], form: str) -> Array | None:
@@ -157,8 +164,8 @@ def _parsed(values: pd.Series[Any], form: str) -> Array | None:
         shaped = pc.match_substring_regex(pa.array(values, pa.large_string()), shape)
         return _parse(values.where(np.asarray(shaped, bool)), form)
     start = values.iloc[:200]
-    tried = {time: _parse(start, form + time) for time in _TIMES}
-    times = [time for time, parsed in tried.items() if parsed is not None]
+    timed = _any(pa.array(start, pa.large_string()), ":")
+    times = [time for time in (_TIMES if timed else _TIMES[:1]) if _parse(start, form + time) is not None]
     read = [parsed for time in times if (parsed := _parse(values, form + time)) is not None]
     return min(read, key=lambda parsed: int(np.isnat(parsed).sum())) if read else None
 

@@ -59,6 +59,10 @@ class Inputs(ABC):
         """What a person would call each row: a file name, or the row number."""
         return [str(i) for i in range(len(self))]
 
+    def identifiers(self) -> dict[str, list[str | None]]:
+        """Columns that only name the rows, as they stand in the table; none where a row is one thing."""
+        return {}
+
     def row_keys(self) -> list[str]:
         """What tells rows apart in caches: rows of one key are prepared alike, whatever other rows they come with.
 
@@ -256,10 +260,7 @@ class Preparation(ABC):
     def suited(self, inputs: Inputs, works: Callable[[Preparation], bool]) -> Preparation:
         """The same for rows like these, where less than the body's own size or length holds all that they say.
 
-        Parameters
-        ----------
-        works
-            Whether the body is free in the size of its inputs, and gives features for those of another preparation.
+        `works` says whether the body is free in the size of its inputs, and gives features for another preparation's.
         """
         return self
 
@@ -283,10 +284,7 @@ class Preparation(ABC):
     def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
         """Build it again from `state`, also after a round trip through JSON; by default its entries are arguments.
 
-        Parameters
-        ----------
-        folder
-            Where `save_assets` wrote.
+        `folder` is where `save_assets` wrote.
         """
         return cls(**{name: value for name, value in state.items() if name != "type"})
 

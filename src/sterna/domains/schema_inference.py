@@ -77,13 +77,19 @@ def type_columns(
     found: list[Column] = []
     typed: dict[str, pd.Series[Any]] = {}
     for name in table.names:
-        values, kind, form, identifier = _read(table.last(name), given.get(name), earlier.get(name), notes)
+        column, before = table.last(name), earlier.get(name)
+        if like is not None and (before.identifier if before else IDENTIFIER_NAME.match(name)):
+            values, kind, form, identifier = _Read(column.written, "category", identifier=True)
+        else:
+            values, kind, form, identifier = _read(column, given.get(name), before, notes)
         missing = int(values.isna().sum())
         if kind != "empty" and missing == len(values):
             values, kind = pd.Series(np.full(len(values), np.nan), values.index), "empty"
         typed[name] = values
         found.append(Column(name, kind, missing, summary(values, kind), identifier, name in given, form))
-    notes.of_schema([column for column in found if column.name not in earlier])
+    notes.of_schema(
+        found if like is None else [column for column in found if not (column.identifier or column.name in earlier)]
+    )
     return Schema(tuple(found), len(table)), pd.DataFrame(typed, index=table.index), notes.said
 
 
@@ -113,14 +119,14 @@ def _read_again(column: RawColumn, earlier: Column, notes: Notes) -> _Read:
     if earlier.kind in ("number", "date"):
         try:
             values, form = read_as(column, earlier.kind, notes.add, earlier.form)
-            return _Read(values, earlier.kind, form, earlier.identifier)
+            return _Read(values, earlier.kind, form)
         except RequestError:
-            return _inferred(column, Notes())._replace(identifier=earlier.identifier)
+            return _inferred(column, Notes())._replace(identifier=False)
     if earlier.kind == "text":
         return _Read(column.strings, "text")
-    own = _inferred(column, Notes())._replace(identifier=earlier.identifier)
+    own = _inferred(column, Notes())._replace(identifier=False)
     if earlier.kind == "category" and own.kind in ("text", "date"):
-        return _Read(column.words, "category", identifier=earlier.identifier)
+        return _Read(column.words, "category")
     return own
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from sterna.domains.domain import Domain
 from sterna.domains.raw_table import listed
 from sterna.domains.schema import Schema
+from sterna.domains.schema_inference import IDENTIFIER_NAME
 from sterna.domains.table_files import read_table
 from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels
 from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain, times_of
@@ -127,14 +128,17 @@ def frame_inputs(
     """The same of a DataFrame; `name` is what to call it."""
     like = None if schema is None else Schema.from_state(schema)
     inputs = {*text_names(text, list(frame.columns)), *(like.names if like else ())}
-    taken = [name for name in frame.columns if name in without and name not in inputs]
+    names_rows = [n for n in frame.columns if like is not None and IDENTIFIER_NAME.match(str(n))]  # beside the answers
+    taken = [name for name in frame.columns if name in without and name not in inputs and name not in names_rows]
     frame = frame.drop(columns=taken)
     named = [name for name in frame.columns if str(name).strip().lower() in LABEL_NAMES and name not in inputs]
     if not without and len(named) == 1 and len(frame.columns) > 1:
         frame = frame.drop(columns=named)
     kinds = {name: kind for name, kind in (columns or {}).items() if name in frame.columns}
     made, notes = table_inputs(frame, text=text, columns=kinds or None, like=like, name=name)
-    more = [] if like is None or text else [str(c) for c in frame.columns if str(c) not in like.names]
+    more = (
+        [] if like is None or text else [str(c) for c in frame.columns if str(c) not in inputs and c not in names_rows]
+    )
     return made, [*notes, *([f"columns not used, which nothing was learnt from: {listed(more, 10)}"] if more else [])]
 
 

@@ -16,6 +16,7 @@ from sterna.domains.near_rows import near_rows, plain_column
 from sterna.domains.raw_table import RawTable, listed
 from sterna.domains.schema import ColumnKind, Schema
 from sterna.domains.schema_inference import type_columns
+from sterna.domains.table_cells import words
 from sterna.domains.text import TextInputs, cut
 from sterna.errors import RequestError, closest
 
@@ -111,6 +112,11 @@ class TableInputs(Inputs):
     def names(self) -> list[str]:
         return [str(i) for i in self.frame.index]
 
+    def identifiers(self) -> dict[str, list[str | None]]:
+        columns = [self.frame[c.name] for c in self._schema if c.identifier]
+        cells = {str(c.name): c if c.dtype == "str" else words(c) for c in columns}
+        return {name: [None if pd.isna(cell) else str(cell) for cell in column] for name, column in cells.items()}
+
     def row_keys(self) -> list[str]:
         """As :meth:`keys`, but all cells count, identifiers as well, and what the columns are called and hold."""
         about, cells = [*self.frame.columns, self.kinds], pd.util.hash_pandas_object(self.frame, index=False).tolist()
@@ -140,8 +146,9 @@ class TableInputs(Inputs):
     ) -> tuple[str, ...] | None:
         if not isinstance(other, TableInputs):
             return None
-        theirs = {name: counterpart(name) for name in self.kinds}
-        same = {ours: name for ours, name in theirs.items() if name and other.kinds.get(name) == self.kinds[ours]}
+        kinds, others = self.kinds, other.kinds
+        theirs = {name: counterpart(name) for name in kinds}
+        same = {ours: name for ours, name in theirs.items() if name and others.get(name) == kinds[ours]}
         return tuple(n for n, name in same.items() if missing is None or other.frame[name].isna().mean() < missing)
 
     def compared(self, other: Inputs, ours: str, theirs: str) -> list[str]:

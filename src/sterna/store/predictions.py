@@ -61,11 +61,13 @@ def prediction_table(
 
 
 def prediction_frame(task: Task, domain: Domain, outputs: Array) -> pd.DataFrame:
-    """One line for each new input: its name, the answer and the probabilities.
+    """One line for each new input: its name, the table's own columns that name it, the answer and the probabilities.
 
     A file that could not be read has a line without them, and the reason in a column ``error``.
     """
-    frame = pd.DataFrame({"name": domain.inputs.names(), **answer_columns(task, outputs)})
+    found = {"name": domain.inputs.names(), **answer_columns(task, outputs)}
+    own = {f"input_{n}" if n in found else n: cells for n, cells in domain.inputs.identifiers().items()}
+    frame = pd.DataFrame({"name": found.pop("name"), **own, **found})
     unread = domain.inputs.unread
     if not unread:
         return frame
