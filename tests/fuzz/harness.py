@@ -147,7 +147,7 @@ def _changed(found: Any, random: Random) -> Any:
 def _scaled(old: Any, random: Random) -> Any:
     if isinstance(old, bool) or not isinstance(old, int | float):
         return old * 3 if isinstance(old, str | list) else old
-    return random.choice((-old, old * 2, old + 1, old * 10**6, old / 3 if old else 0.1, str(old)))
+    return random.choice((-old, old * 2, old + 1, old * 10**6, 0.1, old // 3, str(old)))
 
 
 def _thinned(old: Any, random: Random, renamed: bool) -> Any:
@@ -278,7 +278,7 @@ class Fuzz:
         inputs: int = 100,
     ) -> None:
         """Give `read` so many inputs (``$STERNA_FUZZ`` instead, where that is set) made from a good one."""
-        assert fault(lambda: read(content)) is None, "the good input itself is refused"
+        read(content)
         kinds: dict[str, list[int]] = {}
         for number in range(int(os.environ.get("STERNA_FUZZ") or inputs)):
             damaged = mutant(name, content, number, mutators)

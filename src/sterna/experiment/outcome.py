@@ -99,7 +99,7 @@ class Transfer:
     @cached_property
     def network(self) -> Network:
         """The network (of the first seed)."""
-        return self.folder.load_network(self._trust)
+        return self.folder.load_network(self.evidence, self._trust)
 
     @property
     def task(self) -> Task:

@@ -90,8 +90,8 @@ def target_record(domain: Domain, fitted: Fitted) -> TargetRecord:
     )
 
 
-def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> None:
-    """Write the run folder; the manifest last, since it says that the run is done."""
+def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> Record:
+    """Write the run folder, the manifest last, since it says that the run is done; gives the record as written."""
     task, exam = fitted.task, fitted.exam
     outputs = {name: [unit.outputs for unit in some] for name, some in fitted.units.items()}
     names = domain.inputs.names()
@@ -104,5 +104,6 @@ def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> N
     if kind_of(domain.kind).pictured:
         write_pictures(table, task, exam.domain, exam.rows, folder.path / "mistakes")
     folder.write_json("history.json", {name: summed_history(some) for name, some in fitted.units.items()})
-    folder.write_record(record)
+    record = folder.write_record(record)
     folder.clear_work()
+    return record

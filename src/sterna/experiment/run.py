@@ -246,7 +246,7 @@ def _fill(
         record = record.model_copy(update={"curve": (*points, record.at(request.curve[-1]))})
     if means.strategy.leads:
         learnt_of(plans[-1].source, domain, method, plans[-1].splits[0]).save(path)
-        keep(record, fitted, folder, domain)
+        return keep(record, fitted, folder, domain)
     return record
 
 

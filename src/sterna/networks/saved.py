@@ -16,12 +16,14 @@ from sterna.files import atomic, whole_folder
 from sterna.leftovers import sweep
 from sterna.networks.bounds import no_larger_than
 from sterna.networks.build import build_body
+from sterna.networks.examples import on
 from sterna.networks.network import Network
 from sterna.networks.pair import describe_body, described_body, described_views
 from sterna.networks.saved_parts import build_part, describe_part, in_users_units
 from sterna.networks.trust import trusted
 from sterna.preparations.saved import preparation_from_state
-from sterna.record.reading import AGAIN, in_words, read_json, reading
+from sterna.record.hashes import check_hashes, hashes_of_network
+from sterna.record.reading import AGAIN, check_file, in_words, read_json, reading
 from sterna.record.recognised import holds_network
 from sterna.tasks import task_from_state
 
@@ -76,6 +78,7 @@ def _write(network: Network, folder: Path) -> None:
     }
     with atomic(folder / _WEIGHTS) as file:
         save_file(weights, file, metadata={"format": "pt"})
+    about["files"] = hashes_of_network(folder)
     with atomic(folder / _JSON) as file:
         file.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
@@ -124,13 +127,15 @@ def load_network(folder: str | Path, trust: Collection[str] = ()) -> Network:
     sweep(folder.absolute().parent)
     about = trusted(_read_json(folder), trust, f"The network in {str(folder)!r}")
     weights = _read_weights(folder / _WEIGHTS)
+    check_hashes(folder, about.get("files", {}), _JSON)
     with reading(folder / _JSON), no_larger_than(weights):
         network = _built(folder, about)
     with reading(folder / _JSON):
         _fill(network, weights, dict(about.get("aliases", {})), folder / _WEIGHTS)
         if about["format"] < 2 and network.task is not None:
             network.head = in_users_units(network.head, network.task)
-    return network.eval()
+        _try(network.eval())
+    return network
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
@@ -156,10 +161,29 @@ def _built(folder: Path, about: dict[str, Any]) -> Network:
     return Network(preparation, body, head, map=mapped, task=task, views=views)
 
 
+def _try(network: Network) -> None:
+    """Answer an example: parts that do not fit each other are found now, and not by whoever asks for an answer.
+
+    Rows of numbers go through the whole network; of others, which may be large, only the head is tried.
+    """
+    network.preparation.example()
+    width = getattr(network.preparation, "width", None)
+    if len({p.dtype for p in network.parameters() if p.is_floating_point()}) > 1 or not network.body.width:
+        return
+    with torch.no_grad():
+        if isinstance(width, int):
+            outputs = network(on(torch.zeros(2, width), network))
+        else:
+            outputs = network.head(network.map(on(torch.zeros(2, network.body.width), network)))
+    if network.task is not None and outputs.shape != (2, network.task.outputs):
+        raise ValueError(f"outputs {tuple(outputs.shape)}, expected {(2, network.task.outputs)}")
+
+
 def _read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        check_file(path)
         return dict(load_file(path))
     except Exception as error:  # a type of its own for each thing that may be wrong
         raise RequestError(f"{str(path)!r} is missing or damaged ({in_words(error)}); {AGAIN}.") from error

@@ -50,6 +50,11 @@ class _Mel(Preparation):
 
     def __init__(self, rate: int, mels: int) -> None:
         self.rate, self.mels = int(rate), int(mels)
+        if not (1 <= self.rate <= 10**6 and 1 <= self.mels <= 1024):
+            raise RequestError(
+                f"{type(self).__name__}(rate={rate}, mels={mels}): expected a rate of 1 to 1,000,000 samples a second "
+                "and 1 to 1,024 bands."
+            )
 
     @property
     def seconds(self) -> float:
@@ -151,6 +156,11 @@ class LogMelPreparation(_Mel):
         super().__init__(rate, mels)
         self.frames = int(frames)
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        if not 1 <= self.frames <= 10**6 or not {len(self.mean), len(self.std)} <= {1, self.mels}:
+            raise RequestError(
+                f"LogMelPreparation(frames={frames}) with {len(self.mean)} means and {len(self.std)} deviations: "
+                "expected 1 to 1,000,000 frames, and one mean and one deviation, or one for each band."
+            )
         self._mean, self._std = (np.array(v, dtype=np.float32)[:, None] for v in (self.mean, self.std))
 
     @property

@@ -79,10 +79,10 @@ class ImagePreparation(Preparation):
         require("PIL", "image")
         if interpolation not in INTERPOLATIONS:
             raise RequestError(f"interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATIONS)}.")
-        if size < 1 or not 0 < crop <= 1 or channels not in (1, 3) or mode not in ("center", "squash"):
+        if not 1 <= size <= 4096 or not 0 < crop <= 1 or channels not in (1, 3) or mode not in ("center", "squash"):
             raise RequestError(
                 f"ImagePreparation(size={size}, crop={crop}, channels={channels}, mode={mode!r}): expected a size from "
-                "1 on, a crop in (0, 1], 1 or 3 channels and the mode 'center' or 'squash'."
+                "1 on (4096 at most), a crop in (0, 1], 1 or 3 channels and the mode 'center' or 'squash'."
             )
         self.size, self.interpolation, self.crop = int(size), interpolation, float(crop)
         self.channels, self.mode = channels, mode

@@ -53,6 +53,14 @@ class SpeechPreparation(Preparation):
         self.about = dict(extractor)
         self.layers = [(int(kernel), int(stride)) for kernel, stride in layers]
         self.seconds = float(seconds)
+        if not 0 < self.seconds <= 600 or not self.layers or min(map(min, self.layers)) < 1:
+            raise RequestError(
+                f"SpeechPreparation(layers={self.layers}, seconds={seconds}): expected kernels and strides from 1 on, "
+                "and up to 600 seconds."
+            )
+        size = extractor.get("feature_size", 1)
+        if not isinstance(size, int) or not 1 <= size <= 1024:
+            raise RequestError(f"The feature extractor has the feature size {size!r}; expected 1 to 1024.")
         self.extractor = getattr(require("transformers", "text"), name).from_dict(dict(extractor))
         self.rate = int(self.extractor.sampling_rate)
         step = math.prod(stride for _, stride in self.layers)

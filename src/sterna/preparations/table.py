@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from sterna.domains.agreement import unknown_words
 from sterna.domains.inputs import Inputs, Kind, Preparation
@@ -179,10 +180,11 @@ class TablePreparation(Preparation):
     @classmethod
     def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
         """Build it again from `state`, also after a round trip through JSON."""
-        columns = []
-        for column in state["columns"]:
-            fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column.items()}
-            columns.append(FittedColumn(**fields))
+        columns = TypeAdapter(list[FittedColumn]).validate_python(state["columns"])
+        for column in columns:
+            parts = {"number": 1, "date": len(_DATE_PARTS)}.get(column.kind, 0)
+            if {len(each) for each in (column.medians, column.means, column.scales)} != {parts}:
+                raise ValueError(f"the column {column.name!r} should have {parts} medians, means and scales")
         return cls(columns)
 
     def __repr__(self) -> str:

@@ -53,6 +53,12 @@ def in_words(error: Exception, most: int = 160) -> str:
     return (named if said else type(error).__name__)[:most].rstrip(" .:")
 
 
+def check_file(path: Path, way_out: str = AGAIN) -> None:
+    """Refuse what is there but is no file: reading a pipe or a device would not end."""
+    if path.exists() and not path.is_file():
+        raise damaged(path, "it is no file", way_out)
+
+
 def read_json(path: Path, way_out: str = AGAIN) -> Any:
     """What a JSON file holds.
 
@@ -62,8 +68,7 @@ def read_json(path: Path, way_out: str = AGAIN) -> Any:
         If it is missing, is no file, or is damaged: no JSON, too large, or too deep.
     """
     with reading(path, way_out):
-        if path.exists() and not path.is_file():  # reading a pipe would not end
-            raise damaged(path, "it is no file", way_out)
+        check_file(path, way_out)
         if path.stat().st_size > LARGEST:
             raise damaged(path, f"it has more than {LARGEST // 2**20} MB", way_out)
         found = json.loads(path.read_text(encoding="utf-8"))

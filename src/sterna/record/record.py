@@ -172,6 +172,8 @@ class Record(_Part):
         Test rows by class and by answer, ``(k, k)``.
     curve
         The same at several numbers of labels, where a learning curve was asked for.
+    files
+        The SHA-256 of the run folder's other files; ``network/network.json`` holds those of the files beside it.
     """
 
     format: int = 1
@@ -204,6 +206,7 @@ class Record(_Part):
     created: str = ""
     environment: dict[str, Any] = {}
     curve: tuple[Point, ...] | None = None
+    files: dict[str, str] = {}
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON has it: names, numbers, lists; what was not filled in is left out."""

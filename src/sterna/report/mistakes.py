@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sterna.record.hashes import MANIFEST, check_hash
 from sterna.report.run import Run
 from sterna.report.words import places, plain, said
 from sterna.tasks.infer import task_type
@@ -186,9 +187,11 @@ def _name(values: dict[str, Any]) -> str:
 
 
 def _picture(run: Run, row: int) -> Picture | None:
-    path = run.folder / "mistakes" / f"{row}.png"
-    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+    name = f"mistakes/{int(row)}.png"
+    path = run.folder / name
+    if not path.is_file() or path.is_symlink() or path.stat().st_size > _MOST_BYTES:
         return None
+    check_hash(run.folder, name, run.record.files, MANIFEST)
     content = path.read_bytes()
     # The size stands in the first chunk of every PNG; what does not begin like one does not go into the page.
     if not content.startswith(_PNG) or len(content) < 24:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError
+from sterna.record.hashes import MANIFEST, check_hash
+from sterna.record.reading import damaged, in_words
 from sterna.record.record import Record, read_json, read_record
 from sterna.store.place import check_finished, standing
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+_MOST_CELLS = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +57,11 @@ def read_run(folder: Path) -> Run:
         raise RequestError(f"{str(folder)!r} is a file, not a run folder: give the folder that a transfer has written.")
     check_finished(folder)
     path = folder / "manifest.json"
-    return Run(folder, read_record(path), _history(folder / "history.json"), _predictions(folder))
+    record = read_record(path)
+    for name in ("history.json", "predictions.parquet"):
+        if (folder / name).exists():
+            check_hash(folder, name, record.files, MANIFEST)
+    return Run(folder, record, _history(folder / "history.json"), _predictions(folder))
 
 
 def _history(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -79,10 +88,17 @@ def _predictions(folder: Path) -> pyarrow.Table | None:
     import pyarrow.parquet
 
     try:
+        about = pyarrow.parquet.read_metadata(path)
+        if about.num_rows * about.num_columns > _MOST_CELLS:  # a few bytes can stand for any number of equal cells
+            raise ValueError(f"{about.num_rows:,} rows of {about.num_columns:,} columns")
         table = pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
+    except Exception as error:  # errors of Arrow, of the system, and of what was unpacked
         raise RequestError(
-            f"{str(path)!r} cannot be read as Parquet; remove the file to make the report without its mistakes, "
-            "or run the transfer again."
+            f"{str(path)!r} cannot be read as Parquet ({in_words(error)}); remove the file to make the report without "
+            "its mistakes, or run the transfer again."
         ) from error
-    return table if {"row", "label", "answer"} <= set(table.column_names) else None
+    if not {"row", "label", "answer"} <= set(table.column_names):
+        return None
+    if not pyarrow.types.is_integer(table.schema.field("row").type):  # rows are numbers; they name pictures, too
+        raise damaged(path, f"its column row holds {table.schema.field('row').type}, expected whole numbers")
+    return table

@@ -13,12 +13,14 @@ from sterna.domains.learnt import read_learnt
 from sterna.errors import RequestError
 from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.fusing import check_share
+from sterna.record.hashes import MANIFEST, check_hashes, check_network, hashes_of_network, hashes_of_run
+from sterna.record.reading import read_object
 from sterna.record.record import FORMAT, Record, SourceRecord, read_record
 from sterna.store.fusing import Fused, check_layouts, write_fused
 from sterna.store.layout import read_layout
 from sterna.store.place import alone, check_own, standing
 
-_JSON, _WEIGHTS, _MANIFEST, _BODY = "network.json", "model.safetensors", "manifest.json", "body."
+_JSON, _WEIGHTS, _BODY = "network.json", "model.safetensors", "body."
 
 
 def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite: bool = False) -> Fused:
@@ -49,10 +51,12 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
     """
     check_share(alpha)
     folders = _network_folder(source), _network_folder(target)
-    described = [_read_json(folder / _JSON) for folder in folders]
+    described = [read_object(folder / _JSON) for folder in folders]
     ours, theirs = (read_layout(folder / _WEIGHTS) for folder in folders)
     check_layouts(ours, theirs, _BODY)
     _check_bodies(f"{str(source)!r} and {str(target)!r}", described, any(n.startswith(_BODY) for n in theirs.places))
+    for run, folder, about in zip((source, target), folders, described, strict=True):
+        _check_whole(run, folder, about)
     notes = _notes(target, described)
     _check_out(out, (source, target), overwrite)
     with ExitStack() as stack:
@@ -62,14 +66,27 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
         (new / "network").mkdir()
         copy_files(folders[1], new / "network", leave=_WEIGHTS)
         found = write_fused(ours, theirs, alpha, new / "network" / _WEIGHTS, _BODY)
+        about = {k: v for k, v in described[1].items() if k != "files"}
+        about["files"] = hashes_of_network(new / "network")
+        with atomic(new / "network" / _JSON) as temporary:
+            temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
         notes = (*notes, *found.notes)
         learnt = [found for found in map(read_learnt, (source, target)) if found is not None]
         if learnt:
             learnt[0].joined(learnt[-1]).save(new)
-        if (target / _MANIFEST).exists():
-            with atomic(new / _MANIFEST) as temporary:
-                temporary.write_text(_record(source, target, alpha, out, notes).to_json(), encoding="utf-8")
+        if (target / MANIFEST).exists():
+            record = _record(source, target, alpha, out, notes)
+            record = record.model_copy(update={"files": hashes_of_run(new)})
+            with atomic(new / MANIFEST) as temporary:
+                temporary.write_text(record.to_json(), encoding="utf-8")
     return Fused(out, found.tensors, found.bytes, notes)
+
+
+def _check_whole(run: Path, folder: Path, about: dict[str, Any]) -> None:
+    """Refuse a run whose network is not as it was written."""
+    check_hashes(folder, about.get("files", {}), _JSON)
+    if (run / MANIFEST).exists() and folder != run:
+        check_network(run, read_record(run / MANIFEST).files)
 
 
 def _network_folder(path: Path) -> Path:
@@ -77,16 +94,6 @@ def _network_folder(path: Path) -> Path:
     if not (folder / _JSON).is_file():
         raise RequestError(f"{str(path)!r} is not a run folder: it holds no {_JSON}; give runs, or .safetensors files.")
     return folder
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{str(path)!r} is damaged or cannot be read ({error}); run the transfer again.") from error
-    if not isinstance(found, dict):
-        raise RequestError(f"{str(path)!r} is damaged: it holds no names and values; run the transfer again.")
-    return found
 
 
 def _check_bodies(names: str, described: list[dict[str, Any]], weights: bool) -> None:
@@ -140,7 +147,7 @@ def _check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
 
 def _record(source: Path, target: Path, alpha: float, out: Path, notes: tuple[str, ...]) -> Record:
     """What is known of the fused run: the target's record without what was measured of the target's own network."""
-    theirs = read_record(target / _MANIFEST)
+    theirs = read_record(target / MANIFEST)
     return Record(
         format=FORMAT,
         sterna=version("sterna"),

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
-from sterna.record.record import Record, read_record
+from sterna.record.hashes import check_hash, check_network, hash_of, hashes_of_run
+from sterna.record.reading import read_object, reading
+from sterna.record.record import Number, Record, read_record
 from sterna.store.place import check_finished
 from sterna.training.log import Log
 
@@ -50,6 +53,16 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class _Numbers:
+    """Of a unit, as ``unit.json`` holds them beside the log."""
+
+    validation: Number
+    seconds: float
+    trained: int
+    total: int
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """A folder that holds one run.
 
@@ -69,10 +82,18 @@ class RunFolder:
         with atomic(self._file(name)) as temporary:
             temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=True), encoding="utf-8")
 
-    def write_record(self, record: Record) -> None:
-        """Write the record, whole or not at all: it says that the run is done."""
+    def write_record(self, record: Record) -> Record:
+        """Write the record, whole or not at all: it says that the run is done.
+
+        Returns
+        -------
+        Record
+            As it was written: with the hashes of the other files.
+        """
+        record = record.model_copy(update={"files": hashes_of_run(self.path)})
         with atomic(self._file("manifest.json")) as temporary:
             temporary.write_text(record.to_json(), encoding="utf-8")
+        return record
 
     def read_record(self) -> Record:
         """Read the record of a finished run.
@@ -103,6 +124,7 @@ class RunFolder:
         np.save(written, unit.outputs)
         with atomic(folder / "outputs.npy") as temporary:
             temporary.write_bytes(written.getbuffer())
+        about["files"] = {"outputs.npy": hash_of(folder / "outputs.npy")}
         with atomic(folder / "unit.json") as temporary:
             temporary.write_text(json.dumps(about))
         for left in folder.glob("*.pt"):
@@ -113,9 +135,17 @@ class RunFolder:
         folder = self.work(seed, method)
         if not (folder / "unit.json").exists():
             return None
-        about = json.loads((folder / "unit.json").read_text())
-        about["log"] = _log(**about["log"])
-        return Unit(outputs=np.load(folder / "outputs.npy", allow_pickle=False), **about)
+        way_out = f"delete the folder {str(folder)!r} and go on with --resume: this fit then begins anew"
+        with reading(folder / "unit.json", way_out):
+            about = read_object(folder / "unit.json", way_out)
+            check_hash(folder, "outputs.npy", about.pop("files", {}), "unit.json")
+            log = _log(**about.pop("log"))
+            numbers = TypeAdapter(_Numbers).validate_python(about)
+        with reading(folder / "outputs.npy", way_out):
+            outputs = np.load(folder / "outputs.npy", allow_pickle=False)
+            if outputs.ndim != 2 or outputs.dtype.kind != "f":
+                raise ValueError(f"{outputs.dtype} of the shape {outputs.shape}, expected numbers (n, o)")
+        return Unit(outputs=outputs, log=log, **vars(numbers))
 
     def clear_work(self) -> None:
         """The run is done: what only a resumed run needs goes."""
@@ -138,8 +168,9 @@ class RunFolder:
         """Keep the network."""
         save_network(network, self.path / "network")
 
-    def load_network(self, trust: Collection[str] = ()) -> Network:
+    def load_network(self, record: Record, trust: Collection[str] = ()) -> Network:
         """The network of the run; it may call the functions named in `trust`, as ``module:function``."""
+        check_network(self.path, record.files)
         return load_network(self.path / "network", trust)
 
 
@@ -149,7 +180,7 @@ def _log(choices: list[Any], chosen: dict[str, Any] | None = None, **about: Any)
     Version 0.1.0 kept the values apart: a choice was ``[by, labels, of, what]``, and left out where one label chose.
     """
     if chosen is None:
-        return Log(choices=[Choice(**choice) for choice in choices], **about)
+        return TypeAdapter(Log).validate_python({"choices": choices, **about})
     found = [Choice(what, chosen.get(what), by, labels, of) for by, labels, of, what in choices]
     named = {choice.what for choice in found}
     alone = [Choice(what, value, "cross-validation", 1) for what, value in chosen.items() if what not in named]

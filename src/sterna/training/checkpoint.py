@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO, ClassVar
 
 import torch
+from pydantic import ConfigDict, TypeAdapter
 from torch import Tensor
 
-from sterna.errors import RequestError
 from sterna.files import atomic
+from sterna.record.reading import reading
 
 Weights = dict[str, Tensor]
 
@@ -44,6 +46,8 @@ class State:
     kept
         Whose weights these are, in words.
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
 
     step: int = 0
     micro: int = 1
@@ -80,14 +84,15 @@ def averaged(mean: Weights | None, new: dict[str, Tensor], count: int) -> Weight
 
 
 def save(path: Path, state: State, objective: Weights, optimizer: dict[str, Any]) -> None:
-    """Write all of it, atomically."""
-    with atomic(path) as temporary, temporary.open("wb") as file:
+    """Write all of it, atomically; a hash of it stands behind it."""
+    with atomic(path) as temporary, temporary.open("w+b") as file:
         try:
             torch.save({"state": vars(state), "objective": objective, "optimizer": optimizer}, file)
         except RuntimeError as error:
             if isinstance(error.__context__, OSError):  # torch hides what the file said (no space left, say)
                 raise error.__context__ from None
             raise
+        file.write(_hash(file, file.seek(0, os.SEEK_END)) + _SEAL)
 
 
 def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:
@@ -98,13 +103,29 @@ def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:
     RequestError
         If the file is damaged.
     """
-    try:
-        kept = torch.load(path, weights_only=True, map_location="cpu")
-        return State(**kept["state"]), kept["objective"], kept["optimizer"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
-        raise RequestError(
-            f"The checkpoint {str(path)!r} is damaged; delete it and go on with --resume: this fit then begins anew."
-        ) from error
+    with reading(path, "delete it and go on with --resume: this fit then begins anew"), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END) - _HASH - len(_SEAL)
+        file.seek(max(0, size))
+        kept, seal = file.read(_HASH), file.read()
+        if seal == _SEAL and kept != _hash(file, size):  # version 0.1.0 wrote none
+            raise ValueError("its hash is not that of what it holds")
+        file.seek(0)
+        found = torch.load(file, weights_only=True, map_location="cpu")
+        return TypeAdapter(State).validate_python(found["state"]), found["objective"], found["optimizer"]
+
+
+_SEAL, _HASH = b"sterna-1", 32
+"""What a checkpoint ends with, behind 32 bytes of SHA-256."""
+
+
+def _hash(file: BinaryIO, size: int) -> bytes:
+    """The SHA-256 of the first bytes of a file."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (part := file.read(min(size, 2**20))):
+        digest.update(part)
+        size -= len(part)
+    return digest.digest()
 
 
 class Interruption:
