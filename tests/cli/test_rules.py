@@ -31,7 +31,8 @@ def test_rules_from_labelled_data_are_written_read_and_checked(sterna, tmp_path)
     assert made["held_out"] == 16 and 0 <= made["fidelity"] <= 1
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# ") and "held-out rows" in text.splitlines()[0]
-    assert text.splitlines()[1:] == made["rules"]
+    written, _, origin = text.partition("\n\n")
+    assert written.splitlines()[1:] == made["rules"] and all(line.startswith("#") for line in origin.splitlines())
     shown = json.loads(sterna("rules", "show", out, "--json").out)
     assert [rule["rule"] for rule in shown["rules"]] + [shown["otherwise"]] == made["rules"]
     checked = json.loads(sterna("rules", "check", out, "t.csv", "--label", "y", "--json").out)

@@ -7,13 +7,15 @@ from sterna.cli.app import settings_of
 from sterna.cli.commands import app
 from sterna.errors import RequestError
 from sterna.rules import column_map, read_rules
+from sterna.rules.grammar import rules_text
+from sterna.rules.origin import origin_of
 
 CONFIG = b"""method: fine-tuning
 labels-per-class: 5
 curve: [5, 10, 20]
 set: {learning_rate: 0.01, blocks: last, penalties: [l2-sp, delta]}
 source-data: &data [a.csv, b.csv]
-columns: *data
+drop: *data
 control: none
 quiet: true
 epochs: 3
@@ -23,6 +25,8 @@ RULES = b"""# by hand
 IF age >= 60 AND "chest pain" IN (typical, "4", 4) AND thal IS NOT MISSING THEN ill (0.82)
 IF sex != m AND text NOT CONTAINS "\\u597d" THEN well (.7)
 OTHERWISE well (0.6)
+#~ {"columns": [["age"]], "labelled": 1, "unlabelled": 1}
+#~ AAAAAAAAAAABAAAAAAAAAA==
 """
 
 
@@ -62,4 +66,9 @@ def test_settings(fuzz):
 def test_rules(fuzz, tmp_path):
     path = tmp_path / "rules.txt"
     path.write_bytes(RULES)
-    fuzz.file(path, lambda: str(read_rules(path)).encode(), TEXT, inputs=200)
+
+    def read():
+        str(read_rules(path)).encode()
+        origin_of(rules_text(path))
+
+    fuzz.file(path, read, TEXT, inputs=200)

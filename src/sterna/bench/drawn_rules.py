@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
@@ -20,7 +21,8 @@ from sterna.preparations.rules import BY_KIND
 from sterna.record.choice import Choice
 from sterna.rules.extraction import extract_rules
 from sterna.rules.firing import fires
-from sterna.rules.grammar import parse_rules, read_rules
+from sterna.rules.grammar import parse_rules, rules_text
+from sterna.rules.origin import origin_of, origin_text
 from sterna.rules.renaming import check_names, column_map, counterpart, translated
 from sterna.rules.ruleset import RuleSet
 from sterna.rules.voting import Votes, calibrated, votes_of
@@ -36,10 +38,19 @@ _RULES = re.compile(r"\s*(IF|OTHERWISE)\b", re.IGNORECASE)
 
 
 def _rules_text(value: Any) -> Any:
-    """The rules themselves, whatever they came as: what a run was asked must not hang on a file that may change."""
-    if isinstance(value, RuleSet | str):
-        return str(value if isinstance(value, RuleSet) else written_rules(value))
-    return value
+    """The rules themselves, whatever they came as: what a run was asked must not hang on a file that may change.
+
+    Of their comments those stay that say which rows they were drawn from.
+    """
+    if isinstance(value, RuleSet):
+        return str(value)
+    if not isinstance(value, str):
+        return value
+    given = "\n" in value or _RULES.match(value) is not None
+    text = value if given else rules_text(value)
+    read = parse_rules(text) if given else parse_rules(text, Path(value).name)
+    learnt = origin_of(text)
+    return str(read) if learnt is None else f"{read}\n{origin_text(learnt)}"
 
 
 def _column_names(value: Any) -> Any:
@@ -162,11 +173,6 @@ def rules_for(bench: Bench, asked: RuleSettings) -> RulesFound:
     if note is not None:
         bench.say(note)
     return RulesFound(found.rules).calibrated(bench)
-
-
-def written_rules(rules: str) -> RuleSet:
-    """Rules from a file, or from the text itself."""
-    return parse_rules(rules) if "\n" in rules or _RULES.match(rules) else read_rules(rules)
 
 
 def columns_of(inputs: Inputs) -> list[str]:

@@ -56,21 +56,27 @@ def extract(
     Example: sterna rules extract runs/heart heart.csv --label disease --out rules.txt
     """
     from sterna.domains.groups import unit_ids
+    from sterna.domains.learnt import Learnt, read_learnt
     from sterna.files import atomic, check_file
     from sterna.rules import extract_rules, format_rules
+    from sterna.rules.origin import origin_text
 
     if out is not None:
         check_file(out)
     reading = {"label": label, "text": text, "drop": drop, "domain_column": domain_column, "domain": target_domain}
     if (Path(source) / "manifest.json").is_file():
         domain, targets, task, what = _by_run(source, data, reading, trust)
+        labelled, earlier = False, read_learnt(Path(source))
     else:
         domain, targets, task, what = _by_labels(source, data, reading)
+        labelled, earlier = True, None
     found = extract_rules(domain.inputs, targets, task, depth=depth, leaves=leaves, seed=seed, units=unit_ids(domain))
+    seen = [domain.inputs.take(found.drawn_from)]
+    learnt = Learnt.of(seen if labelled else [], [] if labelled else seen, earlier)
     written = f"{_heading(found, what)}\n{format_rules(found.rules)}\n"
     if out is not None:
         with atomic(out) as temporary:
-            temporary.write_text(written, encoding="utf-8")
+            temporary.write_text(f"{written}\n{origin_text(learnt)}\n", encoding="utf-8")
     if json:
         about = {"rules": format_rules(found.rules).split("\n"), "fidelity": found.fidelity, "rows": found.rows,
                  "held_out": found.held_out, "out": None if out is None else str(out)}  # fmt: skip

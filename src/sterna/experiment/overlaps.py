@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -55,12 +56,20 @@ def copies_in_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Ove
     return (Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")),)
 
 
-def learnt_before(source: Source | None, inputs: Inputs) -> tuple[Overlap, ...]:
-    """Of these test rows, those that the source's model learnt from already."""
-    if source is None or source.learnt is None:
+def learnt_before(source: Source | None, method: Method | None, inputs: Inputs) -> tuple[Overlap, ...]:
+    """Of these test rows, those that the source's model learnt from already, or that rules were drawn from."""
+    drawn = None if method is None else method.learnt_before()
+    return (
+        *(() if source is None else _known(source.learnt, inputs, f"the source {source.spec} learnt from")),
+        *_known(drawn, inputs, "the rules were drawn from"),
+    )
+
+
+def _known(learnt: Learnt | None, inputs: Inputs, what: str) -> tuple[Overlap, ...]:
+    if learnt is None:
         return ()
-    words = f"of the {len(inputs):,} test rows {{}} rows that the source {source.spec} learnt from"
-    ways = zip(source.learnt.among(inputs), (", with their labels", ", without their labels"), strict=True)
+    words = f"of the {len(inputs):,} test rows {{}} rows that {what}"
+    ways = zip(learnt.among(inputs), (", with their labels", ", without their labels"), strict=True)
     return tuple(Overlap(found, words.format(_are(found)) + how) for found, how in ways if found.any())
 
 
@@ -80,7 +89,9 @@ def known_rows(learnt: Learnt | None, inputs: Inputs) -> tuple[str, ...]:
 def learnt_of(source: Source | None, domain: Domain, method: Method, splits: Splits) -> Learnt:
     """Which rows a method learns from with these splits, and which ones its source did."""
     given = () if source is None or source.data is None else (_labelled(source.data),)
-    earlier = None if source is None else source.learnt
+    known = (None if source is None else source.learnt, method.learnt_before())
+    before = [each for each in known if each is not None]
+    earlier = reduce(Learnt.joined, before) if before else None
     if not method.needs & (Needs.TARGET_LABELS | Needs.LABELS | Needs.UNLABELLED_TARGET):
         return Learnt.of(given, (), earlier)
     rows = np.concatenate([splits.train, splits.validation])

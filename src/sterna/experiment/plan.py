@@ -96,7 +96,8 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
         notes = (*notes, without_knowledge(method, controls[ABLATION]))
     notes = (*splits[0].notes, *notes, *_unknown(source, domain, splits[0]))
     notes = (*notes, *trust_note(source.body if source else None))
-    return Plan(source, task, make_exam(domain, task, splits[0], source), splits, controls, notes, not unjudged)
+    exam = make_exam(domain, task, splits[0], source, method)
+    return Plan(source, task, exam, splits, controls, notes, not unjudged)
 
 
 def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:

@@ -14,7 +14,7 @@ from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
 from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before
-from sterna.methods.method import Needs
+from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
 from sterna.tasks.task import Task
@@ -54,7 +54,9 @@ class Exam:
         )
 
 
-def make_exam(domain: Domain, task: Task, splits: Splits, source: Source | None = None) -> Exam:
+def make_exam(
+    domain: Domain, task: Task, splits: Splits, source: Source | None = None, method: Method | None = None
+) -> Exam:
     """Take the labelled test rows out of the Domain."""
     rows = splits.test
     test = domain.take(rows)
@@ -64,7 +66,7 @@ def make_exam(domain: Domain, task: Task, splits: Splits, source: Source | None 
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
     groups = None if test.groups is None else group_codes(test.groups)
-    overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(source, test.inputs))
+    overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(source, method, test.inputs))
     return Exam(test, rows, task.matched(test)[0], groups, overlaps)
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import sterna.methods
 from sterna.bench import Bench, Fitted, Problem
+from sterna.domains.learnt import Learnt
 from sterna.errors import RequestError, closest
 from sterna.selection.validator import FEW
 from sterna.training.recipe import Recipe
@@ -102,6 +103,10 @@ class Method(BaseModel, ABC):
 
     def ablated(self) -> Method | None:
         """The same without the knowledge that it moves, where a setting takes it away: a control beside it."""
+        return None
+
+    def learnt_before(self) -> Learnt | None:
+        """Which rows its settings were drawn from, as rules may be from data; ``None`` where nothing tells."""
         return None
 
     def validated(self) -> ValidationUse:

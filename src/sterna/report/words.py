@@ -145,6 +145,10 @@ def day(created: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
+LONGEST = 4000
+"""Characters of a setting, a label or an answer that are shown."""
+
+
 def said(value: Any) -> str:
     """A setting, a label or an answer in words."""
     if value is None:
@@ -157,7 +161,8 @@ def said(value: Any) -> str:
         return ", ".join(f"{key}: {said(item)}" for key, item in value.items()) or NOTHING
     if isinstance(value, list | tuple):
         return ", ".join(said(item) for item in value) or NOTHING
-    return str(value) or NOTHING
+    words = str(value) or NOTHING
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]} … ({len(words) - LONGEST:,} more characters)"
 
 
 def selection(chose: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Extraction:
         How many rows the rules were learnt from, and how many measured the fidelity.
     numbers
         Whether the answers are numbers.
+    drawn_from
+        Numbers of the rows that the rules were learnt from, ``(rows,)``.
     """
 
     rules: RuleSet
@@ -56,6 +58,7 @@ class Extraction:
     rows: int
     held_out: int
     numbers: bool = False
+    drawn_from: Array = field(default_factory=lambda: np.arange(0), compare=False)
 
     def words(self, where: str = "") -> str:
         """The fidelity in words; `where` says whose rows were held out."""
@@ -115,7 +118,7 @@ def extract_rules(
     tree.fit(questions.features, learnt)
     rules = rules_of_tree(tree, questions, learnt, task, FEWEST)
     faithful = fidelity(rules, inputs.take(held), targets[held], task)
-    return Extraction(rules, faithful, len(whole), len(held), task.one_number)
+    return Extraction(rules, faithful, len(whole), len(held), task.one_number, rows)
 
 
 def without_rare_gaps(questions: Questions, smallest: int) -> Array:

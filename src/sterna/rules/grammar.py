@@ -80,6 +80,17 @@ def read_rules(path: str | Path) -> RuleSet:
     RequestError
         If there is none, it is no text, or a line is wrong.
     """
+    return parse_rules(rules_text(path), Path(path).name)
+
+
+def rules_text(path: str | Path) -> str:
+    """The text of a file of rules, comments and all.
+
+    Raises
+    ------
+    RequestError
+        If there is none, or it is no text.
+    """
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -99,7 +110,7 @@ def read_rules(path: str | Path) -> RuleSet:
         raise RequestError(f"{str(path)!r} is not UTF-8 text (line {line}); save the rules as UTF-8.") from None
     if "\0" in text:
         raise RequestError(f"{str(path)!r} is not text (it holds zero bytes); expected a file of rules.")
-    return parse_rules(text, path.name)
+    return text
 
 
 class _Line:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sterna.bench import Bench, Fitted
 from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesSetting, rules_for
+from sterna.domains.learnt import Learnt
 from sterna.methods.method import Method, Needs
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body
 from sterna.networks.rule_vote import RuleVote
 from sterna.preparations.rules import BY_KIND
+from sterna.rules.origin import origin_of
 
 
 class RuleHead(Method):
@@ -37,6 +39,9 @@ class RuleHead(Method):
     columns: ColumnsSetting = None
     depth: DepthSetting = 4
     leaves: LeavesSetting = 16
+
+    def learnt_before(self) -> Learnt | None:
+        return origin_of(self.rules)
 
     def run(self, bench: Bench) -> Fitted:
         found = rules_for(bench, self)

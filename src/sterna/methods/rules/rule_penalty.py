@@ -14,9 +14,11 @@ from sterna.bench.problem import Array
 from sterna.bench.side_by_side import LAYER_DECAY, groups_of
 from sterna.bench.tuning import BATCH, default_epochs, minimise
 from sterna.domains.inputs import Inputs
+from sterna.domains.learnt import Learnt
 from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.networks.statistics import hold_statistics
+from sterna.rules.origin import origin_of
 from sterna.tasks.losses import at_least_float32, weighted_mean
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
@@ -59,6 +61,9 @@ class RulePenalty(Method):
 
     def ablated(self) -> RulePenalty:
         return self.model_copy(update={"strength": 0.0})
+
+    def learnt_before(self) -> Learnt | None:
+        return origin_of(self.rules)
 
     def run(self, bench: Bench) -> Fitted:
         found = rules_for(bench, self)

@@ -13,6 +13,7 @@ from sterna.bench.problem import Array
 from sterna.domains.domain import Domain
 from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
+from sterna.domains.learnt import Learnt
 from sterna.errors import RequestError
 from sterna.kinds.kind import Raw, kind_of
 from sterna.methods.method import Method, Needs
@@ -20,6 +21,7 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
+from sterna.rules.origin import origin_of
 from sterna.tasks.task import Task
 
 EVEN = 1e-4
@@ -52,6 +54,9 @@ class WeakLabels(Method):
     columns: ColumnsSetting = None
     depth: DepthSetting = 4
     leaves: LeavesSetting = 16
+
+    def learnt_before(self) -> Learnt | None:
+        return origin_of(self.rules)
 
     def run(self, bench: Bench) -> Fitted:
         problem, found = bench.problem, rules_for(bench, self)
