@@ -470,3 +470,17 @@ def test_a_domain_of_files_that_changed_is_read_anew(tmp_path, source, trainer):
         Image.fromarray(random.integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / "a.png")
         found.append(features())
     assert not np.allclose(*found)
+
+
+def test_a_flipped_byte_is_seen_and_the_features_are_computed_again(tmp_path, monkeypatch):
+    cache, computed = FeatureCache(tmp_path), []
+    path = ask(cache, range(40), computed=computed).files[0]
+    content = path.read_bytes()
+    for place in (0, 5, 30, 2000, 4096, 4096 + 300, len(content) - 300, len(content) - 1):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        monkeypatch.setattr(module, "_WHOLE", set())  # as in another process
+        np.testing.assert_array_equal(ask(cache, range(10)).array(), expected(range(10)))  # nothing is borrowed
+        np.testing.assert_array_equal(ask(cache, range(40), computed=computed).array(), expected(range(40)))
+        assert computed[-1][0] == ("a",) and path.read_bytes() == content
+        for other in set(cache.folder.iterdir()) - set(ask(cache, range(40)).files):
+            other.unlink()

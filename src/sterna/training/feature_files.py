@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -27,7 +28,7 @@ CHUNK = 1_000_000
 """Numbers that are read at once (4 MB): what is computed on them stays small, too."""
 
 HEADER = 4096
-"""Bytes before the first row: numbers of rows and of columns as JSON, padded with spaces."""
+"""Bytes before the first row: numbers of rows and columns and the hash of what follows, as JSON padded with spaces."""
 
 
 class NewFile:
@@ -69,7 +70,8 @@ class NewFile:
         again = np.flatnonzero(self.lacking)
         self.copy(self.handle, self.width, again, self.same[again])
         write_at(self.handle, keys, HEADER + len(keys) * self.width * 4)
-        write_at(self.handle, np.frombuffer(json.dumps([len(keys), self.width]).encode().ljust(HEADER), np.uint8), 0)
+        about = [len(keys), self.width, _hash(self.handle, HEADER + len(keys) * (self.width * 4 + KEY))]
+        write_at(self.handle, np.frombuffer(json.dumps(about).encode().ljust(HEADER), np.uint8), 0)
 
 
 @contextmanager
@@ -108,13 +110,35 @@ def in_use(path: Path) -> bool:
 
 
 def shape_of(path: Path) -> tuple[int, int] | None:
-    """Rows and width of a whole file, else ``None`` (it will be computed again)."""
+    """Rows and width of a whole file, else ``None`` (it will be computed again).
+
+    What is in it is checked against its hash once in a process: what is read first comes from the disk anyway.
+    """
     try:
-        with path.open("rb") as handle:
-            rows, width = map(int, json.loads(handle.read(HEADER)))
-        return (rows, width) if path.stat().st_size == HEADER + rows * (width * 4 + KEY) else None
-    except (OSError, ValueError, TypeError):
+        with path.open("rb") as file:
+            rows, width, kept = json.loads(file.read(HEADER))
+            about = os.fstat(file.fileno())
+            if about.st_size != HEADER + int(rows) * (int(width) * 4 + KEY):
+                return None
+            known = (about.st_dev, about.st_ino, about.st_size, str(kept))
+            if known not in _WHOLE and _hash(file.fileno(), about.st_size) != kept:
+                return None
+            _WHOLE.add(known)
+            return int(rows), int(width)
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+
+
+_WHOLE: set[tuple[int, int, int, str]] = set()
+"""Files that were found whole, by what the system knows of them and their hash."""
+
+
+def _hash(handle: int, size: int) -> str:
+    """The SHA-256 of a file from its first row on."""
+    digest, buffer = hashlib.sha256(), np.empty(2**20, dtype=np.uint8)
+    for place in range(HEADER, size, len(buffer)):
+        digest.update(read_at(handle, buffer[: size - place], place))
+    return digest.hexdigest()
 
 
 def rows_at(handle: int, places: Rows, width: int) -> Iterator[tuple[Rows, Array]]:
