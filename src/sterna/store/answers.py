@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?[\d.,\s]*\d[\d.,\s]*([eE][+-]?\d+)?%?")
+_NUMBER = re.compile(r"[+-]?[.,\s]*\d[\d.,\s]*([eE][+-]?\d+)?%?")
 
 
 def csv_of(frame: pd.DataFrame) -> str:
