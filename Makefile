@@ -1,6 +1,6 @@
 # make demo   ImageNet features moved to chest X-rays, beside strong controls: a table, and a report
 # make test   the tests
-# make fuzz   damaged files for every reader: N=10000 inputs each (the tests take a hundred; ONLY=json: one reader)
+# make fuzz   damaged files for every reader: N=10000 inputs each (the tests take dozens; ONLY=json: one reader)
 # make kills  every file operation of runs and commands as the last one before a kill (about an hour)
 # make house  import cycles, what a method costs to write, kinds and tasks asked for by name, long modules (PLACES=1: where)
 # The first two set up all they need by themselves, in .venv, from Python 3.11 or newer; the rest is for those who work

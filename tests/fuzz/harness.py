@@ -1,7 +1,7 @@
 """Damaged inputs for a reader, and what it may do with them: answer, or say one sentence.
 
 ``fuzz("name", content, read)`` makes inputs from a good one and hands each to ``read``. How many is ``$STERNA_FUZZ``
-(``make fuzz N=10000``), a hundred or so without it. Input `i` of a name is the same on every machine: ``mutant("name",
+(``make fuzz N=10000``), some dozens without it. Input `i` of a name is the same on every machine: ``mutant("name",
 content, i)`` makes it again.
 """
 
@@ -275,7 +275,7 @@ class Fuzz:
         read: Callable[[bytes], object],
         mutators: Sequence[Mutator] = BYTES,
         *,
-        inputs: int = 100,
+        inputs: int = 60,
     ) -> None:
         """Give `read` so many inputs (``$STERNA_FUZZ`` instead, where that is set) made from a good one."""
         read(content)
@@ -294,7 +294,7 @@ class Fuzz:
         read: Callable[[], object],
         mutators: Sequence[Mutator] = BYTES,
         *,
-        inputs: int = 100,
+        inputs: int = 60,
         name: str | None = None,
     ) -> None:
         """Damage a file in its place, again and again, and put it back at last."""

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from harness import BYTES, JSON
+from safetensors.torch import save_file
 
 from sterna import load_source, load_transfer
+from sterna.domains import TextInputs
+from sterna.domains.learnt import LEARNT, Learnt, read_learnt
+from sterna.experiment.units import mean_validation, summed_history
+from sterna.record.choice import Choice
+from sterna.record.request import Request, read_request
 from sterna.report import write_report
+from sterna.store.fusing import fuse_files
 from sterna.store.fusing_runs import fuse_runs
+from sterna.store.run import RunFolder, Unit
+from sterna.training import checkpoint
+from sterna.training.cache import FeatureCache
+from sterna.training.log import Log
+from sterna.training.row_keys import row_keys
 
 SAVED = Path(__file__).parents[1] / "saved"
 TRUST = ("saved_bodies:grey", "saved_bodies:colour")
@@ -48,7 +62,10 @@ def answers(folder, inputs):
     def read():
         found = load_transfer(folder, trust=TRUST)
         repr(found), found.record
-        found.outputs(inputs)
+        outputs = found.outputs(inputs)
+        found.task.answers(outputs), found.task.told(found.task.answers(outputs))
+        if found.task.classes:
+            found.task.probabilities(outputs)
 
     return read
 
@@ -73,7 +90,9 @@ def test_a_run_answers(fuzz, saved, run, file):
 def test_a_run_is_reported(fuzz, saved, tmp_path, file):
     folder, _ = saved("grey")
     path = folder / file
-    fuzz.file(path, lambda: write_report([folder], tmp_path / "page.html"), KINDS.get(path.suffix, BYTES))
+    inputs = 20 if path.suffix == ".png" else 60
+    read = lambda: write_report([folder], tmp_path / "page.html")
+    fuzz.file(path, read, KINDS.get(path.suffix, BYTES), inputs=inputs)
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "network/network.json", "network/model.safetensors"])
@@ -96,3 +115,71 @@ def test_runs_are_fused(fuzz, saved, tmp_path, file):
             KINDS.get(path.suffix, BYTES),
             name=f"fuse {file}",
         )
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_weights_are_fused(fuzz, tmp_path, side):
+    files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for path in files:
+        save_file({"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3), "h": torch.ones(4).half()}, path)
+    fuzz.file(
+        files[side], lambda: fuse_files(*files, 0.5, tmp_path / "out.safetensors", overwrite=True), name="weights"
+    )
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """A finished fit in the folder of a run that goes on."""
+    log = Log([{"epoch": 1, "loss": 0.5}], ["A sentence."], [Choice("penalty", 0.1, "cross-validation", 40)])
+    folder = RunFolder(tmp_path / "run")
+    folder.save_unit(0, "scratch", Unit(np.ones((5, 2)), 0.5, log, 1.0, 10, 20))
+    return folder
+
+
+@pytest.mark.parametrize("file", ["unit.json", "outputs.npy"])
+def test_a_finished_fit_is_taken_up(fuzz, unit, file):
+    path = unit.work(0, "scratch") / file
+
+    def read():
+        found = unit.load_unit(0, "scratch")
+        mean_validation([found]), summed_history([found]), found.log.selected_by(), found.outputs.sum()
+
+    fuzz.file(path, read, KINDS.get(path.suffix, BYTES))
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_checkpoint_is_taken_up(fuzz, tmp_path, hashed):
+    weights = {"a": torch.arange(20.0), "n": torch.tensor(7)}
+    state = checkpoint.State(step=5, best=weights, best_score=(0.5, -0.1), history=[{"epoch": 1, "loss": 0.3}])
+    path = tmp_path / "fit.pt"
+    checkpoint.save(path, state, weights, {"state": {0: {"exp_avg": weights["a"]}}, "param_groups": []})
+    if not hashed:  # as those of version 0.1.0
+        path.write_bytes(path.read_bytes()[:-40])
+    fuzz.file(path, lambda: checkpoint.load(path), name=f"checkpoint {hashed}")
+
+
+def test_what_was_asked_is_read(fuzz, tmp_path):
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(Request(target="t.csv", curve=(5, 10)).kept()))
+    fuzz.file(path, lambda: Request(target="t.csv").changed(read_request(path)), JSON)
+
+
+def test_what_was_learnt_is_read(fuzz, tmp_path):
+    inputs = TextInputs(["a tern", "a gull", "a tern"])
+    Learnt.of([inputs], []).save(tmp_path)
+    fuzz.file(tmp_path / LEARNT, lambda: read_learnt(tmp_path).among(inputs))
+
+
+def test_a_file_of_the_feature_cache_is_read(fuzz, tmp_path, monkeypatch):
+    keys = row_keys(TextInputs([f"row {i}" for i in range(20)]))
+    values = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    cache = FeatureCache(tmp_path)
+    get = lambda: cache.get("w", "p", keys, ["b"], lambda blocks, rows, write: write(rows, {"b": values[rows]})).array()
+    get()
+    (path,) = cache.folder.iterdir()
+
+    def read():
+        monkeypatch.setattr("sterna.training.feature_files._WHOLE", set())
+        np.testing.assert_array_equal(get(), values)
+
+    fuzz.file(path, read, name="features")

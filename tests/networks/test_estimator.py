@@ -105,6 +105,53 @@ def test_a_file_that_names_a_system_function_is_refused(tmp_path: Path) -> None:
         EstimatorHead.load(tmp_path)
 
 
+def rewritten(path: Path, change) -> None:
+    """A file of skops with another schema."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["schema.json"] = json.dumps(change(json.loads(content["schema.json"]))).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"__loader__": "FunctionNode", "__module__": "numpy", "__class__": "add"},
+        {"__loader__": "MethodNode", "__module__": "builtins", "__class__": "str", "content": {}},
+        {"__loader__": "PartialNode", "__module__": "functools", "__class__": "partial", "content": {}},
+        {"__loader__": "OperatorFuncNode", "__module__": "operator", "__class__": "methodcaller", "attrs": {}},
+        {"__loader__": "ConstructorFromReduceNode", "__module__": "builtins", "__class__": "str", "content": {}},
+    ],
+    ids=lambda node: node["__loader__"],
+)
+def test_nothing_is_built_by_a_call(tmp_path: Path, node) -> None:
+    head, _ = head_of("ridge")
+    head.save(tmp_path)
+    rewritten(tmp_path / "estimator.skops", lambda schema: {**schema, "extra": {"deeper": [node]}})
+    with pytest.raises(RequestError, match=f"{node['__loader__']}.*so it was refused"):
+        EstimatorHead.load(tmp_path)
+
+
+def test_trees_that_lead_out_of_themselves_are_refused(tmp_path: Path) -> None:
+    for change in ("left", "right", "feature_idx"):
+        learner = HistGradientBoostingClassifier(max_iter=2).fit(X, CODES)
+        learner._predictors[0][0].nodes[change][0] = 1000
+        EstimatorHead(learner, Classification(CLASSES)).save(tmp_path)
+        with pytest.raises(RequestError, match="is missing or damaged .*a tree"):
+            EstimatorHead.load(tmp_path)
+
+
+def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    head, _ = head_of("ridge")
+    head.save(tmp_path)
+    with zipfile.ZipFile(tmp_path / "estimator.skops", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.npy", bytes(150_000_000))
+    with pytest.raises(RequestError, match="as only a bomb does"):
+        EstimatorHead.load(tmp_path)
+
+
 def test_a_damaged_or_missing_file_is_named(tmp_path: Path) -> None:
     head, _ = head_of("ridge")
     head.save(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 
 from sterna.domains.inputs import Inputs
 from sterna.files import atomic
-from sterna.record.reading import reading
+from sterna.record.reading import AGAIN, reading
+from sterna.untrusted import check_unpacked
 
 LEARNT = "learnt.npz"
 """The file of a run folder that keeps them."""
@@ -86,6 +88,9 @@ def read_learnt(folder: Path) -> Learnt | None:
     path = folder / LEARNT
     if not path.exists():
         return None
+    with reading(path), zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        check_unpacked(repr(str(path)), path.stat().st_size, size, AGAIN)
     with reading(path), np.load(path, allow_pickle=False) as found:
         parts = [found[name] for name in ("labelled", "unlabelled")]
         if any(part.dtype != np.uint64 or part.ndim != 1 for part in parts):

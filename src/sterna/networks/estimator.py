@@ -9,26 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sterna.errors import RequestError
+from sterna.networks.estimator_files import load_estimator
+from sterna.record.reading import read_object, reading
 from sterna.tasks import task_from_state
 from sterna.tasks.task import Task
-
-_ALLOWED = frozenset(
-    {
-        "numpy.dtype",
-        "sklearn._loss.link.HalfLogitLink",
-        "sklearn._loss.link.IdentityLink",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn._loss.loss.HalfSquaredError",
-        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    }
-)
-"""Types a file may hold beside those that skops trusts: the inner parts of the estimators that Sterna fits."""
 
 
 class EstimatorHead(nn.Module):
@@ -83,20 +67,7 @@ class EstimatorHead(nn.Module):
         RequestError
             If a file is missing or damaged, or holds a type that is not on the list of known ones.
         """
-        from skops.io import get_untrusted_types, load
-
-        path = Path(folder) / "estimator.skops"
-        try:
-            foreign = sorted(set(get_untrusted_types(file=path)) - _ALLOWED)
-            if not foreign:
-                estimator = load(path, trusted=sorted(_ALLOWED))
-            task = task_from_state(json.loads((Path(folder) / "task.json").read_text(encoding="utf-8")))
-        except Exception as error:  # a cut or changed file makes zipfile, json and skops raise many types
-            first = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-            raise RequestError(f"{str(path)!r} is missing or damaged ({first}); run the transfer again.") from error
-        if foreign:
-            raise RequestError(
-                f"{str(path)!r} holds types that Sterna does not load ({', '.join(foreign[:3])}), so it was refused; "
-                "expected an estimator that Sterna saved."
-            )
-        return cls(estimator, task)
+        folder = Path(folder)
+        estimator = load_estimator(folder / "estimator.skops")
+        with reading(folder / "task.json"):
+            return cls(estimator, task_from_state(read_object(folder / "task.json")))

@@ -21,6 +21,7 @@ from sterna.networks.network import Network
 from sterna.networks.pair import describe_body, described_body, described_views
 from sterna.networks.saved_parts import build_part, describe_part, in_users_units
 from sterna.networks.trust import trusted
+from sterna.preparations.pair import two_rows
 from sterna.preparations.saved import preparation_from_state
 from sterna.record.hashes import check_hashes, hashes_of_network
 from sterna.record.reading import AGAIN, check_file, in_words, read_json, reading
@@ -164,15 +165,17 @@ def _built(folder: Path, about: dict[str, Any]) -> Network:
 def _try(network: Network) -> None:
     """Answer an example: parts that do not fit each other are found now, and not by whoever asks for an answer.
 
-    Rows of numbers go through the whole network; of others, which may be large, only the head is tried.
+    Rows of numbers and texts go through the whole network; for others, which may be large, only the head is tried.
     """
     network.preparation.example()
-    width = getattr(network.preparation, "width", None)
-    if len({p.dtype for p in network.parameters() if p.is_floating_point()}) > 1 or not network.body.width:
+    if len({p.dtype for p in network.parameters() if p.is_floating_point()}) > 1:
         return
+    rows = two_rows(network.preparation)
     with torch.no_grad():
-        if isinstance(width, int):
-            outputs = network(on(torch.zeros(2, width), network))
+        if not network.body.width:
+            outputs = network(["a tern", "an arctic tern"])
+        elif rows is not None:
+            outputs = network(on(rows, network))
         else:
             outputs = network.head(network.map(on(torch.zeros(2, network.body.width), network)))
     if network.task is not None and outputs.shape != (2, network.task.outputs):

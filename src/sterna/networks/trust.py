@@ -146,8 +146,8 @@ def _check_python(recipe: dict[str, Any], trust: Collection[str], whose: str) ->
 def _what_it_is(module: str) -> str:
     """Which module that would be, by its file where it lies in the current folder; nothing is imported to say so."""
     path = Path(*module.split("."))
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if module.isidentifier() and module not in sys.modules and file.is_file():
+    for file in (path.with_suffix(".py"), path / "__init__.py") if module.isidentifier() and len(module) < 200 else ():
+        if module not in sys.modules and file.is_file():
             return f"the module {module!r} ({str(file.resolve())!r})"
     return f"the module {module!r}"
 

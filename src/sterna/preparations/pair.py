@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from sterna.domains.inputs import Inputs, Items, Preparation, Rows
 from sterna.errors import RequestError
@@ -132,3 +133,12 @@ class PairPreparation(Preparation):
 
     def __repr__(self) -> str:
         return f"PairPreparation({self.first!r}, {self.second!r})"
+
+
+def two_rows(preparation: Preparation) -> Any:
+    """Two rows of zeros as a preparation of numbers gives them, for a pair of such ones in each half; else ``None``."""
+    if isinstance(preparation, PairPreparation):
+        halves = {FIRST: two_rows(preparation.first), SECOND: two_rows(preparation.second)}
+        return None if any(half is None for half in halves.values()) else halves
+    width = getattr(preparation, "width", None)
+    return torch.zeros(2, width) if isinstance(width, int) else None

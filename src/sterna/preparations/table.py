@@ -185,6 +185,8 @@ class TablePreparation(Preparation):
             parts = {"number": 1, "date": len(_DATE_PARTS)}.get(column.kind, 0)
             if {len(each) for each in (column.medians, column.means, column.scales)} != {parts}:
                 raise ValueError(f"the column {column.name!r} should have {parts} medians, means and scales")
+            if not np.isfinite([*column.medians, *column.means, *column.scales]).all() or not all(column.scales):
+                raise ValueError(f"the column {column.name!r} has statistics that none can have")
         return cls(columns)
 
     def __repr__(self) -> str:

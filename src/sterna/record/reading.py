@@ -71,9 +71,12 @@ def read_json(path: Path, way_out: str = AGAIN) -> Any:
         check_file(path, way_out)
         if path.stat().st_size > LARGEST:
             raise damaged(path, f"it has more than {LARGEST // 2**20} MB", way_out)
-        found = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text)
         if _deeper(found, DEEPEST):
             raise damaged(path, f"it has more than {DEEPEST} levels", way_out)
+        if "\\ud" in text.lower():  # half of a pair of surrogates is no letter, and could not be written anywhere
+            json.dumps(found, ensure_ascii=False).encode()
         return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from sterna.errors import RequestError
 from sterna.record import reading
@@ -21,6 +21,9 @@ Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(val
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A number; one that is null was not finite."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""How many there are of something."""
 
 Verdict = Literal["helps", "unclear", "hurts"]
 
@@ -93,7 +96,7 @@ class DataRecord(_Part):
     """The labelled data of a source."""
 
     name: Word
-    rows: int
+    rows: Count
 
 
 class SourceRecord(_Part):
@@ -119,10 +122,10 @@ class TargetRecord(_Part):
 
     name: Word
     kind: str = ""
-    rows: int | None = None
+    rows: Count | None = None
     notes: tuple[str, ...] = ()
     classes: tuple[Word, ...] = ()
-    splits: dict[str, int] = {}
+    splits: dict[str, Count] = {}
     given: tuple[str, ...] = ()
     reading: dict[str, Any] = {}
 
@@ -130,7 +133,7 @@ class TargetRecord(_Part):
 class Point(_Part):
     """One number of labels on the learning curve."""
 
-    labels_per_class: int
+    labels_per_class: Count
     scores: Scores = {}
     controls: dict[str, Scores] = {}
     gain: Gain | None = None
@@ -192,14 +195,14 @@ class Record(_Part):
     control_selected_by: str = ""
     chosen: tuple[dict[str, Any], ...] = ()
     validation: dict[str, Number] = {}
-    trained_parameters: int | None = None
-    total_parameters: int | None = None
+    trained_parameters: Count | None = None
+    total_parameters: Count | None = None
     messages: tuple[str, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] | None = None
+    confusion: tuple[tuple[Count, ...], ...] | None = None
     balance: str | None = None
     seeds: tuple[int, ...] = ()
     seconds: dict[str, Number] = {}
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Count | None = None
     device: str | None = None
     budget: dict[str, Any] = {}
     run: str = ""

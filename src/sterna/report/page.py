@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError
 from sterna.files import atomic, explained
+from sterna.record.hashes import MANIFEST
+from sterna.record.reading import reading
 from sterna.record.record import Record
 from sterna.report import words
 from sterna.report.charts import gain_bars
@@ -58,11 +60,18 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
             f"The report is one HTML file, but its name is {str(out)!r}: give one that ends in .html (a browser prints "
             "it as PDF)."
         )
-    views = [view(read_run(Path(run))) for run in runs]
+    views = [_viewed(Path(run)) for run in runs]
     page = _environment().get_template("page.html.jinja").render(views=views, comparison=_comparison(views))
     with atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
+
+
+def _viewed(folder: Path) -> View:
+    """What the page shows of a run; a record whose numbers cannot be is said to be damaged."""
+    run = read_run(folder)
+    with reading(folder / MANIFEST):
+        return view(run)
 
 
 @cache

@@ -159,7 +159,8 @@ class _Reader:
 
 def _fused(a: _Reader, b: _Reader, name: str, start: int, count: int, alpha: float) -> tuple[Array, Array]:
     """One slice of the result: as numbers, and as the bytes to write."""
-    theirs, kind = a.layout.places[name].kind, b.layout.places[name].kind
+    kind = b.layout.places[name].kind
+    theirs = a.layout.places[name].kind if alpha else kind  # what is the target's alone need not be in the source
     if kind not in REAL or alpha == 0 or (alpha == 1 and theirs == kind):
         raw = (a if alpha == 1 else b).read(name, start, count)
         return (widened(raw, kind) if kind in REAL else raw), raw

@@ -14,7 +14,7 @@ from sterna.errors import RequestError
 from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.fusing import check_share
 from sterna.record.hashes import MANIFEST, check_hashes, check_network, hashes_of_network, hashes_of_run
-from sterna.record.reading import read_object
+from sterna.record.reading import damaged, read_object
 from sterna.record.record import FORMAT, Record, SourceRecord, read_record
 from sterna.store.fusing import Fused, check_layouts, write_fused
 from sterna.store.layout import read_layout
@@ -54,6 +54,9 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
     described = [read_object(folder / _JSON) for folder in folders]
     ours, theirs = (read_layout(folder / _WEIGHTS) for folder in folders)
     check_layouts(ours, theirs, _BODY)
+    for folder, about in zip(folders, described, strict=True):
+        if not isinstance(about.get("recipe"), dict):
+            raise damaged(folder / _JSON, "it does not say how its body is built")
     _check_bodies(f"{str(source)!r} and {str(target)!r}", described, any(n.startswith(_BODY) for n in theirs.places))
     for run, folder, about in zip((source, target), folders, described, strict=True):
         _check_whole(run, folder, about)

@@ -106,6 +106,9 @@ def task_from_state(state: dict[str, Any]) -> Task:
         If the state names no known task.
     """
     rest = dict(state)
+    names = rest.get("classes")
+    if names is not None and not (isinstance(names, list | tuple) and len({type(name) for name in names}) == 1):
+        raise RequestError(f"A saved task has the classes {str(names)[:100]}, but a list of names was expected.")
     identity = rest.pop("id", None)
     try:
         build = cast("Callable[..., Task]", task_type(str(identity)))
