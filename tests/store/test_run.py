@@ -241,3 +241,12 @@ def test_fusing_runs_on_a_full_disk_is_one_sentence_and_leaves_nothing(full_disk
     with pytest.raises(RequestError, match=r"more.txt' is a symbolic link, which is not followed"):
         fuse_runs(tmp_path / "a", tmp_path / "b", 0.5, tmp_path / "c")
     assert not (tmp_path / "c").exists()
+
+
+def test_a_run_whose_network_says_no_task_is_damaged(digits, tmp_path):
+    result = transfer(None, digits(60), method="target-only", control="none", out=tmp_path / "run")
+    path = tmp_path / "run" / "network" / "network.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "task": None}))
+    folder, record = RunFolder(tmp_path / "run"), result.evidence.model_copy(update={"files": {}})
+    with pytest.raises(RequestError, match="network.json' is damaged .it does not say what the network answers"):
+        folder.load_network(record)

@@ -17,8 +17,8 @@ from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
-from sterna.record.hashes import check_hash, check_network, hash_of, hashes_of_run
-from sterna.record.reading import read_object, reading
+from sterna.record.hashes import NETWORK, check_hash, check_network, hash_of, hashes_of_run
+from sterna.record.reading import damaged, read_object, reading
 from sterna.record.record import Number, Record, read_record
 from sterna.store.place import check_finished
 from sterna.training.log import Log
@@ -171,7 +171,10 @@ class RunFolder:
     def load_network(self, record: Record, trust: Collection[str] = ()) -> Network:
         """The network of the run; it may call the functions named in `trust`, as ``module:function``."""
         check_network(self.path, record.files)
-        return load_network(self.path / "network", trust)
+        network = load_network(self.path / "network", trust)
+        if network.task is None:
+            raise damaged(self.path / NETWORK, "it does not say what the network answers")
+        return network
 
 
 def _log(choices: list[Any], chosen: dict[str, Any] | None = None, **about: Any) -> Log:
