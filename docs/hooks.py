@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 KINDS = {
     "parameters": "参数", "networks": "网络", "features": "特征", "examples": "样例", "rules": "规则",
-    "controls": "对照",
+    "controls": "基线",
 }  # fmt: skip
 NEEDS = {
     "SOURCE_MODEL": ("source model", "源模型"),
@@ -58,7 +58,7 @@ def methods_table(chinese: bool) -> str:
     for name, kind in methods():
         needs = [NEEDS[str(need.name)][chinese] for need in method_class(name).needs]
         text = (PAGES / f"{name}{'.zh' if chinese else ''}.md").read_text("utf-8").splitlines()[2]
-        sentence = re.split(r"(?<=[.。])\s*", text.removeprefix("*Control.* ").removeprefix("*对照。* "))[0]
+        sentence = re.split(r"(?<=[.。])\s*", text.removeprefix("*Control.* ").removeprefix("*基线。* "))[0]
         words = KINDS[kind] if chinese else kind
         cells = (f"[`{name}`]({name}.md)", words, ("、" if chinese else ", ").join(needs), sentence)
         lines.append("| " + " | ".join(cells) + " |")
