@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from sterna.domains import Domain, load_domain
-from sterna.domains.schema import Schema
-from sterna.domains.schema_inference import infer_schema
+from sterna.domains.schema import Schema, infer_schema
 from sterna.domains.table_domains import load_inputs
 from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.date_forms import Dates, read_dates
-from sterna.domains.schema_inference import infer_schema
+from sterna.domains.schema import infer_schema
 from sterna.errors import RequestError
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.number_forms import PLAIN, Marks, NumberForm, Numbers, read_numbers
-from sterna.domains.schema_inference import infer_schema
+from sterna.domains.schema import infer_schema
 from sterna.domains.table_domains import load_table, table_domain
 
 

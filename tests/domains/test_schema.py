@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sterna.domains.column_kinds import as_kind
-from sterna.domains.schema import Column, Schema
-from sterna.domains.schema_inference import infer_schema
+from sterna.domains.schema import Column, Schema, infer_schema
 from sterna.errors import RequestError
 
 

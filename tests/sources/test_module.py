@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sterna.domains.images import ImageArray
-from sterna.domains.schema_inference import infer_schema
+from sterna.domains.schema import infer_schema
 from sterna.domains.tables import TableInputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError

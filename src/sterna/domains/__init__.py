@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sterna.domains.balance import class_weights as class_weights
     from sterna.domains.balance import is_imbalanced as is_imbalanced
     from sterna.domains.balance import sampler_weights as sampler_weights
+    from sterna.domains.columns import Column as Column
+    from sterna.domains.columns import Schema as Schema
     from sterna.domains.domain import Domain as Domain
     from sterna.domains.images import ImageArray as ImageArray
     from sterna.domains.images import ImageFiles as ImageFiles
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from sterna.domains.inputs import Preparation as Preparation
     from sterna.domains.inputs import Rows as Rows
     from sterna.domains.load import load_domain as load_domain
-    from sterna.domains.schema import Column as Column
-    from sterna.domains.schema import Schema as Schema
     from sterna.domains.splits import Splits as Splits
     from sterna.domains.splits import make_splits as make_splits
     from sterna.domains.tables import TableInputs as TableInputs
@@ -51,8 +51,8 @@ _HOMES = {
     "Sound": "audio",
     "TableInputs": "tables",
     "TextInputs": "text",
-    "Schema": "schema",
-    "Column": "schema",
+    "Schema": "columns",
+    "Column": "columns",
 }
 
 _ABOVE = {"TablePreparation": "sterna.preparations.table"}

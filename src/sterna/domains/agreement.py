@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sterna.domains.column_kinds import as_kind
-from sterna.domains.schema import ColumnKind
+from sterna.domains.columns import ColumnKind
 from sterna.domains.table_cells import number_like
 from sterna.errors import RequestError
 

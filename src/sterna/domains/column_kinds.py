@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from sterna.domains import table_cells as cells_of
+from sterna.domains.columns import ColumnKind
 from sterna.domains.date_forms import Dates, order, read_dates
 from sterna.domains.raw_table import RawColumn
-from sterna.domains.schema import ColumnKind
 from sterna.errors import RequestError
 
 

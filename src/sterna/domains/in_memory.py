@@ -101,7 +101,7 @@ def from_array(array: np.ndarray, columns: Mapping[str, str] | None, drop: Seque
 
 def from_frame(frame: Any, columns: Mapping[str, str] | None, drop: Sequence[str]) -> tuple[Inputs, list[str]]:
     """A table of a DataFrame, its rows called by their numbers, and notes."""
-    from sterna.domains.schema_inference import infer_schema
+    from sterna.domains.schema import infer_schema
     from sterna.domains.tables import TableInputs
 
     for name in drop:

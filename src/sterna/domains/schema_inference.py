@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from sterna.domains import table_cells as cells_of
 from sterna.domains.column_kinds import finite, read_as, say_dates
+from sterna.domains.columns import Column, ColumnKind, Schema, summary
 from sterna.domains.date_forms import looks_dated, read_dates
 from sterna.domains.raw_table import RawColumn, RawTable
-from sterna.domains.schema import Column, ColumnKind, Schema, summary
 from sterna.domains.schema_notes import Notes
 from sterna.errors import RequestError, closest
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sterna.domains.column_kinds import mostly
+from sterna.domains.columns import Column
 from sterna.domains.date_forms import Dates, looks_dated
 from sterna.domains.number_forms import Numbers, looks_numeric
-from sterna.domains.schema import Column
 
 _UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from sterna.domains.columns import Schema
 from sterna.domains.domain import Domain
 from sterna.domains.raw_table import listed
-from sterna.domains.schema import Schema
 from sterna.domains.schema_inference import IDENTIFIER_NAME
 from sterna.domains.table_files import read_table
 from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels

@@ -11,10 +11,10 @@ import pandas as pd
 
 from sterna.domains.agreement import Typed, compared
 from sterna.domains.column_kinds import as_kind
+from sterna.domains.columns import ColumnKind, Schema
 from sterna.domains.inputs import Columns, Inputs, Kind, Rows
 from sterna.domains.near_rows import near_rows, plain_column
 from sterna.domains.raw_table import RawTable, listed
-from sterna.domains.schema import ColumnKind, Schema
 from sterna.domains.schema_inference import type_columns
 from sterna.domains.table_cells import words
 from sterna.domains.text import TextInputs, cut

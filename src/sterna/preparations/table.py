@@ -12,8 +12,8 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from sterna.domains.agreement import unknown_words
+from sterna.domains.columns import ColumnKind
 from sterna.domains.inputs import Inputs, Kind, Preparation
-from sterna.domains.schema import ColumnKind
 from sterna.domains.tables import TableInputs
 from sterna.errors import RequestError, closest
 
@@ -88,7 +88,7 @@ class TablePreparation(Preparation):
 
     Examples
     --------
-    >>> from sterna.domains.schema_inference import infer_schema
+    >>> from sterna.domains.schema import infer_schema
     >>> schema, frame, _ = infer_schema(pd.DataFrame({"age": [30.0, 50.0], "sex": ["f", "m"]}))
     >>> inputs = TableInputs(frame, schema)
     >>> TablePreparation().fit(inputs).items(inputs)
