@@ -38,6 +38,12 @@ def test_a_person_sees_scores_the_verdict_and_where_the_run_is(sterna, tmp_path)
     assert found.error == ""
 
 
+def test_the_second_command_of_getting_started_works(sterna, tmp_path, files, monkeypatch):
+    found = sterna("transfer", files / "t.csv", "--label", "y", "--control", "none", "--out", tmp_path / "r")
+    assert found.code == 0, found.error
+    assert "target-only: no source" in found.out and "No method was asked for: target-only" in found.out
+
+
 def test_names_that_look_like_markup_are_shown_as_they_are(sterna, files, tmp_path):
     table = pd.read_csv(files / "t.csv")
     table.assign(where=["[/x]", "[bold]b"] * 40).to_csv(tmp_path / "t.csv", index=False)
@@ -147,12 +153,12 @@ def test_predictions_are_named_by_the_rows_of_the_file(sterna, tmp_path):
         (("--stepz", "4"), "No such option"),
         (("--steps", "0"), "steps is 0"),
         (("--seed", "-1"), "--seed is -1"),
-        (("--labels-per-class", "1000"), "labels_per_class=1000 needs"),
+        (("--labels-per-class", "1000"), "--labels-per-class 1000 needs"),
         (("--labels", "3", "--labels-per-class", "2"), "give one of them"),
-        (("--labels", "0"), "labels=0 hides every target label, but scratch learns from them"),
+        (("--labels", "0"), "--labels 0 hides every target label, but scratch learns from them"),
         (("--curve", "a"), "--curve is 'a'"),
         (("--curve", "5,5"), "name each number of labels once"),
-        (("--label", "z"), "label='z': t.csv has no such column"),
+        (("--label", "z"), "--label z: t.csv has no such column"),
         (("--column", "a"), "expected NAME=KIND"),
         (("--task", "regression"), "regression needs numbers"),
         (("--control", "foo"), "is not one of the controls"),

@@ -23,7 +23,9 @@ def main() -> None:
     except SternaError as error:
         if debug:
             raise
-        _fail(str(error), error.exit_code)
+        from sterna.cli.wording import in_terminal
+
+        _fail(in_terminal(str(error)), error.exit_code)
     except (KeyboardInterrupt, EOFError):
         _fail("Stopped.", 1)
     except BrokenPipeError:

@@ -12,6 +12,7 @@ import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json, read_config, settings_of
 from sterna.cli.options import plain, takes_request
+from sterna.cli.wording import in_terminal
 from sterna.errors import RequestError, RunError
 from sterna.leftovers import sweep
 from sterna.record.request import OUTPUT, Request
@@ -47,14 +48,16 @@ def transfer(
     Example: sterna transfer photos.zip --source packaged/efficientnet-lite0 --method fine-tuning
     """
     request = request_of(target, asked)
+    from sterna.experiment.defaults import with_method
     from sterna.experiment.run import run
     from sterna.training.strategy import leads
 
     domain = read_target(request)
     known = read_source(request, domain)
-    folder = request.out or run_folder(domain.name, request.method, request.resume)
+    request, notes = with_method(request, known, domain)
+    folder = request.out or run_folder(domain.name, request.chosen, request.resume)
     try:
-        result = run(known, domain, replace(request, out=folder), progress=not quiet)
+        result = run(known, domain, replace(request, out=folder), progress=not quiet, notes=notes)
     except KeyboardInterrupt:
         raise RunError(stopped(folder)) from None
     if not leads():
@@ -197,7 +200,7 @@ def show(result: Transfer) -> None:
     parts = ", ".join(f"{name} {rows}" for name, rows in record.target.splits.items() if rows)
     console.print(f"rows: {parts}; seeds: {len(record.seeds)}", highlight=False, style="dim")
     for sentence in [*record.target.notes, *record.messages]:
-        console.print(f"note: {sentence}", highlight=False, markup=False, style="yellow")
+        console.print(f"note: {in_terminal(sentence)}", highlight=False, markup=False, style="yellow")
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("test score")
     for name in (record.method, *record.controls):

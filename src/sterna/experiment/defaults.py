@@ -1,0 +1,60 @@
+"""Which method runs where none was asked for: what there is decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sterna.domains import Domain
+from sterna.experiment.classes import matched, renamed
+from sterna.experiment.problem import same_task
+from sterna.kinds.kind import kind_of
+from sterna.record.request import Request
+from sterna.sources import Source
+from sterna.sources.listing import packaged_for
+from sterna.tasks import infer_task
+
+
+def with_method(request: Request, source: Source | None, domain: Domain) -> tuple[Request, tuple[str, ...]]:
+    """The request with a method, and one sentence that says which and why if none was asked for."""
+    if request.method is not None:
+        return request, ()
+    method, why = _fitting(request, source, domain)
+    return replace(request, method=method), (f"No method was asked for: {method}, because {why}.",)
+
+
+def _fitting(request: Request, source: Source | None, domain: Domain) -> tuple[str, str]:
+    """The method that fits what there is, and why."""
+    learns = request.labels != 0
+    if source is None:
+        return "target-only", f"there is no source; {_offered(domain.kind)}"
+    if not learns:
+        return "source-only", "labels=0 hides every target label"
+    if source.body is not None and source.body.width:
+        return "feature-extraction", f"{source.spec} is a model"
+    if source.data is None:
+        return "target-only", f"{source.spec} has no features to build on; {_offered(domain.kind)}"
+    what = _unlike(request, source, source.data, domain)
+    if what is None:
+        return "pooled", f"{source.data.name} is labelled data like the target's"
+    return "target-only", f"{source.data.name} {what}"
+
+
+def _unlike(request: Request, source: Source, data: Domain, domain: Domain) -> str | None:
+    """In what the source's data are not like the target's, and what learns from both all the same."""
+    if data.kind != domain.kind:
+        return f"holds {kind_of(data.kind).noun}, not {kind_of(domain.kind).noun}"
+    task = infer_task(domain, request.task, request.metric)
+    known, _ = matched(renamed(source, request.map_classes, task), task)
+    same = same_task(known, task)
+    if same and data.inputs.covers(domain.inputs):
+        return None
+    lacks = "lacks columns of the target" if same else "is not labelled as the target is"
+    return f"{lacks} (method='joint-training' learns from both)"
+
+
+def _offered(kind: str) -> str:
+    """A source that anybody has, by the kind of data."""
+    specs, called = packaged_for(kind), kind_of(kind).noun
+    if specs:
+        return f"source={specs[0]!r} is a model for {called} that needs no download"
+    return f"no model for {called} is packaged, but labelled data of a related domain can be a source, too"
