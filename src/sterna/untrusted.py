@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,10 @@ def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
         if half is not None:
             raise ValueError(f"line {node.start_mark.line + 1}: {half!a} is half a character")
     elif isinstance(node, yaml.MappingNode):
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+        twice = next((name for name, count in names.items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"line {node.start_mark.line + 1}: {twice!r} is given twice")
         for pair in node.value:
             yield from pair
     else:

@@ -69,6 +69,21 @@ def test_a_config_file_has_the_names_of_the_options(sterna, tmp_path):
     assert record["target"]["splits"]["train"] + record["target"]["splits"]["validation"] == 10
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("method: [scratch, pooled]", "'method' of 'c.yaml' holds 2 values; it takes one."),
+        ("method: scratch\nmethod: pooled", "'method' is given twice"),
+        ("labels-per-class: 3\nlabels_per_class: 5", "has 'labels_per_class' twice"),
+        ("set: {learning_rate: 1, learning_rate: 0.1}", "'learning_rate' is given twice"),
+    ],
+)
+def test_a_config_file_gives_one_value_where_one_is_taken(sterna, lines, words, files):
+    (files / "c.yaml").write_text(lines)
+    found = sterna("transfer", "t.csv", "--config", "c.yaml")
+    assert found.code == 2 and words in found.error
+
+
 RULES = 'IF a > 0 AND 城市 != "b: c" THEN yes (0.9)\n# by hand\nIF a <= 0 THEN no (0.8)'
 
 
@@ -166,13 +181,22 @@ def test_predictions_are_named_by_the_rows_of_the_file(sterna, tmp_path):
         (("--source", "a", "--source", "b"), "one at a time"),
         (("--source", "file:nope.pt"), "There is no file 'nope.pt'"),
         (("--architecture", "timm:resnet18"), "--architecture is 'timm:resnet18'"),
+        (("--method", "pooled"), "--method is given 2 times ('scratch', 'pooled'), but takes one value; give it once."),
+        (("--labels=3", "--labels", "4"), "--labels is given 2 times ('3', '4')"),
+        (("--source-domain", "a", "--source-domain", "a"), "--source-domain is given 2 times"),
+        (("--balance", "none", "--balance", "auto"), "--balance is given 2 times"),
+        (("--set", "learning_rate=1", "--set", "learning-rate=0.1"), "--set learning_rate is given twice"),
+        (("--column", "a=number", "--column", "a=category"), "--column a is given twice"),
         (("--config", "nope.yaml"), "there is no file 'nope.yaml'"),
         (("--resume",), "there is no run"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence_and_leaves_nothing(sterna, tmp_path, options, words):
     out = () if options == ("--resume",) else ("--out", tmp_path / "r")
-    found = sterna("transfer", "t.csv", "--method", "scratch", "--steps", "1", *out, *options)
+    names = {option.partition("=")[0] for option in options} if "times" not in words else ()
+    usual = [one for name, value in (("--method", "scratch"), ("--steps", "1")) if name not in names
+             for one in (name, value)]  # fmt: skip
+    found = sterna("transfer", "t.csv", *usual, *out, *options)
     assert found.code == 2
     assert words in found.error
     assert found.error.startswith("Error: ") and found.error.count("\n") == 1 and found.out == ""

@@ -11,10 +11,11 @@ import typer
 import yaml
 
 from sterna import __version__
+from sterna.cli.once import App
 from sterna.errors import RequestError, closest
 from sterna.untrusted import read_yaml, read_yaml_file
 
-app = typer.Typer(
+app = App(
     name="sterna",
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -77,8 +78,12 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         name = _parameter(str(key).replace("-", "_"), names)
         if name is None:
             raise RequestError(f"--config: {str(path)!r} has the unknown name {key!r}.{closest(str(key), names)}")
+        if name in values:
+            raise RequestError(f"--config: {str(path)!r} has {key!r} twice, once with - and once with _; keep one.")
         values[name] = _as_option(value, names[name])
         parts = values[name] if isinstance(values[name], list) else [values[name]]
+        if isinstance(values[name], list) and not names[name].multiple:
+            raise RequestError(f"--config: {key!r} of {str(path)!r} holds {len(value)} values; it takes one.")
         if any(isinstance(part, dict | list | set | tuple) for part in parts):
             raise RequestError(f"--config: {key!r} of {str(path)!r} holds values in each other; expected plain ones.")
     context.default_map = {**(context.default_map or {}), **values}
@@ -118,8 +123,11 @@ def settings_of(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise RequestError(f"--set is {pair!r}; expected NAME=VALUE, such as --set blocks=last.")
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise RequestError(f"--set {name} is given twice; a setting takes one value.")
         try:
-            found[name.strip().replace("-", "_")] = value if "\n" in value else read_yaml(value)
+            found[name] = value if "\n" in value else read_yaml(value)
         except ValueError as error:
             raise RequestError(f"--set {name}: {value[:60]!r} cannot be read as a value: {error}.") from error
     return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
+from sterna.cli.once import App
 from sterna.errors import RequestError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sterna.rules import Extraction, Judgement, RuleSet
     from sterna.tasks import Task
 
-rules = typer.Typer(help="Draw readable rules out of a model or of data, check them, let them answer.")
+rules = App(help="Draw readable rules out of a model or of data, check them, let them answer.")
 app.add_typer(rules, name="rules")
 
 Label = Annotated[str | None, typer.Option(metavar="NAME", help="Target column.")]

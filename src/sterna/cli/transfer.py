@@ -132,10 +132,15 @@ def data_spec(spec: str, domain: str | None) -> str:
 
 def columns_of(pairs: list[str]) -> dict[str, str]:
     """``["ca=category"]`` as a dictionary."""
+    found: dict[str, str] = {}
     for pair in pairs:
-        if "=" not in pair:
+        name, equals, kind = pair.rpartition("=")
+        if not equals:
             raise RequestError(f"--column is {pair!r}; expected NAME=KIND, such as --column zip=category.")
-    return {pair.rpartition("=")[0]: pair.rpartition("=")[2] for pair in pairs}
+        if name in found:
+            raise RequestError(f"--column {name} is given twice; a column is of one kind.")
+        found[name] = kind
+    return found
 
 
 def classes_of(pairs: list[str]) -> dict[str, str]:
