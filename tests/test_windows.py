@@ -42,7 +42,7 @@ def small_transfer():
     source = load_source(module, preparation=ImagePreparation(size=8, mean=(0.5,), std=(0.25,), crop=1.0, channels=1))
     found = load_digits()
     digits = Domain.from_arrays((found.images[:150] * 15).astype(np.uint8), [str(v) for v in found.target[:150]])
-    result = transfer(source, digits, method="feature-extraction", settings={"blocks": "last"}, control="none")
+    result = transfer(source, digits, method="feature-extraction", settings={"blocks": "last"}, control="none", seeds=1)
     return result.scores["accuracy"].value, result.record["peak_memory_bytes"]
 
 

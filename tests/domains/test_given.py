@@ -53,7 +53,7 @@ def test_what_is_accepted_is_said(data, options, sentence):
 
 def test_a_transfer_between_frames_answers_and_scores_frames():
     source, target = frame(60, 0.5), frame(60, seed=1)
-    result = sterna.transfer(source, target, label="y", method="pooled", control="none")
+    result = sterna.transfer(source, target, label="y", method="pooled", control="none", seeds=1)
     assert result.evidence.source.data.rows == 60 and result.evidence.target.reading["label"] == "y"
     bare = result.predict(target.drop(columns="y"))
     assert bare.tolist() == result.predict(target).tolist()
@@ -66,7 +66,7 @@ def test_a_frame_of_texts_is_answered_by_the_column_of_the_run():
     words = [f"{'good' if i % 2 == 0 else 'bad'} w{i}" for i in range(40)]
     texts = pd.DataFrame({"id": range(40), "words": words, "y": ["p", "n"] * 20})
     domain = load_domain(texts, label="y", text="words")
-    result = sterna.transfer(None, domain, method="target-only", control="none")
+    result = sterna.transfer(None, domain, method="target-only", control="none", seeds=1)
     assert result.predict(texts[["words"]][:2]).tolist() == ["p", "n"]
     assert result.predict(["bad"]).tolist() == ["n"]
     with pytest.raises(RequestError, match=r"a text is given in a list: \[text\]"):
@@ -75,4 +75,4 @@ def test_a_frame_of_texts_is_answered_by_the_column_of_the_run():
 
 def test_a_missing_target_says_what_to_call():
     with pytest.raises(RequestError, match=r"transfer\(None, data, label=...\)"):
-        sterna.transfer(frame(5), label="y")
+        sterna.transfer(frame(5), label="y", seeds=1)

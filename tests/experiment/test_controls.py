@@ -49,7 +49,7 @@ def test_validation_chooses_the_headline_control_where_the_test_rows_would_choos
 
     preparation = TablePreparation().fit(domain.inputs.take(np.arange(150)))
     source = load_source(nn.Sequential(nn.Linear(preparation.width, 8), nn.ReLU()), preparation=preparation)
-    result = transfer(source, domain, control=["target-only", "scratch"], epochs=1)
+    result = transfer(source, domain, control=["target-only", "scratch"], epochs=1, seeds=1)
     assert result.record["validation"]["scratch"] > result.record["validation"]["target-only"]
     assert result.controls["scratch"]["accuracy"].value < result.controls["target-only"]["accuracy"].value
     assert result.gain.control == "scratch"
@@ -66,7 +66,7 @@ def test_the_ablation_is_compared_by_a_network_that_has_not_seen_the_validation_
     domain = digits(120, splits=(60, 20))
     result = transfer(
         source, domain, method="knowledge-propagation", settings={"beta": 0.5}, control=["ablation", "target-only"],
-        metric="accuracy", epochs=2,
+        metric="accuracy", epochs=2, seeds=1,
     )  # fmt: skip
     own, rows = fitted[1], np.arange(60, 80)
     assert own.held_out is not None
@@ -88,7 +88,9 @@ def test_without_validation_the_strongest_kind_comes_first():
 
 def test_the_gain_is_what_a_bootstrap_of_the_predictions_gives(source, digits):
     """Recomputed from predictions.parquet alone: paired, stratified by class, by another program."""
-    result = transfer(source, digits(600), settings={"blocks": "last", "penalty": 0.1}, control="scratch", epochs=2)
+    result = transfer(
+        source, digits(600), settings={"blocks": "last", "penalty": 0.1}, control="scratch", epochs=2, seeds=1
+    )
     table = pd.read_parquet(result.folder.path / "predictions.parquet")
     ours = (table["answer"] == table["label"]).to_numpy(float)
     theirs = (table["control_scratch"] == table["label"]).to_numpy(float)
@@ -112,9 +114,9 @@ def test_the_gain_is_what_a_bootstrap_of_the_predictions_gives(source, digits):
 
 def test_a_control_that_is_none_is_refused(digits):
     with pytest.raises(RequestError, match="control 'fine-tuning' is not one of the controls: .*scratch"):
-        transfer(None, digits(100), method="scratch", control="fine-tuning")
+        transfer(None, digits(100), method="scratch", control="fine-tuning", seeds=1)
 
 
 def test_the_method_itself_is_no_control_and_none_leaves_no_gain(digits):
-    result = transfer(None, digits(100), method="scratch", control=["none"], epochs=1)
+    result = transfer(None, digits(100), method="scratch", control=["none"], epochs=1, seeds=1)
     assert result.gain is None and result.controls == {}

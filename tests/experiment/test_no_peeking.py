@@ -169,7 +169,7 @@ def test_a_whole_run_with_shuffled_test_labels_differs_in_its_scores_alone(
     shuffled[140:] = np.random.default_rng(0).permutation(names[140:])
     runs = [
         transfer(source, Domain.from_arrays(images, some, splits=given), method=method, settings=settings, epochs=2,
-                 control="scratch", out=tmp_path / str(i))
+                 control="scratch", out=tmp_path / str(i), seeds=1)
         for i, some in enumerate((names, shuffled))
     ]  # fmt: skip
     weights = [(run.folder.path / "network" / "model.safetensors").read_bytes() for run in runs]
@@ -186,10 +186,10 @@ def test_a_whole_run_with_shuffled_test_labels_differs_in_its_scores_alone(
 def test_source_rows_that_are_test_rows_are_left_out_and_said(digits):
     target = digits(200, splits=(100, 50))
     result = transfer(
-        Source(spec="the same digits", data=digits(180)), target, method="pooled", control="none", epochs=1
+        Source(spec="the same digits", data=digits(180)), target, method="pooled", control="none", epochs=1, seeds=1
     )
     assert "30 rows of the source's data are rows of the test split as well" in result.record["target"]["notes"][-1]
     alone = transfer(
-        Source(spec="the same digits", data=digits(150)), target, method="pooled", control="none", epochs=1
+        Source(spec="the same digits", data=digits(150)), target, method="pooled", control="none", epochs=1, seeds=1
     )
     assert result.scores["log_loss"].value == alone.scores["log_loss"].value

@@ -23,7 +23,7 @@ def predictions(result):
 def test_the_same_seed_gives_the_same_record(source, digits, method):
     settings = {"feature-extraction": {"blocks": "last"}, "fine-tuning": {"linear_probe": False}}.get(method, {})
     results = [
-        transfer(source, digits(150), method=method, settings=settings, epochs=1, seed=3, control="scratch")
+        transfer(source, digits(150), method=method, settings=settings, epochs=1, seed=3, control="scratch", seeds=1)
         for _ in range(2)
     ]
     assert steady(results[0].record) == steady(results[1].record)
@@ -54,9 +54,15 @@ def test_the_order_of_rows_changes_nothing_that_it_should_not(source, digits_arr
     given = {"train": np.arange(150), "test": np.arange(150, 240)}
     moved = {name: np.flatnonzero(np.isin(order, rows)) for name, rows in given.items()}
     settings = {"blocks": "last", "penalty": 0.1}
-    plain = transfer(source, Domain.from_arrays(images, labels, splits=given), settings=settings, control="none")
+    plain = transfer(
+        source, Domain.from_arrays(images, labels, splits=given), settings=settings, control="none", seeds=1
+    )
     other = transfer(
-        source, Domain.from_arrays(images[order], labels[order], splits=moved), settings=settings, control="none"
+        source,
+        Domain.from_arrays(images[order], labels[order], splits=moved),
+        settings=settings,
+        control="none",
+        seeds=1,
     )
     a = predictions(plain).set_index("row")
     b = predictions(other).assign(row=lambda t: order[t["row"]]).set_index("row").sort_index()
@@ -92,7 +98,13 @@ def test_several_labels_a_row_end_to_end(source, digits_arrays, tmp_path):
     wanted[::25, 1] = np.nan  # a label that nobody knows
     domain = Domain.from_arrays(images, wanted, classes=["even", "large", "round"])
     result = transfer(
-        source, domain, settings={"blocks": "last"}, control=["target-only", "scratch"], epochs=2, out=tmp_path / "run"
+        source,
+        domain,
+        settings={"blocks": "last"},
+        control=["target-only", "scratch"],
+        epochs=2,
+        out=tmp_path / "run",
+        seeds=1,
     )
     table = predictions(result)
     test = wanted[table["row"]]
@@ -119,7 +131,9 @@ def test_weights_of_classes_raise_the_recall_of_the_rare_one(source, method):
     domain = every.take(np.r_[rare, often, test[::4]])  # X-rays, few of them normal
     settings = {"blocks": "last", "penalty": 0.1} if method == "feature-extraction" else {}
     runs = {
-        balance: transfer(source, domain, method=method, settings=settings, balance=balance, control="none", epochs=3)
+        balance: transfer(
+            source, domain, method=method, settings=settings, balance=balance, control="none", epochs=3, seeds=1
+        )
         for balance in ("none", "auto")
     }
     assert {name: run.record["balance"] for name, run in runs.items()} == {"none": "none", "auto": "weights"}
@@ -134,7 +148,7 @@ def test_a_class_that_training_lacks_is_no_obstacle(source, digits_arrays, balan
     keep = np.concatenate([rows[0][:40], rows[1][:40], rows[2][:10], rows[0][40:60], rows[1][40:60]])
     given = {"train": range(80), "validation": range(80, 90), "test": range(90, 130)}
     domain = Domain.from_arrays(images[keep], [str(v) for v in labels[keep]], splits=given)
-    result = transfer(source, domain, method="scratch", epochs=10, balance=balance, control="none")
+    result = transfer(source, domain, method="scratch", epochs=10, balance=balance, control="none", seeds=1)
     assert result.scores["accuracy"].value > 0.9 and result.scores["recall[2]"].value == 0
     assert set(result.predict(images[keep[90:]])) == {"0", "1"}
 

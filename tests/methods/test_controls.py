@@ -87,7 +87,7 @@ def test_a_column_without_any_value_breaks_nothing(table, problem_of, trainer):
                 for each in (problem, other)
             )
             np.testing.assert_array_equal(outputs, others)
-    result = transfer(None, table, method="target-only", control="scratch", epochs=1)
+    result = transfer(None, table, method="target-only", control="scratch", epochs=1, seeds=1)
     assert 0 <= result.scores["accuracy"].value <= 1
 
 
@@ -97,7 +97,7 @@ def test_a_column_that_is_empty_in_the_training_rows_alone_breaks_nothing(proble
     for method in ("target-only", "scratch"):
         with_it, without = (
             transfer(None, Domain.from_arrays(some, ["u", "v"] * 30, splits=splits), method=method, control="none",
-                     epochs=1).outputs(some)
+                     epochs=1, seeds=1).outputs(some)
             for some in (frame, frame[["a"]])
         )  # fmt: skip
         np.testing.assert_array_equal(with_it, without)
@@ -184,7 +184,7 @@ def test_other_classes_are_refused(source, digits, problem_of, trainer):
 
 def test_source_only_needs_no_target_label(source, digits):
     known = answering(source, Classification(tuple(str(i) for i in range(10))))
-    result = transfer(known, digits(100), method="source-only", labels=0, control="none")
+    result = transfer(known, digits(100), method="source-only", labels=0, control="none", seeds=1)
     assert result.record["target"]["splits"]["train"] == 0
     assert result.selected_by == "without target labels"
 
@@ -201,6 +201,7 @@ def test_a_source_that_answers_a_number_answers_in_its_own_units(source, digits_
         task="regression",
         labels=labels,
         control="none",
+        seeds=1,
     )
     table = pd.read_parquet(result.folder.path / "predictions.parquet")
     with torch.inference_mode():
@@ -214,8 +215,8 @@ def test_a_source_that_answers_a_number_answers_in_its_own_units(source, digits_
 
 
 def test_an_earlier_run_is_a_source_that_answers(digits, tmp_path, source):
-    first = transfer(source, digits(200), control="none", settings={"blocks": "last"}, out=tmp_path / "first")
-    again = transfer(f"run:{tmp_path / 'first'}", digits(200), method="source-only", control="none")
+    first = transfer(source, digits(200), control="none", settings={"blocks": "last"}, out=tmp_path / "first", seeds=1)
+    again = transfer(f"run:{tmp_path / 'first'}", digits(200), method="source-only", control="none", seeds=1)
     assert again.scores["accuracy"].value == first.scores["accuracy"].value
     assert load_source(f"run:{tmp_path / 'first'}").task.classes == first.task.classes
 
@@ -285,10 +286,10 @@ def test_where_no_texts_could_be_held_out_nothing_is_said_to_be_chosen_by_them(l
 def test_texts_without_any_word_are_learnt_from_by_their_characters(marks):
     texts = [marks[i % 2] * (1 + i // 2) for i in range(40)]
     domain = Domain.from_arrays(texts, ["n", "p"] * 20)
-    assert transfer(None, domain, method="target-only", control="none").scores["accuracy"].value == 1
+    assert transfer(None, domain, method="target-only", control="none", seeds=1).scores["accuracy"].value == 1
 
 
 def test_texts_that_are_all_empty_are_named():
     domain = Domain.from_arrays([" ", "\t", "", "\n"] * 15, ["a", "b", "b"] * 20)
     with pytest.raises(RequestError, match="texts to learn from are empty"):
-        transfer(None, domain, method="target-only", control="none")
+        transfer(None, domain, method="target-only", control="none", seeds=1)

@@ -44,7 +44,7 @@ def test_without_an_addend_it_is_fine_tuning_bit_for_bit(problem, tuned, propaga
 
 def test_a_whole_run_without_an_addend_is_fine_tunings(source, digits, digits_arrays):
     runs = [
-        transfer(source, digits(120), method=method, settings=settings, epochs=2, control="none")
+        transfer(source, digits(120), method=method, settings=settings, epochs=2, control="none", seeds=1)
         for method, settings in (("fine-tuning", {}), ("knowledge-propagation", {"beta": 0}))
     ]
     images = digits_arrays[0][1500:1540]
@@ -137,7 +137,7 @@ def test_without_validation_rows_nothing_is_added_and_that_is_said(problem, trai
 def test_it_survives_saving(source, digits, digits_arrays, tmp_path):
     result = transfer(
         source, digits(120), method="knowledge-propagation", settings={"beta": 0.1}, epochs=1, control="none",
-        out=tmp_path / "a",
+        out=tmp_path / "a", seeds=1,
     )  # fmt: skip
     images = digits_arrays[0][1500:1540]
     assert np.array_equal(load_transfer(tmp_path / "a").outputs(images), result.outputs(images))

@@ -159,10 +159,12 @@ def test_a_source_with_other_classes_lends_no_labels(problem_of, trainer):
 
 def test_bad_requests_are_one_sentence(problem_of, trainer):
     with pytest.raises(RequestError, match="label-propagation needs labelled examples"):
-        transfer(Source("other", data=moons(60, names=("l", "r"))), moons(80), method="label-propagation", labels=0)
+        transfer(
+            Source("other", data=moons(60, names=("l", "r"))), moons(80), method="label-propagation", labels=0, seeds=1
+        )
     number = Domain.from_arrays(np.random.default_rng(0).normal(size=(50, 2)), np.linspace(0, 1, 50))
     with pytest.raises(RequestError, match="label-propagation is for rows of one class each, but the task here is reg"):
-        transfer(None, number, method="label-propagation", control="none", task="regression")
+        transfer(None, number, method="label-propagation", control="none", task="regression", seeds=1)
     with pytest.raises(RequestError, match="setting alpha is 1"):
         make_method("label-propagation", {"alpha": 1})
     far, _ = problem_of(Source("far", data=moons(40, shift=500.0)), moons(60), labels=0)

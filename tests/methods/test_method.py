@@ -185,17 +185,17 @@ def test_such_a_method_is_listed_and_described_as_all_others(packaged, capfd, mo
 
 def test_such_a_method_runs(packaged, digits):
     domain = digits(120)
-    result = transfer(None, domain, method="constant-answer", control="none")
+    result = transfer(None, domain, method="constant-answer", control="none", seeds=1)
     answers = set(result.predict(domain.inputs.take(range(20))))
     assert len(answers) == 1 and result.record["method"] == "constant-answer"
 
 
 def test_such_a_method_may_be_a_control(packaged, digits, monkeypatch):
     monkeypatch.setattr(method_class("constant-answer"), "knowledge", "controls")
-    result = transfer(None, digits(120), method="target-only", control="constant-answer", epochs=1)
+    result = transfer(None, digits(120), method="target-only", control="constant-answer", epochs=1, seeds=1)
     assert list(result.controls) == ["constant-answer"] and result.gain.control == "constant-answer"
     with pytest.raises(RequestError, match="not one of the controls: .*, constant-answer, ablation"):
-        transfer(None, digits(120), method="target-only", control="fine-tuning")
+        transfer(None, digits(120), method="target-only", control="fine-tuning", seeds=1)
 
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
@@ -220,6 +220,6 @@ def test_settings_that_exclude_each_other_are_refused_before_anything_is_written
     with pytest.raises(RequestError, match=sentence):
         make_method("fine-tuning", wrong)
     with pytest.raises(RequestError, match=sentence):
-        transfer(source, digits(60), method="fine-tuning", settings=wrong, out=tmp_path / "run")
+        transfer(source, digits(60), method="fine-tuning", settings=wrong, out=tmp_path / "run", seeds=1)
     assert not list(tmp_path.iterdir())
     assert make_method("fine-tuning", {"linear_probe": False}).share is None

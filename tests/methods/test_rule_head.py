@@ -159,7 +159,7 @@ def test_numbers_are_answered_in_the_user_s_units(problem_of, trainer, tmp_path)
     found = problem.task.answers(trainer().outputs(network, domain.inputs))
     np.testing.assert_allclose(found, domain.labels, rtol=1e-5)
     source = Source(spec="s", data=domain)
-    drawn = sterna.transfer(source, domain, method="rule-head", labels=0, task="regression", control="none")
+    drawn = sterna.transfer(source, domain, method="rule-head", labels=0, task="regression", control="none", seeds=1)
     assert drawn.scores["r2"].value > 0.9
 
 
@@ -176,7 +176,14 @@ def test_numbers_are_answered_in_the_user_s_units(problem_of, trainer, tmp_path)
 def test_what_is_wrong_is_said_before_anything_is_kept(tmp_path, settings, sentence):
     with pytest.raises(RequestError, match=sentence):
         sterna.transfer(
-            None, people(60, 0), method="rule-head", settings=settings, labels=0, control="none", out=tmp_path / "run"
+            None,
+            people(60, 0),
+            method="rule-head",
+            settings=settings,
+            labels=0,
+            control="none",
+            out=tmp_path / "run",
+            seeds=1,
         )
     assert not (tmp_path / "run").exists()
 

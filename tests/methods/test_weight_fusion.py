@@ -126,6 +126,7 @@ def test_it_survives_saving_and_answers_new_inputs(source, digits, digits_arrays
         epochs=1,
         control="none",
         out=tmp_path / "a",
+        seeds=1,
     )
     images = digits_arrays[0][1500:1540]
     assert np.array_equal(load_transfer(tmp_path / "a").outputs(images), result.outputs(images))

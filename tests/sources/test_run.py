@@ -19,18 +19,18 @@ def texts(rows, seed):
 def learnt(tmp_path_factory):
     """A run of TF-IDF under a logistic regression: its body hands texts on, and gives no features."""
     folder = tmp_path_factory.mktemp("runs") / "words"
-    transfer(None, texts(120, 0), method="target-only", control="none").save(folder)
+    transfer(None, texts(120, 0), method="target-only", control="none", seeds=1).save(folder)
     return load_source(f"run:{folder}")
 
 
 def test_a_learner_on_raw_texts_answers_as_a_source_but_is_no_model_to_build_on(learnt):
-    found = transfer(learnt, texts(80, 1), method="source-only", labels=0, control="none")
+    found = transfer(learnt, texts(80, 1), method="source-only", labels=0, control="none", seeds=1)
     assert found.record["scores"]["accuracy"]["value"] == 1
     models = [name for name in method_ids() if Needs.SOURCE_MODEL in method_class(name).needs]
     assert "weight-fusion" in models
     for name in models:
         with pytest.raises(RequestError, match=f"{name} needs a source model"):
-            transfer(learnt, texts(80, 1), method=name, control="none")
+            transfer(learnt, texts(80, 1), method=name, control="none", seeds=1)
 
 
 @pytest.mark.parametrize("method", ["scratch", "joint-training", "parameter-sharing", "task-nesting", "weak-labels"])
@@ -39,6 +39,6 @@ def test_what_needs_no_model_does_without_it(method, learnt):
     settings = {"rules": "IF text CONTAINS fine THEN yes (0.9)\nIF text CONTAINS sad THEN no (0.9)"}
     found = transfer(
         known, texts(80, 1), method=method, labels=20, control="none", steps=20,
-        settings=settings if method == "weak-labels" else None,
+        settings=settings if method == "weak-labels" else None, seeds=1,
     )  # fmt: skip
     assert found.record["scores"]["accuracy"]["value"] > 0.6

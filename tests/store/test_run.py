@@ -43,7 +43,7 @@ def frame(rows=90):
 def test_what_was_saved_predicts_bit_for_bit_the_same(source, digits, digits_arrays, tmp_path, method):
     settings = {"feature-extraction": {"blocks": "last"}, "fine-tuning": {"linear_probe": False}}.get(method, {})
     result = transfer(
-        source, digits(120), method=method, settings=settings, epochs=1, control="none", out=tmp_path / "a"
+        source, digits(120), method=method, settings=settings, epochs=1, control="none", out=tmp_path / "a", seeds=1
     )
     result.save(tmp_path / "b")
     images = digits_arrays[0][1500:1560]
@@ -67,7 +67,7 @@ def test_tables_and_texts_come_back_as_well(tmp_path, method, kind):
     else:
         domain = load_domain(demo_path("reviews"), text="text", label="department", drop=["sentiment"])
         new = ["the soup was cold", "a fast laptop", ""]
-    result = transfer(None, domain, method=method, epochs=1, control="none", out=tmp_path / "run")
+    result = transfer(None, domain, method=method, epochs=1, control="none", out=tmp_path / "run", seeds=1)
     again = load_transfer(tmp_path / "run")
     assert np.array_equal(again.outputs(new), result.outputs(new))
 
@@ -161,13 +161,13 @@ def test_what_stood_there_before_a_full_disk_still_stands(full_disk):
 
 def test_a_whole_run_on_a_full_disk_is_one_sentence(full_disk, digits):
     with pytest.raises(RunError, match="No space left on device.*--resume"):
-        transfer(None, digits(100), method="scratch", epochs=1, control="none", out=full_disk / "run")
+        transfer(None, digits(100), method="scratch", epochs=1, control="none", out=full_disk / "run", seeds=1)
     with pytest.raises(RequestError, match="not a finished Sterna run"):
         load_transfer(full_disk / "run")
 
 
 def test_saving_to_a_full_disk_leaves_nothing(full_disk, digits, tmp_path):
-    result = transfer(None, digits(100), method="scratch", epochs=1, control="none")
+    result = transfer(None, digits(100), method="scratch", epochs=1, control="none", seeds=1)
     with pytest.raises(RunError, match="No space left on device"):
         result.save(full_disk / "copy")
     assert not list(full_disk.iterdir())
@@ -176,7 +176,7 @@ def test_saving_to_a_full_disk_leaves_nothing(full_disk, digits, tmp_path):
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, digits):
     (tmp_path / "file").write_text("a file, not a folder")
     with pytest.raises((RunError, RequestError), match="file"):
-        transfer(None, digits(100), method="scratch", epochs=1, control="none", out=tmp_path / "file" / "run")
+        transfer(None, digits(100), method="scratch", epochs=1, control="none", out=tmp_path / "file" / "run", seeds=1)
 
 
 def test_a_read_only_folder_is_one_sentence(tmp_path, digits):
@@ -189,7 +189,7 @@ def test_a_read_only_folder_is_one_sentence(tmp_path, digits):
         place.chmod(0o500)
     try:
         with pytest.raises(RunError, match="Cannot write '.*run.*': (Read-only file system|Permission denied)"):
-            transfer(None, digits(100), method="scratch", epochs=1, control="none", out=place / "run")
+            transfer(None, digits(100), method="scratch", epochs=1, control="none", out=place / "run", seeds=1)
     finally:
         if not made.returncode:
             subprocess.run(["umount", str(place)], check=True)
@@ -208,7 +208,9 @@ def test_an_atomic_file_is_whole_or_as_it_was(tmp_path):
 
 
 def test_the_folder_holds_what_it_says(digits, tmp_path):
-    result = transfer(None, digits(120), method="scratch", epochs=1, control="target-only", out=tmp_path / "run")
+    result = transfer(
+        None, digits(120), method="scratch", epochs=1, control="target-only", out=tmp_path / "run", seeds=1
+    )
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert names == {
         "manifest.json", "network", "history.json", "predictions.parquet", "splits.parquet", "mistakes", "request.json",

@@ -229,7 +229,7 @@ def shown_metrics(scores: Mapping[str, Score]) -> list[str]:
 
 def chosen_by(words: str) -> str:
     """Who chose the control of the headline."""
-    return words if words.startswith("the only") else f"control chosen by {words}"
+    return words if words.startswith("the ") else f"control chosen by {words}"
 
 
 def verdict_lines(record: Record) -> list[str]:
@@ -240,7 +240,9 @@ def verdict_lines(record: Record) -> list[str]:
     if gain is None:
         return ["no control ran, so nothing is said about the gain"]
     colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
+    left = "; ".join(f"{name} ({reason})" for name, reason in record.left_out.items())
     return [
         f"gain over {escape(gain.control)}: [bold {colour}]{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}] "
-        f"{escape(gain.metric)}: {gain.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})"
+        f"{escape(gain.metric)}: {gain.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})",
+        *([f"controls not run: {escape(left)}"] if left else []),
     ]

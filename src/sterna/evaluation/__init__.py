@@ -1,7 +1,4 @@
-"""What a transfer was worth: scores with intervals, the gain over a control, the verdict.
-
-The function `gain` is imported from its module (``from sterna.evaluation.gain import gain``), whose name it shares.
-"""
+"""What a transfer was worth: scores with intervals, the gain over a control, the verdict."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from typing import TYPE_CHECKING
 from sterna.lazy import lazily
 
 if TYPE_CHECKING:
-    from sterna.evaluation.bootstrap import bootstrap_weights as bootstrap_weights
     from sterna.evaluation.gain import Gain as Gain
+    from sterna.evaluation.gain import gains as gains
     from sterna.evaluation.scores import Score as Score
     from sterna.evaluation.scores import confusion as confusion
     from sterna.evaluation.scores import score as score
@@ -19,11 +16,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Gain": "gain",
     "Score": "scores",
-    "bootstrap_weights": "bootstrap",
     "confusion": "scores",
+    "gains": "gain",
     "score": "scores",
 }
 
-__all__ = ["Gain", "Score", "bootstrap_weights", "confusion", "score"]
+__all__ = ["Gain", "Score", "confusion", "gains", "score"]
 
 __getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -1,89 +1,119 @@
-"""The gain of a transfer over a control, its interval and the verdict."""
+"""The gain of a transfer over its controls, with intervals, and the verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from sterna.errors import RequestError
-from sterna.evaluation.bootstrap import Outputs, interval
-from sterna.evaluation.scores import resampled_metrics
+from sterna.evaluation.jackknife import Estimate, Outputs, estimates
+from sterna.evaluation.swaps import swap_test
 from sterna.record.record import Gain as Gain
 from sterna.record.record import Verdict
-from sterna.tasks.metrics import Floats
+from sterna.tasks.metrics import Codes
 from sterna.tasks.task import Task
 
-FEWEST_ROWS = 6
-"""With fewer test rows no two-sided 5 % test can tell two models apart (2 / 2⁵ > 0.05): the verdict stays unclear."""
+ALPHA = 0.05
+"""How often an interval may miss, and a swap test reject what is true."""
 
 
-def gain(
+def gains(
     task: Task,
-    transfer_by_seed: Outputs,
-    control_by_seed: Outputs,
+    transfer: Outputs,
+    controls: Mapping[str, Outputs],
     targets: np.ndarray[Any, Any],
     *,
-    control: str,
+    groups: Codes | None = None,
     metric: str | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Gain:
-    r"""Gain of the transfer over a control on the same test rows, by a bootstrap paired in rows and in seeds.
+    decided: bool = True,
+) -> tuple[dict[str, Gain], Gain | None]:
+    r"""Gain of the transfer over each control on the same test rows, and over the best of them.
 
     Parameters
     ----------
-    transfer_by_seed, control_by_seed : sequence of ndarray, shape (n, o)
-        Outputs for the same test rows, one array a seed, the seeds in the same order. A side with only one array (a
-        learner without chance) is taken to be the same for every seed.
+    transfer : sequence of ndarray, shape (n, o)
+        Outputs for the same test rows, one array a draw of the training labels.
+    controls : mapping of str to the same
+        By the control's id, the draws in the same order. One array alone (a learner without chance) is taken to be the
+        same for every draw.
     targets : ndarray, shape (n,) or (n, k)
         Encoded labels of the test rows.
-    control : str
-        The control's id.
+    groups : ndarray, shape (n,), optional
+        Which rows belong together (a patient's, say) and are not independent.
     metric : str, optional
         Instead of the task's primary metric.
+    decided : bool
+        Whether these draws can decide anything; every verdict is ``unclear`` otherwise.
+
+    Returns
+    -------
+    tuple of dict and Gain
+        Of each control, and the headline: the smallest gain, ``None`` without controls.
 
     Raises
     ------
     RequestError
-        If the two sides have different numbers of seeds, or the metric is unknown.
+        If the sides have different numbers of draws, or the metric is unknown.
 
     Notes
     -----
-    With the resampled metrics :math:`m_b` of `sterna.evaluation.scores.score`, drawn alike for both sides, the gain of
-    a resample is
+    The interval of a gain is that of `sterna.evaluation.jackknife` for the difference of the two sides. Its verdict is
+    `helps` if the interval lies above 0 and the swap test agrees (p ≤ .05), `hurts` if it lies below and the test
+    agrees, else `unclear`.
 
-    .. math:: g_b = \pm \left(m_b^{transfer} - m_b^{control}\right)
+    The headline speaks of all K controls together. With the gains :math:`g_k`, their 95 % intervals
+    :math:`[l_k, h_k]` and their intervals at the level :math:`1 - .05 / K`, whose upper ends are :math:`h_k^+`, it is
 
-    with a minus for errors and losses; the interval runs from the 2.5th to the 97.5th percentile of :math:`g_b`. The
-    verdict is `helps` if low > 0, `hurts` if high < 0, else `unclear`; always `unclear` with fewer than 6 test rows.
+    .. math:: \min_k g_k \in \left[\min_k l_k, \; \min_k h_k^+\right]
+
+    which covers the smallest true gain: the lower end needs no correction, since it lies below that of whichever
+    control truly is the best; the upper end allows for picking the control after seeing the scores (Bonferroni). So
+    `helps` means above every control, and `hurts` below the best of them.
     """
     name = metric or task.metric
-    better = task.higher_is_better(name)
-    if len(transfer_by_seed) != len(control_by_seed) and 1 not in (len(transfer_by_seed), len(control_by_seed)):
-        raise RequestError(
-            f"The transfer has outputs of {len(transfer_by_seed)} seeds and the control of {len(control_by_seed)}; "
-            "the same number was expected, or one."
-        )
-    # One array needs no repeating: whichever seeds a resample draws, their mean is that array's metric.
-    (moved, moved_draws), (still, still_draws) = (
-        resampled_metrics(task, side, targets, names=[name], resamples=resamples, seed=seed)
-        for side in (transfer_by_seed, control_by_seed)
-    )
-    value = float(_difference(np.array(moved[name]), np.array(still[name]), better))
-    low, high = interval(_difference(moved_draws[name], still_draws[name], better))
-    return Gain(name, control, value, low, high, verdict(low, high, rows=len(targets)), better)
+    sign = 1.0 if task.higher_is_better(name) else -1.0
+    for control, outputs in controls.items():
+        if len(transfer) != len(outputs) and 1 not in (len(transfer), len(outputs)):
+            raise RequestError(
+                f"The transfer has outputs of {len(transfer)} draws and the control {control} of {len(outputs)}; "
+                "the same number was expected, or one."
+            )
+    moved = estimates(task, transfer, targets, groups=groups, names=[name])[name]
+    found: dict[str, Gain] = {}
+    highest, surely = [], []
+    for control, outputs in controls.items():
+        if _same(transfer, outputs):
+            apart = Estimate(np.zeros(1), np.zeros((1, 1)), np.zeros(1), 0.0)
+        else:
+            apart = moved.minus(estimates(task, outputs, targets, groups=groups, names=[name])[name], sign)
+        low, high = apart.interval()
+        highest.append(apart.interval(1 - ALPHA / len(controls))[1])
+        p = swap_test(task, name, transfer, outputs, targets, groups=groups) if low > 0 or high < 0 else 1.0
+        said = verdict(low, high, p) if decided else "unclear"
+        found[control] = Gain(name, control, apart.value, low, high, said, sign > 0)
+        surely.append(decided and highest[-1] < 0 and p <= ALPHA / len(controls))
+    if not found:
+        return found, None
+    smallest = min(found.values(), key=lambda gain: gain.value)
+    every: Verdict = "unclear"
+    if any(surely):
+        every = "hurts"
+    elif all(gain.verdict == "helps" for gain in found.values()):
+        every = "helps"
+    low, high = min(gain.low for gain in found.values()), min(highest)
+    return found, Gain(name, smallest.control, smallest.value, low, high, every, sign > 0)
 
 
-def verdict(low: float, high: float, *, rows: int) -> Verdict:
-    """Say what an interval of the gain over so many test rows allows to say."""
-    if rows < FEWEST_ROWS:
+def verdict(low: float, high: float, p: float) -> Verdict:
+    """What an interval of the gain and the swap test's p value allow to say."""
+    if p > ALPHA:
         return "unclear"
     return "helps" if low > 0 else "hurts" if high < 0 else "unclear"
 
 
-def _difference(transfer: Floats, control: Floats, higher_is_better: bool) -> Floats:
-    """Better minus worse; exactly 0 where the two differ by rounding alone."""
-    difference = transfer - control if higher_is_better else control - transfer
-    result: Floats = np.where(np.isclose(transfer, control, rtol=1e-12, atol=0), 0.0, difference)
-    return result
+def _same(one: Outputs, other: Outputs) -> bool:
+    """Whether two sides answer alike but for rounding."""
+    draws = max(len(one), len(other))
+    return all(np.allclose(one[i % len(one)], other[i % len(other)], rtol=1e-12, atol=0) for i in range(draws))

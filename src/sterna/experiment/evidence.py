@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sterna.domains.splits import Splits
-from sterna.evaluation import confusion, score
-from sterna.evaluation.gain import gain
-from sterna.experiment.controls import headline_control
+from sterna.evaluation import confusion, gains, score
 from sterna.experiment.problem import Exam
-from sterna.experiment.units import mean_validation
 from sterna.record.record import Gain, Score
 from sterna.store.run import Unit
 from sterna.tasks.task import Task
+
+FEW_LABELS = 100
+"""With so many labels or fewer, what was learnt depends as much on which they are as on how it was learnt."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,6 @@ class Evidence:
     selected_by: str
     control_selected_by: str
     chosen: list[dict[str, Any]]
-    validation: dict[str, float]
     trained_parameters: int
     total_parameters: int
     messages: list[str]
@@ -50,34 +50,54 @@ def evidence(
     Parameters
     ----------
     units
-        Of the method and of each control, one for each seed.
+        Of the method and of each control, one for each draw of the labels.
     splits
-        Of the first seed: how many labels there were to choose by.
+        Of the first draw: how many labels there were to learn from and to choose by.
     judged
         Whether a gain can be told from chance: not where all labels used were the same.
     """
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
-    controls = [name for name in units if name != method]
-    scores = {name: score(task, some, exam.targets) for name, some in outputs.items()}
-    gains = {name: gain(task, outputs[method], outputs[name], exam.targets, control=name) for name in controls}
-    if not judged:
-        gains = {name: replace(found, verdict="unclear") for name, found in gains.items()}
-    validation = {name: mean_validation(list(some)) for name, some in units.items()}
-    headline, chosen_by = (
-        headline_control(controls, validation, len(splits.validation)) if controls else (None, "no control")
+    scores = {name: score(task, some, exam.targets, groups=exam.groups) for name, some in outputs.items()}
+    own, others = outputs[method], {name: some for name, some in outputs.items() if name != method}
+    labels, first = len(splits.train) + len(splits.validation), units[method][0]
+    undecided = _undecided(len(own), labels) if others else None
+    fresh = np.flatnonzero(exam.fresh)  # rows that something learnt from are no test; a gain over them is of no worth
+    rows = fresh if len(fresh) else np.arange(len(exam.rows))
+    found, headline = gains(
+        task,
+        [some[rows] for some in own],
+        {name: [each[rows] for each in some] for name, some in others.items()},
+        exam.targets[rows],
+        groups=None if exam.groups is None else exam.groups[rows],
+        decided=judged and undecided is None and len(fresh) > 0,
     )
-    first = units[method][0]
+    messages = [message for some in units.values() for unit in some for message in unit.log.messages]
     return Evidence(
         scores=scores[method],
-        controls={name: scores[name] for name in controls},
-        gain=gains[headline] if headline else None,
-        gains=gains,
-        selected_by=first.log.selected_by(len(splits.train) + len(splits.validation)),
-        control_selected_by=chosen_by,
+        controls={name: scores[name] for name in others},
+        gain=headline,
+        gains=found,
+        selected_by=first.log.selected_by(labels),
+        control_selected_by=_headline(len(others)),
         chosen=[unit.log.chosen for unit in units[method]],
-        validation={name: value for name, value in validation.items() if not math.isnan(value)},
         trained_parameters=first.trained,
         total_parameters=first.total,
-        messages=list(dict.fromkeys(m for some in units.values() for unit in some for m in unit.log.messages)),
-        confusion=confusion(task, outputs[method], exam.targets).tolist() if task.one_class else None,
+        messages=list(dict.fromkeys([*messages, *([undecided] if undecided else [])])),
+        confusion=confusion(task, own, exam.targets).tolist() if task.one_class else None,
     )
+
+
+def _undecided(draws: int, labels: int) -> str | None:
+    """Why these draws can decide nothing, if they cannot."""
+    if draws > 1 or not 0 < labels <= FEW_LABELS:
+        return None
+    return (
+        f"The verdict is unclear because one draw of {labels} labels cannot show what another draw would have given: "
+        "use --seeds 3 or more."
+    )
+
+
+def _headline(controls: int) -> str:
+    if not controls:
+        return "no control"
+    return "the only control" if controls == 1 else f"the smallest of the gains over {controls} controls"

@@ -160,7 +160,9 @@ def overlap_notes(
             f"{name} {_mean(task, each, targets, rest):.3f} (all rows {_mean(task, each, targets, every):.3f})"
             for name, each in outputs.items()
         ]
-        notes.append(f"{sentence}; {task.metric} on the other {len(rest):,} rows: {', '.join(scores)}.")
+        notes.append(
+            f"{sentence}; {task.metric} on the other {len(rest):,} rows, of which the verdict speaks: {', '.join(scores)}."
+        )
     return tuple(notes)
 
 

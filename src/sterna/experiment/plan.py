@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError
 from sterna.experiment.classes import matched, nothing_to_learn, renamed, said_of_source, said_of_split
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
+from sterna.experiment.evidence import FEW_LABELS
 from sterna.experiment.overlaps import unseen
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, same_task, widened
 from sterna.experiment.proxies import giving_away
@@ -23,6 +25,12 @@ from sterna.record.request import Request
 from sterna.sources import Source
 from sterna.tasks import infer_task
 from sterna.tasks.task import Task
+
+DRAWS = 5
+"""Draws of the labels where they are few, unless another number is asked for."""
+
+DEAR_DRAWS = 3
+"""The same for a method that trains a source model: the least that an interval over draws can be told from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +42,11 @@ class Plan:
     source
         Without rows that are test rows as well.
     splits
-        Of each seed.
+        Of each draw of the labels.
+    seeds
+        Of each draw.
+    left_out
+        Controls that do not run, and why.
     notes
         What a user should know of it, one sentence each.
     judged
@@ -46,7 +58,9 @@ class Plan:
     task: Task
     exam: Exam
     splits: list[Splits]
+    seeds: tuple[int, ...]
     controls: dict[str, Method]
+    left_out: dict[str, str]
     notes: tuple[str, ...]
     judged: bool
 
@@ -63,14 +77,9 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     source, said = matched(renamed(source, request.map_classes, own), own)
     task = widened(own, source)
     targets = task.matched(domain)[0] if domain.labels is not None else np.full(len(domain), -1)
-    splits = [
-        make_splits(
-            domain, targets, seed=seed, split_seed=request.split_seed, test_fraction=request.test_size, gap=request.gap,
-            labels_per_class=request.labels_per_class,
-            labels=request.labels,
-        )
-        for seed in request.all_seeds
-    ]  # fmt: skip
+    splits = [_split(domain, targets, request, request.seed)]
+    seeds = tuple(range(request.seed, request.seed + _draws(request, method, source, splits[0])))
+    splits += [_split(domain, targets, request, seed) for seed in seeds[1:]]
     source, notes = unseen(source, domain, splits[0].test)
     # The metric is chosen by the target as it was given, however few of its labels are used.
     seen = np.concatenate([splits[0].train, splits[0].validation])
@@ -88,7 +97,8 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
         check_needs(method, there, known)
     except RequestError as error:
         raise RequestError(" ".join([str(error), *differ])) from error
-    controls = control_methods(request.control, method, domain.kind, there)
+    budgeted = (request.epochs, request.steps, request.seconds) != (None, None, None)
+    controls, left = control_methods(request.control, method, domain.kind, there, budgeted=budgeted)
     for control in controls.values():
         check_needs(control, there, known)
     notes = (*notes, *_beside(source, domain, Needs.SAME_INPUTS in there))
@@ -97,7 +107,26 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     notes = (*splits[0].notes, *notes, *_unknown(source, domain, splits[0]))
     notes = (*notes, *trust_note(source.body if source else None))
     exam = make_exam(domain, task, splits[0], source, method)
-    return Plan(source, task, exam, splits, controls, notes, not unjudged)
+    return Plan(source, task, exam, splits, seeds, controls, left, notes, not unjudged)
+
+
+def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int) -> Splits:
+    """One draw of the labels; the test rows are those of every draw."""
+    return make_splits(
+        domain, targets, seed=seed, split_seed=request.split_seed, test_fraction=request.test_size, gap=request.gap,
+        labels_per_class=request.labels_per_class, labels=request.labels,
+    )  # fmt: skip
+
+
+def _draws(request: Request, method: Method, source: Source | None, splits: Splits) -> int:
+    """How many draws of the labels: as asked, or several where the labels are few, fewer where a draw takes long."""
+    if request.seeds is not None:
+        return request.seeds
+    labels = len(splits.train) + len(splits.validation)
+    if not 0 < labels <= FEW_LABELS:
+        return 1
+    trains_source = method.recipe() is not None and source is not None and source.body is not None
+    return DEAR_DRAWS if trains_source else DRAWS
 
 
 def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:

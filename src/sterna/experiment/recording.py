@@ -34,6 +34,8 @@ class Fitted:
     exam: Exam
     units: dict[str, list[Unit]]
     splits: list[Splits]
+    seeds: tuple[int, ...]
+    left_out: dict[str, str]
     balance: str
     notes: tuple[str, ...]
     judged: bool = True
@@ -56,7 +58,8 @@ def record_of(
         target=target_record(domain, fitted),
         **vars(found),
         balance=fitted.balance,
-        seeds=tuple(request.all_seeds),
+        seeds=fitted.seeds,
+        left_out=dict(fitted.left_out),
         seconds={"total": time.monotonic() - started, **seconds},
         peak_memory_bytes=peak_memory_bytes(),
         device=str(pick_device(request.device)),

@@ -13,6 +13,7 @@ from typing import Any
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import is_data
 from sterna.errors import RequestError, RunError, SternaError
+from sterna.evaluation import score
 from sterna.experiment.defaults import with_method
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.outcome import Transfer
@@ -50,7 +51,7 @@ def transfer(
     labels: int | None = None,
     balance: str = "none",
     control: str | Sequence[str] = "auto",
-    seeds: int = 1,
+    seeds: int | None = None,
     seed: int = 0,
     split_seed: int = 0,
     test_size: float | None = None,
@@ -96,8 +97,9 @@ def transfer(
     control
         ``"auto"``, ``"none"``, or ids of controls.
     seeds, seed
-        How many repetitions, and the first seed. Each draws its own labels and validation rows; the test rows
-        stay the same.
+        How many draws of the labels, and the first seed. Each draws its own labels and validation rows; the test rows
+        stay the same. With 100 labels or fewer there are 5 draws if ``None`` (3 where a source model is trained, which
+        takes longer), else 1.
     split_seed
         Draws another test split.
     test_size
@@ -259,16 +261,28 @@ def _fill(
 
 
 def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folder: RunFolder, means: Means) -> Fitted:
-    units: dict[str, list[Unit]] = {}
-    for i, splits in enumerate(plan.splits):
-        problem, balance = make_problem(plan.source, domain, plan.task, splits, request.balance, seed=request.seed + i)
-        unit = fit_unit(method.id(), method, problem, plan.exam, folder, means, keep=i == 0)
-        units.setdefault(method.id(), []).append(unit)
-        problem = replace(problem, recipe=method.recipe())  # controls train as the method does
-        for name, control in plan.controls.items():
-            validated = len(plan.controls) > 1
-            unit = fit_unit(name, control, problem, plan.exam, folder, means, validated=validated)
-            units.setdefault(name, []).append(unit)
+    made = [
+        make_problem(plan.source, domain, plan.task, splits, request.balance, seed=seed)
+        for seed, splits in zip(plan.seeds, plan.splits, strict=True)
+    ]
+    problems, balance, own = [problem for problem, _ in made], made[0][1], method.id()
+    units = {own: [fit_unit(own, method, p, plan.exam, folder, means, keep=p is problems[0]) for p in problems]}
+    means.progress.say(_first_answer(plan, own, units[own]))
+    # Controls train as the method does.
+    problems = [replace(problem, recipe=method.recipe()) for problem in problems]
+    for name, control in plan.controls.items():
+        units[name] = [fit_unit(name, control, problem, plan.exam, folder, means) for problem in problems]
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     notes = overlap_notes(plan.exam.overlaps, plan.task, plan.exam.targets, outputs)
-    return Fitted(plan.task, plan.exam, units, plan.splits, balance, (*plan.notes, *notes), plan.judged)
+    return Fitted(
+        plan.task, plan.exam, units, plan.splits, plan.seeds, plan.left_out, balance, (*plan.notes, *notes), plan.judged
+    )
+
+
+def _first_answer(plan: Plan, method: str, units: list[Unit]) -> str:
+    """The method's own score, as soon as it is there, and what is still to come."""
+    metric, exam = plan.task.metric, plan.exam
+    found = score(plan.task, [unit.outputs for unit in units], exam.targets, groups=exam.groups)[metric]
+    coming = f"; now the controls: {', '.join(plan.controls)}" if plan.controls else ""
+    values = f"{metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{method}: {values} on {len(exam.targets):,} test rows{coming}"

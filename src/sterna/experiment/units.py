@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from sterna.bench import Fitted, Problem
 from sterna.experiment.problem import Exam
 from sterna.methods.method import Method
-from sterna.selection.validator import Validator
 from sterna.store.legs import begin_leg
 from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
@@ -50,9 +47,8 @@ class Means:
 
 
 def fit_unit(
-    name: str, method: Method, problem: Problem, exam: Exam, folder: RunFolder, means: Means, *, keep: bool = False,
-    validated: bool = False,
-) -> Unit:  # fmt: skip
+    name: str, method: Method, problem: Problem, exam: Exam, folder: RunFolder, means: Means, *, keep: bool = False
+) -> Unit:
     """Fit, and answer the test rows; a fit that an interrupted run finished is taken up.
 
     Parameters
@@ -61,8 +57,6 @@ def fit_unit(
         What the run calls it.
     keep
         Save the network in the run folder.
-    validated
-        Score it on the validation rows: the network that has not seen their labels.
     """
     found = folder.load_unit(problem.seed, name)
     if found is not None:
@@ -70,22 +64,10 @@ def fit_unit(
     work = folder.work(problem.seed, name)
     started = begin_leg(work, work) if means.strategy.leads else time.monotonic()
     trainer = means.trainer(folder, problem, name)
-    again, score = method.refits(problem) and len(problem.validation) > 0, math.nan
-    fitted: Fitted | None = None
-    if validated or not again:
-        fitted = seeded(method, problem, trainer)
-        if validated and len(problem.validation):
-            unseen = fitted.network if fitted.held_out is None else fitted.held_out
-            outputs = trainer.outputs(unseen, problem.inputs, problem.validation)
-            score = Validator(problem.task, problem.targets[problem.validation]).score(outputs)[0]
-    if again:
-        trainer = means.trainer(folder, problem, f"{name}-on-all") if validated else trainer
-        fitted = seeded(method, problem.joined(), trainer)
-    assert fitted is not None
-    network = fitted.network
+    again = method.refits(problem) and len(problem.validation) > 0
+    network = seeded(method, problem.joined() if again else problem, trainer).network
     unit = Unit(
         trainer.outputs(network, exam.domain.inputs),
-        score,
         trainer.log,
         time.monotonic() - started,
         sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -108,8 +90,3 @@ def seeded(method: Method, problem: Problem, trainer: Trainer) -> Fitted:
 def summed_history(units: list[Unit]) -> list[dict[str, Any]]:
     """The epochs of all seeds."""
     return [row for unit in units for row in unit.log.history]
-
-
-def mean_validation(units: list[Unit]) -> float:
-    """Mean validation score over seeds; NaN where there is none."""
-    return float(np.mean([unit.validation for unit in units]))

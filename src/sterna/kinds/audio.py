@@ -15,7 +15,7 @@ class Audio(Kind):
     """Recordings of speech or other sounds."""
 
     noun, whole = "recordings", "recordings"
-    files = boosting = True
+    files = boosting = dear = True
 
     def small(self, inputs: Inputs) -> tuple[LogMelPreparation, dict[str, Any]]:
         from sterna.preparations.audio import LogMelPreparation

@@ -23,7 +23,7 @@ class Images(Kind):
     """Pictures, grey or in colour."""
 
     noun, whole = "images", "images"
-    files = decoded = pictured = learnt = True
+    files = decoded = pictured = learnt = dear = True
 
     def small(self, inputs: Inputs) -> tuple[ImagePreparation, dict[str, Any]]:
         """At the median of their shorter sides, from 16 to 96 px; one channel where a sample of them is grey."""

@@ -82,6 +82,8 @@ class Kind(ABC):
         What a set of them is called: ``"a table"``.
     controls
         Controls without a source that run by themselves, by their ids.
+    dear
+        Whether a network that is trained anew takes far longer than all else.
     files
         Whether a row may be a file, so that a folder or a zip holds a set of them.
     decoded
@@ -97,6 +99,7 @@ class Kind(ABC):
     noun: ClassVar[str]
     whole: ClassVar[str]
     controls: ClassVar[tuple[str, ...]] = ("target-only", "scratch")
+    dear: ClassVar[bool] = False
     files: ClassVar[bool] = False
     decoded: ClassVar[bool] = False
     pictured: ClassVar[bool] = False

@@ -158,13 +158,15 @@ class Record(_Part):
     scores, controls
         On the test rows, of the run and of each control.
     gain, gains
-        Against the headline control, and against each.
+        Over all controls together (the smallest), and over each.
     selected_by, control_selected_by
-        Which labels chose the model, and the headline control.
+        Which labels chose the model, and how the control of the headline was found.
+    left_out
+        Controls that did not run, and why.
     chosen
         What was chosen, by name, for each seed.
     validation
-        The primary metric of the run and of each control on the validation rows, larger is better.
+        Of older records: the primary metric of the run and of each control on the validation rows.
     seconds
         Of the whole run (``"total"``), of the method and of each control.
     peak_memory_bytes, trained_parameters, total_parameters
@@ -193,6 +195,7 @@ class Record(_Part):
     gains: dict[str, Gain] = {}
     selected_by: str = ""
     control_selected_by: str = ""
+    left_out: dict[str, str] = {}
     chosen: tuple[dict[str, Any], ...] = ()
     validation: dict[str, Number] = {}
     trained_parameters: Count | None = None

@@ -150,7 +150,10 @@ class Request:
     control: tuple[str, ...] = _option(
         ("auto",), "auto, none, or ids of controls; may be repeated.", TRAINING, "ID", typed=list[str]
     )
-    seeds: int = _option(1, "How many repetitions.", TRAINING, "N", bound="above zero")
+    seeds: int | None = _option(
+        None, "Draws of the labels; with 100 labels or fewer 5 if not given (3 if a source model is trained), else 1.",
+        TRAINING, "N", bound="above zero",
+    )  # fmt: skip
     seed: int = _option(0, "The first seed.", TRAINING, "N", bound="zero or more")
     curve: tuple[int, ...] = _option((), "Learning curve over labels a class.", TRAINING, "5,10,20", typed=str | None)
     epochs: int | None = _option(None, "Budget of a training stage, in epochs,", TRAINING, "N", bound="above zero")
@@ -216,11 +219,6 @@ class Request:
         """The id of the method, once one is chosen."""
         assert self.method is not None
         return self.method
-
-    @property
-    def all_seeds(self) -> range:
-        """The seed of each repetition."""
-        return range(self.seed, self.seed + self.seeds)
 
     def kept(self) -> dict[str, Any]:
         """What ``request.json`` holds: all that decides the result."""

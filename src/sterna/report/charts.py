@@ -75,7 +75,8 @@ def control_bars(record: Record) -> tuple[list[Bar], Markup] | None:
     """The gain against each control, the headline first; ``None`` without any."""
     gains = dict(record.gains)
     if record.gain is not None:
-        gains = {record.gain.control: record.gain, **{k: g for k, g in gains.items() if k != record.gain.control}}
+        control = record.gain.control
+        gains = {control: gains.get(control, record.gain), **{k: g for k, g in gains.items() if k != control}}
     if not gains:
         return None
     headline = record.gain.control if record.gain is not None else None

@@ -19,11 +19,11 @@ from sterna.tasks.infer import smaller_is_better
 
 _WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts"}
 _ADVICE = {
-    "helps": "The whole interval lies above zero: better than chance alone would explain.",
+    "helps": "The whole interval lies above zero, against every control: better than chance alone would explain.",
     "unclear": "The interval includes zero: these test rows cannot tell whether the transfer helps or hurts.",
     "hurts": "The whole interval lies below zero: use the control instead.",
 }
-_TOO_FEW = "There are too few test rows to tell whether the transfer helps or hurts."
+_TOO_FEW = "There are too few test rows, or draws of the labels, to tell whether the transfer helps or hurts."
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,9 @@ def _picked(record: Record) -> Pairs:
     """Which labels chose what, and what was chosen, for each seed where seeds differ."""
     found = [("Model", words.selection(record.selected_by) if record.selected_by else "")]
     if record.gain is not None:
-        found.append(("Control to beat selected by", record.control_selected_by))
+        found.append(("Control to beat", record.control_selected_by))
+    if record.left_out:
+        found.append(("Controls not run", "; ".join(f"{name}: {why}" for name, why in record.left_out.items())))
     for name in dict.fromkeys(name for each in record.chosen for name in each):
         values = dict.fromkeys(words.said(each[name]) for each in record.chosen if name in each)
         found.append((f"Chosen: {name.replace('_', ' ')}", "; ".join(values)))

@@ -19,7 +19,7 @@ from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
 from sterna.record.hashes import NETWORK, check_hash, check_network, hash_of, hashes_of_run
 from sterna.record.reading import damaged, read_object, reading
-from sterna.record.record import Number, Record, read_record
+from sterna.record.record import Record, read_record
 from sterna.store.place import check_finished
 from sterna.training.log import Log
 
@@ -34,8 +34,6 @@ class Unit:
     ----------
     outputs
         What it answers for the test rows, ``(n, o)``.
-    validation
-        Primary metric on the validation rows, larger is better; NaN where there are none.
     log
         What happened.
     seconds
@@ -45,7 +43,6 @@ class Unit:
     """
 
     outputs: Array
-    validation: float
     log: Log
     seconds: float
     trained: int
@@ -56,7 +53,6 @@ class Unit:
 class _Numbers:
     """Of a unit, as ``unit.json`` holds them beside the log."""
 
-    validation: Number
     seconds: float
     trained: int
     total: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,6 +82,9 @@ class Classification(Task):
     one_class: ClassVar[bool] = True
     tie_metric: ClassVar[str] = "log_loss"
     errors: ClassVar[frozenset[str]] = frozenset({"log_loss", "ece"})
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **dict.fromkeys((*_OVERALL, "precision", "recall", "f1"), (0.0, 1.0)), "log_loss": (0.0, math.inf),
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse fewer than two classes, repeated classes and unknown metrics."""
@@ -174,6 +178,11 @@ class Classification(Task):
         """Rows whose code is not negative."""
         known: Mask = np.asarray(targets) >= 0
         return known
+
+    def strata(self, targets: np.ndarray[Any, Any]) -> Mask:
+        """The rows of each class that occurs."""
+        members: Mask = np.asarray(targets)[:, None] == np.unique(targets)
+        return members
 
     def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         r"""Cross-entropy of each row, ``(n,)``.

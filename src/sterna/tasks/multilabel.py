@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,6 +71,9 @@ class MultiLabel(Task):
     asks: ClassVar[str] = "several labels a row"
     tie_metric: ClassVar[str] = "log_loss"
     errors: ClassVar[frozenset[str]] = frozenset({"log_loss"})
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **dict.fromkeys((*_OVERALL, "precision", "recall", "f1"), (0.0, 1.0)), "log_loss": (0.0, math.inf),
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse no label at all, repeated labels and unknown metrics."""
@@ -144,6 +148,11 @@ class MultiLabel(Task):
         """Rows with at least one known cell."""
         known: Mask = ~np.isnan(targets).all(axis=1)
         return known
+
+    def strata(self, targets: np.ndarray[Any, Any]) -> Mask:
+        """The rows that have each label."""
+        members: Mask = np.asarray(targets) == 1
+        return members
 
     def losses(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
         r"""Binary cross-entropy of each row, the mean over its known cells, ``(n,)``; 0 where none is known.
