@@ -3,7 +3,10 @@
 import importlib
 import sys
 
-NAMES = ("startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse", "steps")
+NAMES = (
+    "startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse", "steps",
+    "intervals",
+)  # fmt: skip
 PAIRS = ("photos", "digits", "adaptation", "frames", "gas", "hospitals", "credit", "products", "chinese", "speech")
 
 

@@ -3,8 +3,8 @@
 Two networks answer rows drawn from a known population, many times; what the metric would be on the whole population is
 known. ``cover`` is how often the interval of the gain holds the true gain, ``score`` how often that of the transfer's
 score holds the true score, ``wrong`` how often `helps` is said where the true gain is not above 0, or `hurts` where it
-is not below, and ``says`` how often either is said. ``before`` is the percentile bootstrap, stratified by class, that
-version 0.1 used.
+is not below, and ``says`` how often either is said: of the main metric of a cell, and the worst over all its metrics.
+``before`` is the percentile bootstrap, stratified by class, that version 0.1 used.
 
 ``REPLICATES=2000 python -m benchmarks.intervals [rows|groups|draws]``
 """
@@ -152,8 +152,8 @@ def bootstrap(
     return float(low), float(high)
 
 
-def measure(cell: Cell) -> list[dict[str, Any]]:
-    """All that is counted of a cell, a row for each metric."""
+def measure(cell: Cell) -> dict[str, Any]:
+    """All that is counted of a cell: of its main metric, and the worst over all metrics."""
     task, names = task_of(cell)
     true, still_true = truth(cell, task, names)
     random = np.random.default_rng(7)
@@ -182,14 +182,17 @@ def measure(cell: Cell) -> list[dict[str, Any]]:
             if name == names[1 if cell.task == "classes" else 0] and sum(cell.counts) * cell.draws <= 3200:
                 low, high = bootstrap(task, one, other, targets, name, random)
                 counted[name][4:] += low <= gain <= high, (low > 0 and gain <= 0) or (high < 0 and gain >= 0)
-    rows = []
-    for name in names:
-        cover, score, wrong, says, before, before_wrong = (round(float(v), 4) for v in counted[name] / replicates)
-        old = {"before: cover": before, "before: wrong": before_wrong} if before else {}
-        about = {"rows": cell.name, **cell.note, "difference": "none" if cell.null else "true", "metric": name}
-        found = {"cover": cover, "score": score, "wrong": wrong, "says": says}
-        rows.append({**about, **found, **old, "replicates": replicates})
-    return rows
+    shares = {name: values / replicates for name, values in counted.items()}
+    main = names[1 if cell.task == "classes" else 0]
+    cover, score, wrong, says, before, before_wrong = (float(v) for v in shares[main])
+    least, worst = min(names, key=lambda n: shares[n][0]), max(names, key=lambda n: shares[n][2])
+    old = {"before: cover": round(before, 3), "before: wrong": round(before_wrong, 3)} if before else {}
+    return {
+        "rows": cell.name, **cell.note, "metric": main, "cover": round(cover, 3), "wrong": round(wrong, 3),
+        "says": round(says, 3), "score": round(score, 3), **old,
+        "least cover": f"{shares[least][0]:.3f} ({least})", "most wrong": f"{shares[worst][2]:.3f} ({worst})",
+        "least score": "{:.3f} ({})".format(*min((shares[n][1], n) for n in names)), "replicates": replicates,
+    }  # fmt: skip
 
 
 def shares(n: int, k: int, ratio: float) -> tuple[int, ...]:
@@ -259,8 +262,8 @@ def main(names: Sequence[str] = tuple(PARTS)) -> None:
     for part in names:
         cells = list(PARTS[part]())
         with ProcessPoolExecutor() as pool:
-            rows = [row for found in pool.map(measure, cells) for row in found]
-        write(f"intervals-{part}", f"Coverage of 95 % intervals, and wrong verdicts: {part}", rows)
+            rows = list(pool.map(measure, cells))
+        write(f"intervals-{part}", f"Intervals, {part}: how often 95 % intervals hold, and verdicts are wrong", rows)
 
 
 if __name__ == "__main__":

@@ -275,7 +275,7 @@ def test_what_chose_what_moved_and_what_it_cost_are_said(make_run: MakeRun, tmp_
         "Selected by validation: 40 labelled target examples (blocks, penalty)", "packaged/efficientnet-lite0",
         "Apache-2.0", "2,562 of 3,373,570 parameters", "766 MiB", "42 s", "0.0316", "3 images could not be decoded",
         "The batch was halved to 16", "unlabelled", "1,100", "torch", "2.9.1", "test (came with the data)624",
-        "Control to beat selected byvalidation: 8 labelled target examples", "Chosen: blocks2, 4, 5, 6",
+        "Control to beatvalidation: 8 labelled target examples", "Chosen: blocks2, 4, 5, 6",
         "21 November 2026, 07:15", "0.875",
     ):  # fmt: skip
         assert said in page.text, said

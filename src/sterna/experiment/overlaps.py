@@ -161,7 +161,8 @@ def overlap_notes(
             for name, each in outputs.items()
         ]
         notes.append(
-            f"{sentence}; {task.metric} on the other {len(rest):,} rows, of which the verdict speaks: {', '.join(scores)}."
+            f"{sentence}; {task.metric} on the other {len(rest):,} rows: {', '.join(scores)}. "
+            "The verdict is of those rows alone."
         )
     return tuple(notes)
 
