@@ -267,7 +267,8 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
     ]
     problems, balance, own = [problem for problem, _ in made], made[0][1], method.id()
     units = {own: [fit_unit(own, method, p, plan.exam, folder, means, keep=p is problems[0]) for p in problems]}
-    means.progress.say(_first_answer(plan, own, units[own]))
+    if plan.controls:
+        means.progress.meanwhile(_first_answer(plan, own, units[own]))
     # Controls train as the method does.
     problems = [replace(problem, recipe=method.recipe()) for problem in problems]
     for name, control in plan.controls.items():
@@ -283,6 +284,5 @@ def _first_answer(plan: Plan, method: str, units: list[Unit]) -> str:
     """The method's own score, as soon as it is there, and what is still to come."""
     metric, exam = plan.task.metric, plan.exam
     found = score(plan.task, [unit.outputs for unit in units], exam.targets, groups=exam.groups)[metric]
-    coming = f"; now the controls: {', '.join(plan.controls)}" if plan.controls else ""
     values = f"{metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-    return f"{method}: {values} on {len(exam.targets):,} test rows{coming}"
+    return f"{method}: {values} on {len(exam.targets):,} test rows; now the controls: {', '.join(plan.controls)}"

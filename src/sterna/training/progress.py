@@ -59,6 +59,11 @@ class Progress:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=steps, description=what)
 
+    def meanwhile(self, sentence: str) -> None:
+        """Print above the bar what will be known better later; nothing where no bar is seen."""
+        if self._bar is not None:
+            self._bar.console.print(sentence, highlight=False, markup=False)
+
     def say(self, sentence: str) -> None:
         """Print a sentence the user should know, above the bar."""
         if self.quiet:
