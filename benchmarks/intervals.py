@@ -25,6 +25,7 @@ from sterna.evaluation.gain import verdict
 from sterna.evaluation.jackknife import estimates
 from sterna.evaluation.swaps import swap_test
 from sterna.tasks import Classification, MultiLabel, Regression
+from sterna.tasks.metrics import bounds
 from sterna.tasks.task import Task
 
 REPLICATES = int(os.environ.get("REPLICATES", "1000"))
@@ -171,7 +172,7 @@ def measure(cell: Cell) -> dict[str, Any]:
             p = swap_test(task, name, one, other, targets, groups=by) if out else 1.0
             said = verdict(low, high, p)
             bottom, top = moved[name].interval()
-            least, most = task.bounds(name)
+            least, most = bounds(name)
             wrong = (said == "helps" and gain <= 0) or (said == "hurts" and gain >= 0)
             counted[name][:4] += (
                 low <= gain <= high,

@@ -11,6 +11,7 @@ import sklearn.metrics as sk
 from sterna.errors import RequestError
 from sterna.evaluation import confusion, score
 from sterna.tasks import Classification, MultiLabel, Regression
+from sterna.tasks.metrics import bounds
 
 TWO = Classification(("normal", "pneumonia"))
 
@@ -29,7 +30,7 @@ def test_every_metric_has_its_value_within_its_interval_and_its_bounds() -> None
     assert list(scores) == list(TWO.metric_names())
     assert scores["balanced_accuracy"].value == pytest.approx(sk.balanced_accuracy_score(codes, outputs.argmax(1)))
     for name, found in scores.items():
-        least, most = TWO.bounds(name)
+        least, most = bounds(name)
         assert least <= found.low <= found.value <= found.high <= most, name
     assert scores["ece"].low < scores["ece"].value
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sterna.evaluation.jackknife import Outputs, estimates
 from sterna.record.record import Score as Score
-from sterna.tasks.metrics import Codes
+from sterna.tasks.metrics import Codes, bounds
 from sterna.tasks.task import Task
 
 
@@ -43,7 +43,7 @@ def score(
     found = {}
     for name, estimate in estimates(task, outputs_by_draw, targets, groups=groups).items():
         low, high = estimate.interval()
-        least, most = task.bounds(name)
+        least, most = bounds(name)
         found[name] = Score(estimate.value, max(low, least), min(high, most))
     return found
 

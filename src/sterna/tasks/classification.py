@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,9 +81,6 @@ class Classification(Task):
     one_class: ClassVar[bool] = True
     tie_metric: ClassVar[str] = "log_loss"
     errors: ClassVar[frozenset[str]] = frozenset({"log_loss", "ece"})
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        **dict.fromkeys((*_OVERALL, "precision", "recall", "f1"), (0.0, 1.0)), "log_loss": (0.0, math.inf),
-    }  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse fewer than two classes, repeated classes and unknown metrics."""

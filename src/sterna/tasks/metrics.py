@@ -227,5 +227,22 @@ def log_sigmoid(outputs: Floats) -> Floats:
     return result
 
 
+_SHARES = (
+    "accuracy", "balanced_accuracy", "macro_f1", "micro_f1", "subset_accuracy", "auroc", "average_precision", "ece",
+    "precision", "recall", "f1",
+)  # fmt: skip
+_RANGES = {
+    **dict.fromkeys(_SHARES, (0.0, 1.0)),
+    **dict.fromkeys(("log_loss", "rmse", "mae", "mse"), (0.0, np.inf)),
+    "mcc": (-1.0, 1.0),
+    "r2": (-np.inf, 1.0),
+}
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """The least and the greatest value that a metric can have; infinite where nothing is known of it."""
+    return _RANGES.get(name.partition("[")[0], (-np.inf, np.inf))
+
+
 RANKED = frozenset({"auroc", "average_precision"})
 """Metrics that need the scores by which rows are ranked, and not the answers alone."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,9 +70,6 @@ class MultiLabel(Task):
     asks: ClassVar[str] = "several labels a row"
     tie_metric: ClassVar[str] = "log_loss"
     errors: ClassVar[frozenset[str]] = frozenset({"log_loss"})
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        **dict.fromkeys((*_OVERALL, "precision", "recall", "f1"), (0.0, 1.0)), "log_loss": (0.0, math.inf),
-    }  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse no label at all, repeated labels and unknown metrics."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,9 +51,6 @@ class Regression(Task):
     one_number: ClassVar[bool] = True
     tie_metric: ClassVar[str] = "mse"
     errors: ClassVar[frozenset[str]] = frozenset({"rmse", "mae", "mse"})
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        "r2": (-math.inf, 1.0), **dict.fromkeys(errors, (0.0, math.inf)),
-    }  # fmt: skip
 
     def __post_init__(self) -> None:
         """Refuse unknown metrics and a scale that cannot be divided by."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -44,8 +44,6 @@ class Task(ABC):
         The metric that decides between networks that are equal by the primary one.
     errors : frozenset of str
         The metrics of which a smaller value is better.
-    ranges : mapping of str to tuple of float
-        The least and the greatest value of a metric, where there is one; ``f1[c]`` of every class has that of ``f1``.
     metric : str
         The primary metric: one of `metric_names`, or one that an installed package adds (`sterna.tasks.metric`).
     classes : tuple of str
@@ -58,7 +56,6 @@ class Task(ABC):
     one_number: ClassVar[bool] = False
     tie_metric: ClassVar[str]
     errors: ClassVar[frozenset[str]] = frozenset()
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     metric: str
     classes: tuple[str, ...]
 
@@ -275,10 +272,6 @@ class Task(ABC):
         """Whether a larger value of the metric is better; false for errors and losses."""
         own = self.metric_names()
         return name not in self.errors if name in own else added_metric(name, self.id, own).higher_is_better
-
-    def bounds(self, name: str) -> tuple[float, float]:
-        """The least and the greatest value that a metric can have; infinite where nothing is known."""
-        return self.ranges.get(name.partition("[")[0], (-math.inf, math.inf))
 
     def strata(self, targets: np.ndarray[Any, Any]) -> Mask:
         """Which rows are of each class or have each label, ``(n, k)``; no column where there are none."""
