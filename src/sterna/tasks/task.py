@@ -34,18 +34,15 @@ class Task(ABC):
 
     Attributes
     ----------
-    id : str
-        Its name: ``"classification"``, ``"multilabel"``, ``"regression"``.
-    asks : str
-        What it asks of a row, in words.
+    id, asks : str
+        Its name, such as ``"classification"``, and what it asks of a row, in words.
     one_class, one_number : bool
         Whether the answer to a row is one of the classes, so that rows can be drawn and balanced by class; or a number.
-    tie_metric : str
-        The metric that decides between networks that are equal by the primary one.
     errors : frozenset of str
         The metrics of which a smaller value is better.
-    metric : str
-        The primary metric: one of `metric_names`, or one that an installed package adds (`sterna.tasks.metric`).
+    metric, tie_metric : str
+        The primary metric, one of `metric_names` or one that an installed package adds (`sterna.tasks.metric`), and the
+        one that decides between networks that are equal by it.
     classes : tuple of str
         Names of the classes or labels; empty for a regression.
     """
@@ -293,8 +290,7 @@ class Task(ABC):
         """The names, checked; without any those of all its own metrics, and of the primary one if that is another."""
         if names is not None:
             return tuple(self.known_metric(name) for name in names)
-        own = self.metric_names()
-        return own if self.metric in own else (*own, self.metric)
+        return tuple(dict.fromkeys((*self.metric_names(), self.metric)))
 
     def checked(self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any] | None = None) -> Floats:
         """Outputs as float64 ``(n, o)``, or one sentence that says what is wrong with them, or with their targets."""
