@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,8 @@ def transfer(
     request, notes = with_method(request, known, domain)
     folder = request.out or run_folder(domain.name, request.chosen, request.resume)
     try:
-        result = run(known, domain, replace(request, out=folder), progress=not quiet, notes=notes)
+        told = None if quiet or json else say
+        result = run(known, domain, replace(request, out=folder), progress=not quiet, notes=notes, told=told)
     except KeyboardInterrupt:
         raise RunError(stopped(folder)) from None
     if not leads():
@@ -66,6 +68,11 @@ def transfer(
         print_json(result.record)
     elif not quiet:
         show(result)
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, in the words of the terminal."""
+    print(in_terminal(line), file=sys.stderr)
 
 
 def request_of(target: str, asked: dict[str, Any]) -> Request:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sterna.errors import RequestError, RunError, SternaError
 from sterna.evaluation import score
 from sterna.experiment.defaults import with_method
 from sterna.experiment.fingerprints import identified
+from sterna.experiment.foreword import foreword
 from sterna.experiment.outcome import Transfer
 from sterna.experiment.overlaps import learnt_of, overlap_notes
 from sterna.experiment.plan import Plan, make_plan
@@ -124,7 +127,7 @@ def transfer(
     overwrite
         Replace the run in `out`.
     progress
-        Show a progress bar on standard error.
+        Say on standard error what was told from the data, and show a progress bar there.
 
     Returns
     -------
@@ -154,7 +157,8 @@ def transfer(
             "where there is none: transfer(None, data, label=...)."
         )
     domain = target if isinstance(target, Domain) else load_domain(target, label=label)
-    return run(_known(source, label, domain), domain, request, progress)
+    told = partial(print, file=sys.stderr) if progress else None
+    return run(_known(source, label, domain), domain, request, progress, told=told)
 
 
 def _known(source: Any, label: str | None, target: Domain) -> Source | None:
@@ -168,9 +172,12 @@ def _known(source: Any, label: str | None, target: Domain) -> Source | None:
 
 
 def run(
-    source: Source | None, domain: Domain, request: Request, progress: bool = False, notes: Sequence[str] = ()
-) -> Transfer:
+    source: Source | None, domain: Domain, request: Request, progress: bool = False, notes: Sequence[str] = (),
+    told: Callable[[str], None] | None = None,
+) -> Transfer:  # fmt: skip
     """What :func:`transfer` does, once source and target are read; the record keeps these notes with its own.
+
+    What was told from the data goes to `told`, a line each, before anything is trained.
 
     Raises
     ------
@@ -192,6 +199,9 @@ def run(
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if request.out is None else None
     folder = request.out or Path(temporary.name) / "run"  # type: ignore[union-attr]
     strategy = strategy_on(pick_device(request.device))
+    if told is not None and strategy.leads:
+        for line in (*notes, *said, *foreword(plans[-1], domain, request)):
+            told(line)
     with Progress(quiet=not progress or not strategy.leads) as bar:
         budget = Budget(request.epochs, request.steps, request.seconds)
         means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy)
@@ -210,14 +220,15 @@ def run(
 
 
 def _check_resume(request: Request) -> None:
-    if request.resume and request.out is None:
+    if not request.resume:
+        return
+    if request.out is None:
         raise RequestError("resume needs out: the folder of the run to continue.")
-    if request.resume and request.out is not None and not standing(request.out):
+    if not standing(request.out):
         raise RequestError(
             f"resume: there is no run in {str(request.out)!r} to go on with; leave resume out to start one there."
         )
-    if request.resume and request.out is not None:
-        check_own(request.out)
+    check_own(request.out)
 
 
 def _run(
