@@ -79,3 +79,15 @@ def test_nothing_is_said_of_few_rows_one_column_or_very_many():
     assert not named(Domain.from_arrays(table[["u"]].assign(u=(labels == "a") * 1.0 + random.random(80) / 2), labels))
     wide = random.normal(size=(80, 90)) + 9 * (labels == "a")[:, None]
     assert not named(Domain.from_arrays(wide, labels))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_tells_the_patient_says_nothing_of_other_patients(known):
+    """Labels are a coin for each of twelve patients: their ages tell all rows, as long as rows of one are parted."""
+    patients = np.repeat(np.arange(12), 20)
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": 30 + 4 * patients, "u": random.normal(size=240)}).assign(
+        patient=[f"p{i}" for i in patients], y=np.array(list("ababbaabbaab"))[patients]
+    )
+    notes = named(load_domain(frame, label="y", **({"group": "patient"} if known else {"drop": ["patient"]})))
+    assert [note.split("'")[1] for note in notes] == ([] if known else ["age"])

@@ -9,10 +9,12 @@ from sterna import Domain, RequestError, load_transfer, transfer
 from sterna.data import demo_path
 
 TIMES = {"seconds", "created", "peak_memory_bytes", "run", "name"}
+CHANGING = {"history.json", "network/network.json"}  # seconds of epochs; the mark of a body that lives in this program
 
 
 def steady(record):
-    return {key: value for key, value in record.items() if key not in TIMES}
+    files = {name: kept for name, kept in record["files"].items() if name not in CHANGING}
+    return {key: value for key, value in record.items() if key not in TIMES} | {"files": files}
 
 
 def predictions(result):

@@ -410,7 +410,7 @@ def broken(path: str, content: bytes) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda run: (run / "manifest.json").unlink(), "is not a run folder"),
+        (lambda run: (run / "manifest.json").unlink(), "is not a finished Sterna run: it has no manifest.json"),
         (broken("manifest.json", b'{"method": "fine'), "manifest.json' cannot be read as JSON"),
         (broken("manifest.json", b"\xff\xfe\x00"), "manifest.json' cannot be read as JSON"),
         (broken("manifest.json", b"[]"), "expected a JSON object, found list"),

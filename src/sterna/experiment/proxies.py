@@ -10,6 +10,8 @@ import pandas as pd
 
 from sterna.bench.problem import Array
 from sterna.domains import Domain
+from sterna.domains.groups import group_codes
+from sterna.selection.cross_validation import folds_of
 from sterna.tasks.task import Task
 
 ROWS = 40
@@ -43,6 +45,8 @@ def giving_away(domain: Domain, task: Task, targets: Array, rows: Array) -> list
     some = np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
     labels, table = targets[some], domain.inputs.take(some).in_columns()
     assert table is not None
+    # Rows of one group are held out together; copies need not be, since few values of one column are copies anyway.
+    groups = None if domain.groups is None else group_codes(domain.groups[some])
     found = {}
     for name in map(str, table.frame.columns):
         values, kind = table.frame[name].reset_index(drop=True), table.asked.get(name)
@@ -50,7 +54,7 @@ def giving_away(domain: Domain, task: Task, targets: Array, rows: Array) -> list
             if _same_number(values.to_numpy(np.float64), labels.astype(np.float64)):
                 found[name] = "is nearly the label itself, in other units or of the same order"
         elif task.one_class:
-            share = _told(_codes(values, kind), labels)
+            share = _told(_codes(values, kind), labels, task, groups)
             if share >= SURE:
                 found[name] = f"alone tells the label of {share:.1%} of labelled rows that were held out"
     return [
@@ -69,17 +73,16 @@ def _codes(values: pd.Series[Any], kind: str | None) -> Array:
     return values.isna().to_numpy(np.float64)
 
 
-def _told(column: Array, labels: Array) -> float:
+def _told(column: Array, labels: Array, task: Task, groups: Array | None) -> float:
     """Mean recall of a tree on this column alone, over two halves of which each is held out once; 0 where one fails."""
     from sklearn.metrics import recall_score
-    from sklearn.model_selection import StratifiedKFold
     from sklearn.tree import DecisionTreeClassifier
 
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2 or counts.min() < 5 or len(np.unique(column)) < len(classes):
         return 0.0
     x, recalls = column[:, None], []
-    for train, held in StratifiedKFold(2, shuffle=True, random_state=0).split(x, labels):
+    for train, held in folds_of(labels, task, 2, seed=0, units=groups):
         tree = DecisionTreeClassifier(max_leaf_nodes=4 * len(classes), random_state=0).fit(x[train], labels[train])
         recalls.append(recall_score(labels[held], tree.predict(x[held]), average="macro", zero_division=0))
         if recalls[-1] < SURE:
