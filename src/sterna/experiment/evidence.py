@@ -14,6 +14,7 @@ from sterna.experiment.problem import Exam
 from sterna.record.record import Gain, Score
 from sterna.store.run import Unit
 from sterna.tasks.task import Task
+from sterna.training.progress import numbers_aside
 
 FEW_LABELS = 100
 """With so many labels or fewer, what was learnt depends as much on which they are as on how it was learnt."""
@@ -72,6 +73,7 @@ def evidence(
         decided=judged and undecided is None and len(fresh) > 0,
     )
     messages = [message for some in units.values() for unit in some for message in unit.log.messages]
+    messages = list({numbers_aside(message): message for message in reversed(messages)}.values())[::-1]
     return Evidence(
         scores=scores[method],
         controls={name: scores[name] for name in others},
@@ -82,7 +84,7 @@ def evidence(
         chosen=[unit.log.chosen for unit in units[method]],
         trained_parameters=first.trained,
         total_parameters=first.total,
-        messages=list(dict.fromkeys([*messages, *([undecided] if undecided else [])])),
+        messages=[*messages, *([undecided] if undecided else [])],
         confusion=confusion(task, own, exam.targets).tolist() if task.one_class else None,
     )
 

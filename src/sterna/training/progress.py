@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import rich.progress
+
+
+def numbers_aside(sentence: str) -> str:
+    """What a sentence says but for its numbers."""
+    return re.sub(r"\d+(?:[.,]\d+)*", "0", sentence)
 
 
 class Progress:
@@ -23,6 +29,7 @@ class Progress:
         self.quiet = quiet
         self._bar: rich.progress.Progress | None = None
         self._task: rich.progress.TaskID | None = None
+        self._said: set[str] = set()
 
     def __enter__(self) -> Progress:
         if not self.quiet and sys.stderr.isatty():
@@ -65,9 +72,11 @@ class Progress:
             self._bar.console.print(sentence, highlight=False, markup=False)
 
     def say(self, sentence: str) -> None:
-        """Print a sentence the user should know, above the bar."""
-        if self.quiet:
+        """Print a sentence the user should know, above the bar; once, where only its numbers differ between draws."""
+        said = numbers_aside(sentence)
+        if self.quiet or said in self._said:
             return
+        self._said.add(said)
         if self._bar is not None:
             self._bar.console.print(sentence, highlight=False, markup=False)
         else:
