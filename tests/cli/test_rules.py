@@ -166,7 +166,7 @@ def test_apply_answers_texts_and_numbers(sterna, tmp_path):
             "speak of the column '城', which the table has not (it has 'a', 'b', 'col c', '城市'). Did you mean '城市'",
         ),
         (("check", "{file}", "t.csv", "--label", "y"), "IF a > 0 THEN yess (0.9)", "Did you mean 'yes'"),
-        (("check", "{file}", "t.csv", "--label", "z"), GOOD, "'z'"),
+        (("check", "{file}", "t.csv", "--label", "z"), GOOD, "--label z"),
         (("check", "{file}", "unlabelled.csv"), GOOD, "label"),
         (("check", "{file}", "nope.csv"), GOOD, "does not exist"),
         (("show", "{file}.bak"), GOOD, "There is no file of rules"),

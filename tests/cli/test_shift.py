@@ -75,7 +75,7 @@ def test_pictures_are_compared_by_pixels(sterna, more):
         (("t.csv", "t.csv", "--label", "yy"), "--label is 'yy', but no table has such a column. Did you mean 'y'"),
         (("t.csv", "t.csv", "--drop", "z"), "--drop is 'z', but no table"),
         (("t.csv", "t.csv", "--domain-column", "a"), "no domain is named; add --source-domain"),
-        (("t.csv", "t.csv", "--target-domain", "a"), "without domain_column"),
+        (("t.csv", "t.csv", "--target-domain", "a"), "without --domain-column"),
         (("t.csv", "t.csv", "--seed", "-1"), "--seed is -1"),
     ],
 )
