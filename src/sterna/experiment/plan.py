@@ -19,7 +19,7 @@ from sterna.experiment.evidence import FEW_LABELS
 from sterna.experiment.overlaps import unseen
 from sterna.experiment.problem import Exam, applied_balance, have, make_exam, same_task, widened
 from sterna.experiment.proxies import giving_away
-from sterna.methods.method import Method, Needs, check_needs, method_class, method_ids
+from sterna.methods.method import Method, Needs, check_needs, fitting, method_ids
 from sterna.networks.trust import trust_note
 from sterna.record.request import Request
 from sterna.sources import Source
@@ -148,11 +148,11 @@ def _unknown(source: Source | None, domain: Domain, splits: Splits) -> list[str]
 
 
 def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:
-    fitting = [name for name in ids if not method_class(name).needs & ~there]
+    names = fitting(there, ids)
     way = (
-        f"choose one that does without: {', '.join(fitting)}"
-        if fitting
-        else "no method fits a source that does not answer these classes already: name one that does (run:FOLDER, "
+        f"choose one that does without: {', '.join(names)}"
+        if names
+        else "with what there is no method does without: name a source that answers these classes already (run:FOLDER, "
         "say) with method source-only, or use labels"
     )
     return f"labels=0 hides every target label, but {method.id()} learns from them; {way}."

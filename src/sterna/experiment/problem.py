@@ -14,6 +14,7 @@ from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError
 from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before
+from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
@@ -194,6 +195,12 @@ def have(source: Source | None, domain: Domain, task: Task, splits: Splits, sour
         found |= Needs.LABELS
     if len(splits.unlabelled) or len(splits.train):
         found |= Needs.UNLABELLED_TARGET
+    if domain.inputs.in_columns() is not None and (source_answers or Needs.SAME_TASK in found):
+        found |= Needs.RULES
+    if kind_of(domain.kind).compares or Needs.SOURCE_MODEL in found:
+        found |= Needs.COMPARABLE
+    if task.one_class:
+        found |= Needs.CLASSES
     return found
 
 

@@ -125,6 +125,11 @@ class Kind(ABC):
         """What stands for rows without a source, fitted on these; ``None`` where no vector says enough of a row."""
         return None
 
+    @property
+    def compares(self) -> bool:
+        """Whether vectors stand for its rows without a source."""
+        return type(self).vectors is not Kind.vectors
+
     def compared(self, inputs: Inputs) -> Vectors | None:
         """As `vectors`, but for these rows alone: they are only compared, and no other rows follow."""
         return self.vectors(inputs)

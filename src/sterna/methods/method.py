@@ -46,6 +46,9 @@ class Needs(Flag):
     SAME_TASK = auto()
     SAME_INPUTS = auto()
     LABELS = auto()
+    RULES = auto()
+    COMPARABLE = auto()
+    CLASSES = auto()
     LIKE_SOURCE = SOURCE_DATA | SAME_TASK | SAME_INPUTS | UNLABELLED_TARGET
     """What methods need that make the source's features look like the target's."""
 
@@ -63,6 +66,9 @@ _NEED_WORDS = {
     Needs.UNLABELLED_TARGET: "unlabelled target examples",
     Needs.SAME_TASK: "source data labelled as the target is (the same classes, or numbers)",
     Needs.SAME_INPUTS: "source data of the target's kind (in a table, with its columns)",
+    Needs.RULES: "inputs that rules can speak of, and a source that answers this task to draw them from",
+    Needs.COMPARABLE: "inputs that can be compared as they are, or by a source model",
+    Needs.CLASSES: "a task of one class a row",
     Needs.LABELS: "labelled examples, of the target or of source data like it (the same classes and columns)",
 }
 
@@ -76,6 +82,8 @@ class Method(BaseModel, ABC):
     ----------
     needs
         What the user must have.
+    suits
+        What it refuses by itself to do without under its usual settings: it is advised only where there is that, too.
     validation
         What the validation rows are to the method.
     knowledge
@@ -84,6 +92,7 @@ class Method(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     needs: ClassVar[Needs]
+    suits: ClassVar[Needs] = Needs.NOTHING
     validation: ClassVar[ValidationUse] = "joined"
     knowledge: ClassVar[str] = ""
 
@@ -269,8 +278,12 @@ def check_needs(method: Method, have: Needs, ids: Sequence[str]) -> None:
     if missing:
         if Needs.SOURCE_DATA in missing:
             missing &= ~(Needs.SAME_TASK | Needs.SAME_INPUTS)  # of no data there is no more to say
-        fitting = [name for name in ids if not method_class(name).needs & ~have]
         raise RequestError(
             f"{method.id()} needs {' and '.join(missing.words())}; with what there is these fit: "
-            f"{', '.join(fitting) or 'none'}."
+            f"{', '.join(fitting(have, ids)) or 'none'}."
         )
+
+
+def fitting(have: Needs, ids: Sequence[str]) -> list[str]:
+    """The methods that can do with what there is."""
+    return [name for name in ids if not (method_class(name).needs | method_class(name).suits) & ~have]

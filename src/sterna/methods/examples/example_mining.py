@@ -52,6 +52,7 @@ class ExampleMining(Method):
     """
 
     needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
+    suits = Needs.COMPARABLE
 
     by: Literal["neighbours", "odds"] = Field(
         "neighbours", description="what scores a source row: its nearest target rows, or a domain classifier's odds"

@@ -46,6 +46,7 @@ class ExampleWeighting(Method):
     """
 
     needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.UNLABELLED_TARGET
+    suits = Needs.COMPARABLE
 
     power: float | None = Field(
         None, ge=0, le=1, description="power of the odds; the largest that leaves half of the rows' worth if none"

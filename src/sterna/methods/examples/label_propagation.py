@@ -55,6 +55,7 @@ class LabelPropagation(Method):
     """
 
     needs = Needs.LABELS | Needs.UNLABELLED_TARGET
+    suits = Needs.COMPARABLE | Needs.CLASSES
 
     neighbours: int = Field(10, ge=1, le=100, description="each row is joined to so many, its nearest")
     alpha: float = Field(0.2, gt=0, le=0.99, description="share that a row takes from its neighbours in each round")

@@ -52,6 +52,7 @@ class Prototypes(Method):
     """
 
     needs = Needs.LABELS
+    suits = Needs.COMPARABLE | Needs.CLASSES
 
     normalize: bool = Field(False, description="bring features to length 1 first, so that their direction alone counts")
 

@@ -30,6 +30,7 @@ class Coral(Method):
     """
 
     needs = Needs.LIKE_SOURCE
+    suits = Needs.COMPARABLE
 
     regularization: float = Field(
         1.0, gt=0, description="λ added to the variances, in units of the standardised features; 1 as published"

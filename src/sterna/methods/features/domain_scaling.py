@@ -29,6 +29,7 @@ class DomainScaling(Method):
     """
 
     needs = Needs.LIKE_SOURCE
+    suits = Needs.COMPARABLE
 
     def run(self, bench: Bench) -> Fitted:
         rows = each_scaled(bench)

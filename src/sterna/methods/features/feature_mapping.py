@@ -44,6 +44,7 @@ class FeatureMapping(Method):
     """
 
     needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.TARGET_LABELS
+    suits = Needs.COMPARABLE | Needs.CLASSES
 
     penalty: float | None = Field(None, gt=0, description="λ of the map; chosen by cross-validation if none")
 

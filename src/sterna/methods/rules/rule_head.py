@@ -34,6 +34,7 @@ class RuleHead(Method):
     """
 
     needs = Needs.UNLABELLED_TARGET
+    suits = Needs.RULES
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None

@@ -47,6 +47,7 @@ class RulePenalty(Method):
     """
 
     needs = Needs.TARGET_LABELS
+    suits = Needs.RULES
     validation = "epoch"
 
     rules: RulesSetting = None

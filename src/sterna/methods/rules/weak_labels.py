@@ -49,6 +49,7 @@ class WeakLabels(Method):
     """
 
     needs = Needs.UNLABELLED_TARGET
+    suits = Needs.RULES
 
     rules: RulesSetting = None
     columns: ColumnsSetting = None
