@@ -16,12 +16,14 @@ from sterna.cli.wording import in_terminal
         ("go on with resume=True; or overwrite=True.", "go on with --resume; or --overwrite."),
         ("columns={'zip': 'category'} keeps it", "--column zip=category keeps it"),
         ("leave it out with drop=['the id']", "leave it out with --drop 'the id'"),
+        ("map_classes={'cat': 'Cat', 'sea lions': 'Sea-Lion'} makes",
+         "--map-classes cat=Cat --map-classes 'sea lions=Sea-Lion' makes"),
         ("settings={'rules': 'FILE'}", "--set rules=FILE"),
         ("curve=[5, 10] is", "--curve 5,10 is"),
         ("source='packaged/minilm-l6' is", "--source packaged/minilm-l6 is"),
         ("its rows' labels, for it's late: labels=0", "its rows' labels, for it's late: --labels 0"),
     ],
-)
+)  # fmt: skip
 def test_options_are_called_as_they_are_typed(python, terminal):
     assert in_terminal(python) == terminal
 

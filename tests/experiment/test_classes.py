@@ -60,8 +60,8 @@ def test_names_that_differ_are_named_and_offered_and_mapped():
     source, domain = table([0, 1] * 20, ["cat", "sea lions"], "other"), table([0, 1] * 30, ["Cat", "Sea-Lion"])
     said = notes_of(source, domain)
     assert "only the source has 'cat', 'sea lions', only the target 'Cat', 'Sea-Lion'" in said
-    assert "--map-classes cat=Cat --map-classes 'sea lions=Sea-Lion'" in said
-    with pytest.raises(RequestError, match="--map-classes cat=Cat"):
+    assert "map_classes={'cat': 'Cat', 'sea lions': 'Sea-Lion'} makes them one" in said
+    with pytest.raises(RequestError, match="map_classes={'cat': 'Cat'"):
         planned(source, domain, method="coral")
     names = {"cat": "Cat", "sea lions": "Sea-Lion"}
     plan = planned(source, domain, method="coral", map_classes=names)

@@ -29,7 +29,7 @@ def shared(name, label, **more):
 
 def test_the_grade_of_a_disease_gives_the_disease_away():
     (note,) = named(shared("tab_heart_4hospitals.csv.gz", "disease"))
-    assert note.startswith("Column 'num' alone tells the label of 100.0% of labelled rows") and "--drop num" in note
+    assert note.startswith("Column 'num' alone tells the label of 100.0% of labelled rows") and "drop=['num']" in note
 
 
 @pytest.mark.parametrize(

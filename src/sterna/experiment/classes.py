@@ -141,9 +141,7 @@ def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
 def _offered(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
     """A sentence that offers to make one of classes that look like one."""
     near = alike_pairs(theirs, ours)
-    options = " ".join(f"--map-classes {_typed(old, new)}" for old, new in near.items())
-    said = f"Some of these look like one class: {options} (in Python map_classes={near}) makes them one."
-    return [said] if near else []
+    return [f"Some of these look like one class: map_classes={near} makes them one."] if near else []
 
 
 def alike_pairs(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
@@ -155,11 +153,6 @@ def alike_pairs(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
 def _stem(name: str) -> str:
     plain = plain_name(name)
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") else plain
-
-
-def _typed(old: str, new: str) -> str:
-    pair = f"{old}={new}"
-    return pair if all(c.isalnum() or c in "=_-." for c in pair) else f"'{pair}'"
 
 
 def said_of_split(source: Source | None, own: Task, targets: Array, splits: Splits, same: bool) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import numpy as np
@@ -58,8 +57,7 @@ def giving_away(domain: Domain, task: Task, targets: Array, rows: Array) -> list
             if share >= SURE:
                 found[name] = f"alone tells the label of {share:.1%} of labelled rows that were held out"
     return [
-        f"Column {name!r} {what}: if it is known only once the label is, leave it out (--drop {shlex.quote(name)}, in "
-        f"Python drop=[{name!r}])."
+        f"Column {name!r} {what}: if it is known only once the label is, leave it out with drop=[{name!r}]."
         for name, what in found.items()
     ]
 
