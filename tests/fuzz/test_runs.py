@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from sterna import load_source, load_transfer
 from sterna.domains import TextInputs
 from sterna.domains.learnt import LEARNT, Learnt, read_learnt
-from sterna.experiment.units import mean_validation, summed_history
+from sterna.experiment.units import summed_history
 from sterna.record.choice import Choice
 from sterna.record.request import Request, read_request
 from sterna.report import write_report
@@ -132,7 +132,7 @@ def unit(tmp_path):
     """A finished fit in the folder of a run that goes on."""
     log = Log([{"epoch": 1, "loss": 0.5}], ["A sentence."], [Choice("penalty", 0.1, "cross-validation", 40)])
     folder = RunFolder(tmp_path / "run")
-    folder.save_unit(0, "scratch", Unit(np.ones((5, 2)), 0.5, log, 1.0, 10, 20))
+    folder.save_unit(0, "scratch", Unit(np.ones((5, 2)), log, 1.0, 10, 20))
     return folder
 
 
@@ -142,7 +142,7 @@ def test_a_finished_fit_is_taken_up(fuzz, unit, file):
 
     def read():
         found = unit.load_unit(0, "scratch")
-        mean_validation([found]), summed_history([found]), found.log.selected_by(), found.outputs.sum()
+        summed_history([found]), found.log.selected_by(), found.outputs.sum()
 
     fuzz.file(path, read, KINDS.get(path.suffix, BYTES))
 
