@@ -181,7 +181,7 @@ def run(case: Case) -> dict[str, Any]:
         "selected_by": result.selected_by,
         "control_selected_by": record["control_selected_by"],
         "chosen": record["chosen"],
-        "validation": record["validation"],
+        "seeds": record["seeds"],
         "curve": [[point["labels_per_class"], point["scores"], point["gain"]] for point in record.get("curve", ())],
         "network": weights_of(result.network.state_dict()),
         "answers": {"sha256": _hash([answers]), "norm": float(np.linalg.norm(np.asarray(answers, dtype=np.float64)))},

@@ -175,7 +175,7 @@ def test_a_whole_run_with_shuffled_test_labels_differs_in_its_scores_alone(
     weights = [(run.folder.path / "network" / "model.safetensors").read_bytes() for run in runs]
     assert weights[0] == weights[1]
     records = [run.record for run in runs]
-    for key in ("chosen", "selected_by", "validation", "control_selected_by", "settings"):
+    for key in ("chosen", "selected_by", "seeds", "left_out", "settings"):
         assert records[0][key] == records[1][key]
     assert list(records[0]["controls"]) == list(records[1]["controls"])
     tables = [pd.read_parquet(run.folder.path / "predictions.parquet") for run in runs]
