@@ -28,6 +28,9 @@ def test_lists_are_json(sterna, command):
 
 
 def test_a_method_is_described_with_its_settings(sterna):
+    lines = sterna("methods").out.splitlines()
+    assert len(lines) <= 27 and max(map(len, lines)) <= 80
+    assert [line.split()[1] for line in lines[:-1]] == [a["id"] for a in json.loads(sterna("methods", "--json").out)]
     found = sterna("methods", "fine-tuning")
     assert "learning_rate" in found.out and "References: " in found.out and "----" not in found.out
 
@@ -147,7 +150,7 @@ def test_doctor_tidies_what_killed_commands_left(sterna, runs, tmp_path, monkeyp
 
 def test_a_long_name_a_folder_and_a_closed_cache_are_one_sentence(sterna, runs, files, monkeypatch):
     for words in (
-        ("transfer", "t.csv", "--method", "target-only", "--out", "x" * 300),
+        ("transfer", "t.csv", "--method", "target-only", "--quiet", "--out", "x" * 300),
         ("predict", runs / "table", "t.csv", "--out", "x" * 300 + ".csv"),
         ("report", runs / "table", "--out", "x" * 300 + ".html"),
         ("fuse", runs / "table", runs / "table", "--out", "x" * 300),

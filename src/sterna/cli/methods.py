@@ -31,17 +31,16 @@ def methods(
 
 
 def _show_all(found: list[dict[str, Any]]) -> None:
+    """A line each, cut to the width of the screen: needs and settings are shown for one."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("kind", "method", "what it does", "needs"):
-        table.add_column(column)
+    console = Console()
+    width = max(len(about["id"]) for about in found)
     for about in found:
-        needs = "\n".join(about["needs"]) or "nothing"
-        table.add_row(escape(about["kind"]), f"[bold]{escape(about['id'])}[/]", escape(about["summary"]), escape(needs))
-    Console().print(table)
+        line = Text(f"{about['kind']:10}  {about['id']:{width}}  {about['summary']}")
+        console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+    console.print("Needs and settings of one: sterna methods ID", highlight=False)
 
 
 def _show_one(about: dict[str, Any]) -> None:

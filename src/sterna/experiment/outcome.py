@@ -20,6 +20,7 @@ from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
 from sterna.evaluation import Gain, Score, score
+from sterna.experiment import shown
 from sterna.experiment.overlaps import known_rows
 from sterna.kinds.kind import kind_of
 from sterna.networks.network import Network
@@ -54,12 +55,10 @@ class Transfer:
     _noted: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        metric = self.evidence.task.metric
-        found = self.scores.get(metric)
-        if found is None:
-            return f"Transfer({self.method}: no scores yet)"
-        gain = f", gain {self.gain.value:+.3f} ({self.gain.verdict})" if self.gain else ""
-        return f"Transfer({self.method}: {metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]{gain})"
+        return shown.line(self.evidence)
+
+    def _repr_html_(self) -> str:
+        return shown.table(self.evidence)
 
     @cached_property
     def record(self) -> Mapping[str, Any]:
@@ -74,12 +73,12 @@ class Transfer:
     @property
     def scores(self) -> dict[str, Score]:
         """Every metric on the test split, with its 95 % interval."""
-        return dict(self.evidence.scores)
+        return shown.Scores(self.evidence.scores)
 
     @property
     def controls(self) -> dict[str, dict[str, Score]]:
         """The same for each control."""
-        return {name: dict(found) for name, found in self.evidence.controls.items()}
+        return {name: shown.Scores(found) for name, found in self.evidence.controls.items()}
 
     @property
     def gain(self) -> Gain | None:

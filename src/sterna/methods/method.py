@@ -257,9 +257,16 @@ def _none_or(cls: type[Method], name: str, value: Any) -> Any:
     return None if {"type": "null"} in parts and not means_itself else value
 
 
-def list_methods() -> list[dict[str, Any]]:
+class Methods(list[dict[str, Any]]):
+    """What is to be known of methods; shown as a line each."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{about['id']:22}{about['kind']:12}{about['summary']}" for about in self)
+
+
+def list_methods() -> Methods:
     """Every method: id, kind, needs, settings, summary and description."""
-    return [method_class(name).about() for name in method_ids()]
+    return Methods(method_class(name).about() for name in method_ids())
 
 
 def _lower(sentence: str) -> str:

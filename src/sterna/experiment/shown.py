@@ -1,0 +1,49 @@
+"""How an outcome shows itself, in a console and in a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+
+from sterna.record.record import Record, Score
+
+
+class Scores(dict[str, Score]):
+    """Scores by metric; shown as a line each."""
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        return "\n".join(f"{name:{width}}  {_said(score)}" for name, score in self.items()) or "no scores"
+
+
+def line(record: Record) -> str:
+    """The outcome in a line."""
+    found = record.scores.get(record.task.metric)
+    if found is None:
+        return f"Transfer({record.method}: no scores yet)"
+    gain = f", gain {record.gain.value:+.3f} ({record.gain.verdict})" if record.gain else ""
+    return f"Transfer({record.method}: {record.task.metric} {_said(found)}{gain})"
+
+
+def table(record: Record) -> str:
+    """The scores beside those of the controls, and the verdict, as HTML for a notebook."""
+    columns = {record.method: record.scores, **record.controls}
+    names = [name for name in record.scores if "[" not in name]
+    rows = [("test score", *columns)]
+    for name in names:
+        star = " *" if name == record.task.metric else ""
+        rows.append((name + star, *(_said(found[name]) if name in found else "" for found in columns.values())))
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    body = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows[1:]]
+    lines = "".join(f"<tr>{row}</tr>" for row in body)
+    gain = record.gain
+    verdict = "No baseline ran, so nothing is said about the gain."
+    if gain is not None:
+        verdict = (
+            f"Gain over {gain.control}: {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] {gain.metric}: "
+            f"{gain.verdict}"
+        )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{escape(verdict)}</p>"
+
+
+def _said(score: Score) -> str:
+    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"

@@ -1,0 +1,37 @@
+"""How an outcome shows itself."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sterna import Domain, list_methods, transfer
+
+
+@pytest.fixture(scope="module")
+def result():
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    domain = Domain.from_arrays(pd.DataFrame(x, columns=list("abc")), np.where(x[:, 0] > 0, "<yes>", "no"))
+    return transfer(None, domain, method="scratch", steps=2, control="target-only", seeds=1)
+
+
+def test_scores_and_methods_are_a_line_each(result):
+    lines = repr(result.scores).splitlines()
+    assert len(lines) == len(result.scores) and max(map(len, lines)) <= 60
+    found = result.scores["accuracy"]
+    assert f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" in next(
+        w for w in lines if w.startswith("accuracy")
+    )
+    assert dict(result.scores) == result.scores
+    assert [line.split()[0] for line in repr(list_methods()).splitlines()] == [a["id"] for a in list_methods()]
+
+
+def test_a_notebook_shows_scores_beside_controls_and_the_verdict(result):
+    rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", result._repr_html_())]
+    assert rows[0] == ["test score", "scratch", "target-only"]
+    metric = result.evidence.task.metric
+    (row,) = [each for each in rows if each[0] == f"{metric} *"]
+    assert row[2].startswith(f"{result.controls['target-only'][metric].value:.3f} [")
+    assert result._repr_html_().endswith(f"{metric}: {result.gain.verdict}</p>")
+    assert "<yes>" not in result._repr_html_()
