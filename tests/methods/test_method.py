@@ -60,6 +60,16 @@ def test_where_the_list_says_or_none_the_word_is_taken(word):
         make_method("fine-tuning", {"layer_decay": word})
 
 
+@pytest.mark.parametrize("name", sorted(method_ids()))
+def test_a_setting_of_a_wrong_type_is_named_without_inner_paths(name):
+    for setting in method_class(name).about()["settings"]:
+        for wrong in ({"x": {"y": 1}}, [[object()]], -(10**9)):
+            try:
+                make_method(name, {setting["name"]: wrong})
+            except RequestError as error:
+                assert f"{setting['name']}." not in str(error) and "[" not in str(error).partition(" is ")[0]
+
+
 def test_needs_that_are_not_met_name_the_methods_that_fit():
     with pytest.raises(RequestError, match=r"needs a source model \(--source\).*these fit: .*target-only"):
         check_needs(make_method("fine-tuning"), Needs.TARGET_LABELS, list(method_ids()))

@@ -241,9 +241,11 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
             raise cause from None
         if not first["loc"]:  # of several settings together
             raise RequestError(f"{name}: {cause}") from None
-        where = ".".join(str(part) for part in first["loc"])
+        where, values = str(first["loc"][0]), _setting("", _properties(cls).get(str(first["loc"][0]), {}))["values"]
+        several = len(first["loc"]) > 1  # of one of several types: pydantic's words speak of that one alone
+        why = f"expected {values}" if several else f"but {_lower(first['msg'])}"
         raise RequestError(
-            f"{name}: setting {where} is {first['input']!r}, but {_lower(first['msg'])}; see: sterna methods {name}."
+            f"{name}: setting {where} is {settings.get(where, first['input'])!r}, {why}; see: sterna methods {name}."
         ) from error
 
 
