@@ -262,7 +262,7 @@ def test_resuming_with_other_rows_or_labels_is_refused(finished, digits, digits_
 def test_a_run_is_never_written_over_unasked(finished, tmp_path):
     finished()
     before = contents(tmp_path / "run")
-    with pytest.raises(RequestError, match="exists: continue it with --resume, replace it with --overwrite"):
+    with pytest.raises(RequestError, match="exists: continue it with resume=True, replace it with overwrite=True"):
         finished(epochs=2)
     assert contents(tmp_path / "run") == before
     again = finished(epochs=2, overwrite=True)

@@ -71,7 +71,7 @@ def test_a_setting_of_a_wrong_type_is_named_without_inner_paths(name):
 
 
 def test_needs_that_are_not_met_name_the_methods_that_fit():
-    with pytest.raises(RequestError, match=r"needs a source model \(--source\).*these fit: .*target-only"):
+    with pytest.raises(RequestError, match=r"needs a source model \(source=\).*these fit: .*target-only"):
         check_needs(make_method("fine-tuning"), Needs.TARGET_LABELS, list(method_ids()))
     with pytest.raises(RequestError, match="these fit: none"):
         check_needs(make_method("scratch"), Needs.NOTHING, list(method_ids()))
@@ -91,7 +91,7 @@ def test_a_run_keeps_the_rules_and_not_the_name_of_their_file(tmp_path):
 
 
 def test_without_source_data_nothing_is_said_of_what_they_should_be_like():
-    with pytest.raises(RequestError, match=r"^dann needs labelled source data \(--source-data\); with what there is"):
+    with pytest.raises(RequestError, match=r"^dann needs labelled source data \(source_data=\); with what there is"):
         check_needs(make_method("dann"), Needs.TARGET_LABELS | Needs.UNLABELLED_TARGET, list(method_ids()))
 
 

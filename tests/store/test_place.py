@@ -194,9 +194,9 @@ def test_an_unfinished_run_is_said_with_the_way_on_and_the_run_that_it_replaces(
         for out in ("run", "new"):
             with pytest.raises(KeyboardInterrupt):
                 run(table, tmp_path / out, overwrite=True)
-    with pytest.raises(RequestError, match=r"new' is not a finished .* with --resume\.$"):
+    with pytest.raises(RequestError, match=r"new' is not a finished .* with resume=True\.$"):
         load_transfer(tmp_path / "new")
-    with pytest.raises(RequestError, match=r"with --resume; the run that it replaces is whole in '(.*)'\.$") as caught:
+    with pytest.raises(RequestError, match=r"resume=True; the run that it replaces is whole in '(.*)'\.$") as caught:
         load_transfer(tmp_path / "run")
     assert load_transfer(str(caught.value).rpartition(" in ")[2].strip("'.")).record["scores"]
     assert run(table, tmp_path / "run", resume=True).folder.finished()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sterna.cli.app import Debug, Json, app, print_json
+from sterna.cli.wording import in_terminal
 
 
 @app.command()
@@ -51,7 +52,8 @@ def _show_one(about: dict[str, Any]) -> None:
     console = Console()
     console.print(f"[bold]{escape(about['id'])}[/] ({escape(about['kind'])})\n", highlight=False)
     console.print(reflowed(about["description"]), highlight=False, markup=False)
-    console.print(f"\nneeds: {', '.join(about['needs']) or 'nothing'}\n", highlight=False, markup=False)
+    needs = in_terminal(", ".join(about["needs"])) or "nothing"
+    console.print(f"\nneeds: {needs}\n", highlight=False, markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("setting", "default", "values", "meaning"):
         table.add_column(column)

@@ -26,7 +26,7 @@ def in_terminal(sentence: str) -> str:
     What is quoted, and whole calls such as ``load_domain(data, label=...)``, stay as they are.
     """
     flags = _flags()
-    given = rf"\{{[^{{}}]*\}}|\[[^\[\]]*\]|{_QUOTED}|\.\.\.|[\w:<>/-]+(?:[.,]\w+)*"
+    given = rf"\{{[^{{}}]*\}}|\[[^\[\]]*\]|{_QUOTED}|\.\.\.|[\w<>/-]+(?:[.,:][\w<>/-]+)*"
     name = rf"(?<![\w-])(?P<name>{'|'.join(flags)})=(?P<value>{given})?"
     pattern = rf"(?<!\w)(?:{_QUOTED})(?!\w)|\w+\([^()]*\)|--set \S+|{name}"
     return re.sub(pattern, lambda m: _typed(flags[m["name"]], m["value"]) if m["name"] else m[0], sentence)

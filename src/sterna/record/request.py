@@ -180,21 +180,21 @@ class Request:
             if value is None or about.bound is None:
                 continue
             if about.bound == "above zero" and not (number and value > 0):
-                raise RequestError(f"{name} is {value}; expected a number above zero.")
+                raise RequestError(f"{name}={value!r}; expected a number above zero.")
             if about.bound == "zero or more" and not (number and value >= 0):
                 if name == "labels":
-                    raise RequestError(f"labels is {value}; expected 0 (hide all) or more.")
-                raise RequestError(f"--{name} is {value}; expected 0 or more.")
+                    raise RequestError(f"labels={value!r}; expected 0 (hide all) or more.")
+                raise RequestError(f"{name}={value!r}; expected 0 or more.")
 
     def _check_labels(self) -> None:
         if self.labels is not None and self.labels_per_class is not None:
-            raise RequestError("labels and labels_per_class both limit the labels; give one of them.")
+            raise RequestError("labels= and labels_per_class= both limit the labels; give one of them.")
         if self.curve and (self.labels, self.labels_per_class) != (None, None):
-            raise RequestError("curve sets the labels a class of each run; leave out labels and labels_per_class.")
+            raise RequestError("curve= sets the labels a class of each run; leave out labels= and labels_per_class=.")
         if any(k < 1 for k in self.curve):
-            raise RequestError(f"curve is {list(self.curve)}; expected numbers of labels a class, 1 or more.")
+            raise RequestError(f"curve={list(self.curve)}; expected numbers of labels a class, 1 or more.")
         if len(set(self.curve)) < len(self.curve):
-            raise RequestError(f"curve is {list(self.curve)}; name each number of labels once.")
+            raise RequestError(f"curve={list(self.curve)}; name each number of labels once.")
 
     def _check_sources(self) -> None:
         for name, value in (("--architecture", self.architecture), ("--image-size", self.image_size)):

@@ -69,7 +69,7 @@ def check_finished(path: Path) -> None:
     replaced = path / "work" / "replaced"
     before = f"; the run that it replaces is whole in {str(replaced)!r}" if replaced.exists() else ""
     raise RequestError(
-        f"{str(path)!r} is not a finished Sterna run: repeat the command that began it, with --resume{before}."
+        f"{str(path)!r} is not a finished Sterna run: repeat the command that began it, with resume=True{before}."
     )
 
 
@@ -87,7 +87,7 @@ def alone(path: Path) -> Iterator[None]:
             stack.enter_context(locked(path))
         except InUseError:
             raise RequestError(
-                f"Another process is at work on {str(path)!r}: wait until it has ended, or name another --out."
+                f"Another process is at work on {str(path)!r}: wait until it has ended, or name another out=."
             ) from None
         yield
 
@@ -134,7 +134,7 @@ def check_own(path: Path) -> None:
     """
     settle(path)
     if not is_free(path) and not holds_run(path):
-        raise RequestError(f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another --out.")
+        raise RequestError(f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another out=.")
 
 
 def _check(path: Path, request: Request, resume: bool, overwrite: bool) -> None:
@@ -143,16 +143,16 @@ def _check(path: Path, request: Request, resume: bool, overwrite: bool) -> None:
         changed = request.changed(read_request(path / REQUEST))
         if changed:
             raise RequestError(
-                f"--resume: the run in {str(path)!r} was asked for with another {', '.join(changed)}: "
-                "repeat its settings, or start anew with --overwrite."
+                f"resume=True: the run in {str(path)!r} was asked for with another {', '.join(changed)}: "
+                "repeat its settings, or start anew with overwrite=True."
             )
     elif not overwrite:
         raise RequestError(
-            f"The run folder {str(path)!r} exists: continue it with --resume, replace it with --overwrite, "
-            "or name another --out."
+            f"The run folder {str(path)!r} exists: continue it with resume=True, replace it with overwrite=True, "
+            "or name another out=."
         )
     elif Path.cwd().is_relative_to(path.resolve()):
-        raise RequestError(f"--overwrite would take away {str(path)!r}, the folder that you are in: leave it first.")
+        raise RequestError(f"overwrite=True would take away {str(path)!r}, the folder that you are in: leave it first.")
 
 
 def _put_in_place_of(path: Path, request: Request, stack: ExitStack) -> None:
