@@ -75,10 +75,10 @@ def test_tables_and_texts_come_back_as_well(tmp_path, method, kind):
 def test_a_unit_comes_back_as_it_was(tmp_path):
     folder, log = RunFolder(tmp_path), Log(messages=["a"], history=[{"loss": 0.5}])
     log.choices.append(Choice("epoch", "epoch 3", "validation", 40))
-    unit = Unit(np.random.default_rng(0).normal(size=(5, 2)), float("nan"), log, 1.5, 3, 9)
+    unit = Unit(np.random.default_rng(0).normal(size=(5, 2)), log, 1.5, 3, 9)
     folder.save_unit(2, "scratch", unit)
     again = folder.load_unit(2, "scratch")
-    assert np.array_equal(again.outputs, unit.outputs) and np.isnan(again.validation)
+    assert np.array_equal(again.outputs, unit.outputs)
     assert again.log == log and (again.seconds, again.trained, again.total) == (1.5, 3, 9)
     assert folder.load_unit(3, "scratch") is None
 
@@ -87,7 +87,7 @@ def test_a_unit_that_version_0_1_0_kept_is_taken_up(tmp_path):
     folder, log = RunFolder(tmp_path), Log()
     log.choices.append(Choice("penalty", 0.1, "cross-validation", 40, "source and target"))
     log.choices.append(Choice("blocks", "last", "cross-validation", 1))
-    folder.save_unit(0, "scratch", Unit(np.zeros((5, 2)), 0.5, log, 1.5, 3, 9))
+    folder.save_unit(0, "scratch", Unit(np.zeros((5, 2)), log, 1.5, 3, 9))
     path = folder.work(0, "scratch") / "unit.json"
     about = json.loads(path.read_text())
     about["log"]["choices"] = [["cross-validation", 40, "source and target", "penalty"]]
