@@ -87,7 +87,7 @@ def run(site, bight, tmp_path_factory):
     printed = command(
         site, "transfer", bight, "--source", "packaged/three-day-tides", "--method", "principal-features",
         "--set", "components=4", "--task", "grades", "--metric", "quadratic_kappa", "--labels-per-class", 12,
-        "--epochs", 40, "--out", folder, "--json", "--quiet",
+        "--epochs", 40, "--seeds", 1, "--out", folder, "--json", "--quiet",
     )  # fmt: skip
     return folder, json.loads(printed)
 
@@ -125,7 +125,9 @@ def test_a_run_is_scored_by_its_metric_and_its_task_beside_controls_of_its_kind(
             assert score["low"] < score["value"] < score["high"], (name, metric, score)
     over = record["gain"]["control"]
     gained = values["principal-features"]["quadratic_kappa"] - values[over]["quadratic_kappa"]
-    assert record["gain"]["value"] == pytest.approx(gained, abs=1e-12) and record["gain"]["verdict"] == "helps"
+    assert record["gain"]["value"] == pytest.approx(gained, abs=1e-12)
+    assert record["gain"]["value"] == min(gain["value"] for gain in record["gains"].values())
+    assert record["gain"]["verdict"] == "unclear"  # one draw of 48 labels, and rows of two stations alone
     p = table[[f"p_{grade}" for grade in GRADES]].to_numpy()
     above = [p[:, j + 1 :].sum(1) for j in range(3)]
     sides_of_label = [np.where(truth > j, above[j], 1 - above[j]) for j in range(3)]
