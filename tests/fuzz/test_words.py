@@ -14,9 +14,9 @@ CONFIG = b"""method: fine-tuning
 labels-per-class: 5
 curve: [5, 10, 20]
 set: {learning_rate: 0.01, blocks: last, penalties: [l2-sp, delta]}
-source-data: &data [a.csv, b.csv]
-drop: *data
-control: none
+source-data: a.csv
+control: &names [scratch, pooled]
+drop: *names
 quiet: true
 epochs: 3
 """
