@@ -122,7 +122,7 @@ def kept_somewhere(out, old, table):
     try:
         load_transfer(out)
     except RequestError as error:
-        assert "--resume" in str(error) and "work/replaced" in str(error), error
+        assert "resume=True" in str(error) and "work/replaced" in str(error), error
         load_transfer(out / "work" / "replaced")
         kept = contents(out / "work" / "replaced")
         return {f"run/{name}": value for name, value in kept.items()} == old
