@@ -9,6 +9,7 @@ import pytest
 
 from sterna import RequestError, list_methods, transfer
 from sterna.cli import main
+from sterna.experiment import plan
 from sterna.methods.method import Needs, check_needs, make_method, method_class, method_ids
 
 FIRST = {"scratch", "target-only", "source-only", "feature-extraction", "fine-tuning"}
@@ -212,7 +213,9 @@ PAGES = Path(__file__).parents[2] / "docs" / "methods"
 
 
 @pytest.mark.parametrize("name", method_ids())
-def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(name, capsys):
+def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(name, capsys, monkeypatch):
+    for draws in ("DRAWS", "DEAR_DRAWS"):
+        monkeypatch.setattr(plan, draws, 1)
     english, chinese = ((PAGES / f"{name}{end}").read_text("utf-8") for end in (".md", ".zh.md"))
     assert english.splitlines()[0] == chinese.splitlines()[0] == f"# {name}"
     if method_class(name).kind() != "controls":

@@ -26,7 +26,9 @@ def check_request(
     labels: int | None,
 ) -> None:
     """Refuse what :func:`~sterna.domains.splits.make_splits` cannot do."""
-    if test_fraction is not None and not (0.01 <= test_fraction <= 0.9 or test_fraction in range(1, 10**9)):
+    if test_fraction is not None and not (
+        0.01 <= test_fraction <= 0.9 or (test_fraction >= 1 and test_fraction % 1 == 0)
+    ):
         raise RequestError(
             f"test_size={test_fraction:g} is out of range; a share of 0.01 to 0.9, or a number of rows, was expected."
         )
