@@ -103,6 +103,9 @@ def test_a_source_of_the_same_patients_does_not_help(tmp_path):
     result = transfer(source, target, method="pooled", control="target-only", out=tmp_path / "r", seeds=1)
     assert result.scores[result.evidence.task.metric].value < 0.8
     assert any("of groups with test rows" in note for note in result.evidence.target.notes)
+    kept = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
+    named = [groups[row] for row in kept["row"]]
+    assert len(set(zip(kept["group"], named, strict=True))) == len(set(named)) == kept["group"].nunique()
 
 
 def test_copies_between_given_splits_are_counted_and_scored_without(tmp_path):
@@ -116,6 +119,7 @@ def test_copies_between_given_splits_are_counted_and_scored_without(tmp_path):
     result = transfer(None, domain, method="target-only", control="none", out=tmp_path / "r", seeds=1)
     (note,) = [note for note in result.evidence.target.notes if "copies" in note]
     assert note.startswith("20 of the 40 test rows are copies of training rows, 10 of them near copies")
+    assert pd.read_parquet(tmp_path / "r" / "predictions.parquet")["learnt"].tolist() == [True] * 20 + [False] * 20
     rest = domain.take(np.arange(100, 120))
     expected = score(task, [result.outputs(rest)], task.encode(rest.labels))[task.metric].value
     assert f"on the other 20 rows: target-only {expected:.3f} (all rows {result.scores[task.metric].value:.3f})" in note

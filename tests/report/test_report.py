@@ -327,24 +327,26 @@ def test_several_runs_are_compared_before_each_is_shown(make_run: MakeRun, tmp_p
 
     runs = [make_run("medical", "a"), make_run("medical", "b", worse)]
     source, page = page_of(*runs, tmp=tmp_path)
-    table = re.search(r'<table class="compare".*?</table>', source, flags=re.S)
-    assert table and source.index('class="compare"') < source.index("<details")
-    assert re.findall(r'class="bar (\w+)"', table[0]) == ["helps", "hurts"]
-    for said in ("+0.085", "−0.030", "−0.060 to −0.005", "0.832", "pneumonia", "packaged/efficientnet-lite0"):
-        assert said in table[0]
+    scores, table = re.findall(r'<table class="compare".*?</table>', source, flags=re.S)
+    assert source.index('class="compare"') < source.index("<details")
+    assert re.findall(r'class="bar (\w+)"', table) == ["helps", "hurts"]
+    for said in ("0.832", "pneumonia", "packaged/efficientnet-lite0", ">40<"):
+        assert said in scores
+    for said in ("+0.085", "−0.030", "−0.060 to −0.005", "scratch, target-only", "over target-only"):
+        assert said in table
     assert "1 of 2 helps." in page.text and "targets differ" not in page.text
     assert [d.get("id") for d in page.all("details")] == ["run-1", "run-2"]
-    assert [a["href"] for a in page.all("a")] == ["#run-1", "#run-2"]
+    assert [a["href"] for a in page.all("a")] == ["#run-1", "#run-2"] * 2
     ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
 def test_runs_with_other_metrics_and_targets_are_not_drawn_on_one_axis(make_run: MakeRun, tmp_path: Path) -> None:
     source, page = page_of(*(make_run(kind) for kind in KINDS), tmp=tmp_path)
-    table = re.search(r'<table class="compare".*?</table>', source, flags=re.S)
-    assert table and 'class="bar' not in table[0]
-    assert "+0.085" in table[0] and "−42.9" in table[0] and "Not compared" in table[0]
-    assert "1 of 5 helps; the targets differ" in page.text
+    table = "".join(re.findall(r'<table class="compare".*?</table>', source, flags=re.S))
+    assert table and 'class="bar' not in table
+    assert "+0.085" in table and "−42.9" in table and "Not compared" in table
+    assert "different controls" in page.text and "The targets differ" in page.text and "helps." not in page.text
 
 
 def test_a_run_without_a_control_says_that_nothing_was_compared(make_run: MakeRun, tmp_path: Path) -> None:

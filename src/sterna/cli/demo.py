@@ -13,7 +13,7 @@ from sterna.cli.app import Debug, Json, Quiet, app, print_json
 
 if TYPE_CHECKING:
     from sterna.domains import Domain
-    from sterna.record.record import Record, Score
+    from sterna.record.record import Gain, Record, Score
 
 
 class Demo(StrEnum):
@@ -108,36 +108,29 @@ def demo_domain(name: Demo) -> Domain:
 
 
 def _show(records: list[Record]) -> None:
+    """Each method, and below it its own controls with the gain over each: those of another method are not its own."""
     from rich.console import Console
     from rich.table import Table
 
     metric = records[0].task.metric
     table = Table(box=None, padding=(0, 2, 0, 0), caption=f"{metric} on the test split, 95 % intervals")
-    gains = [(record, record.gain) for record in records if record.gain is not None]
-    over = {gain.control for _, gain in gains}
-    for column in (
-        "method",
-        "score",
-        f"gain over {over.pop()}" if len(over) == 1 else "gain over the best control",
-        "",
-    ):
+    for column in ("method, its controls", "score", "gain over the control", ""):
         table.add_column(column, no_wrap=True)
-    controls = {name: scores for record in records for name, scores in record.controls.items()}
-    for control, found in controls.items():
-        table.add_row(control, _score(found[metric]), "", "control")
-    for record, gain in gains:
-        colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
-        table.add_row(
-            f"[bold]{record.method}[/]",
-            _score(record.scores[metric]),
-            f"{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}]",
-            f"[{colour}]{gain.verdict}[/]",
-        )
+    for record in records:
+        table.add_row(f"[bold]{record.method}[/]", _score(record.scores[metric]), "", _verdict(record.gain))
+        for control, gain in record.gains.items():
+            apart = f"{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}]"
+            table.add_row(f"  {control}", _score(record.controls[control][metric]), apart, _verdict(gain))
     Console().print(table)
     splits = records[0].target.splits
-    print(
-        f"labels used: {splits['train'] + splits['validation']}; test rows: {splits['test']} (looked at once, to score)"
-    )
+    draws = ", ".join(f"{len(record.seeds)} ({record.method})" for record in records)
+    print(f"labels used: {splits['train'] + splits['validation']}; draws of them: {draws}")
+    print(f"test rows: {splits['test']} (looked at once, to score)")
+
+
+def _verdict(gain: Gain | None) -> str:
+    colours = {"helps": "green", "hurts": "red", "unclear": "yellow"}
+    return f"[{colours[gain.verdict]}]{gain.verdict}[/]" if gain else ""
 
 
 def _score(found: Score) -> str:

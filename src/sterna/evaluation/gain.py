@@ -18,6 +18,9 @@ from sterna.tasks.task import Task
 ALPHA = 0.05
 """How often an interval may miss, and a swap test reject what is true."""
 
+FEW_LABELS = 100
+"""With so many labels or fewer, what was learnt depends as much on which they are as on how it was learnt."""
+
 
 def gains(
     task: Task,

@@ -10,14 +10,12 @@ import numpy as np
 
 from sterna.domains.splits import Splits
 from sterna.evaluation import confusion, gains, score
+from sterna.evaluation.gain import FEW_LABELS as FEW_LABELS
 from sterna.experiment.problem import Exam
 from sterna.record.record import Gain, Score
 from sterna.store.run import Unit
 from sterna.tasks.task import Task
 from sterna.training.progress import numbers_aside
-
-FEW_LABELS = 100
-"""With so many labels or fewer, what was learnt depends as much on which they are as on how it was learnt."""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,9 @@ def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> R
     names = domain.inputs.names()
     named = [names[row] for row in exam.rows]
     own = outputs.pop(record.method)
-    table = prediction_table(task, exam.domain, exam.rows, named, record.seeds, own, outputs)
+    known = {} if exam.groups is None else {"group": exam.groups}
+    known |= {} if exam.fresh.all() else {"learnt": ~exam.fresh}
+    table = prediction_table(task, exam.domain, exam.rows, named, record.seeds, own, outputs, known)
     write_table(table, folder.path / "predictions.parquet")
     frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, record.seeds, strict=True)]
     write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")

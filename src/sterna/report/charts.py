@@ -16,6 +16,7 @@ from sterna.report.words import control_meaning, count, interval, metric_name, p
 
 _STYLES = "abcdef"
 _MOST_POINTS = 150
+_GAIN = "Gain against {name}: {value}, 95\u00a0% interval {interval}, {verdict}"
 _NOT_TERMS = {"seed", "stage", "epoch", "step", "loss", "validation", "seconds", "method", "time"}
 
 
@@ -42,7 +43,9 @@ class Bar:
     headline: bool = False
 
 
-def gain_bars(gains: Sequence[tuple[str, str, Gain, int]], headline: str | None = None) -> tuple[list[Bar], Markup]:
+def gain_bars(
+    gains: Sequence[tuple[str, str, Gain, int]], headline: str | None = None, *, title: str = _GAIN
+) -> tuple[list[Bar], Markup]:
     """Gains drawn on one axis around zero.
 
     Parameters
@@ -51,6 +54,8 @@ def gain_bars(gains: Sequence[tuple[str, str, Gain, int]], headline: str | None 
         For each: name, meaning, the gain, and how many decimals it is printed with.
     headline
         The name of the one that the verdict speaks of.
+    title
+        What a screen reader says of one.
 
     Returns
     -------
@@ -63,10 +68,10 @@ def gain_bars(gains: Sequence[tuple[str, str, Gain, int]], headline: str | None 
     for name, meaning, gain, decimals in gains:
         low, high = (v if _finite(v) else gain.value for v in (gain.low, gain.high))
         words = plain(gain.value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
-        title = f"Gain against {name}: {words[0]}, 95\u00a0% interval {words[1]}, {gain.verdict}"
+        told = title.format(name=name, value=words[0], interval=words[1], verdict=gain.verdict)
         svg = Markup("")
         if _finite(gain.value):
-            svg = interval_bar(gain.value, low, high, scale, verdict=gain.verdict, title=title)
+            svg = interval_bar(gain.value, low, high, scale, verdict=gain.verdict, title=told)
         bars.append(Bar(name, meaning, gain, svg, *words, name == headline))
     return bars, interval_axis(scale)
 

@@ -11,11 +11,9 @@ from sterna.errors import RequestError
 from sterna.files import atomic, explained
 from sterna.record.hashes import MANIFEST
 from sterna.record.reading import reading
-from sterna.record.record import Record
 from sterna.report import words
-from sterna.report.charts import gain_bars
-from sterna.report.run import read_run
-from sterna.report.verdict import both_values, gain_places
+from sterna.report.comparison import compare
+from sterna.report.run import Run, read_run
 from sterna.report.view import View, view
 
 if TYPE_CHECKING:
@@ -60,18 +58,20 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
             f"The report is one HTML file, but its name is {str(out)!r}: give one that ends in .html (a browser prints "
             "it as PDF)."
         )
-    views = [_viewed(Path(run)) for run in runs]
-    page = _environment().get_template("page.html.jinja").render(views=views, comparison=_comparison(views))
+    shown = [_viewed(Path(run)) for run in runs]
+    comparison = compare(shown) if len(shown) > 1 else None
+    views = [row.view for row in comparison.rows] if comparison else [shown[0][1]]
+    page = _environment().get_template("page.html.jinja").render(views=views, comparison=comparison)
     with atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
 
 
-def _viewed(folder: Path) -> View:
-    """What the page shows of a run; a record whose numbers cannot be is said to be damaged."""
+def _viewed(folder: Path) -> tuple[Run, View]:
+    """A run and what the page shows of it; a record whose numbers cannot be is said to be damaged."""
     run = read_run(folder)
     with reading(folder / MANIFEST):
-        return view(run)
+        return run, view(run)
 
 
 @cache
@@ -87,32 +87,3 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["day"] = words.day
     return environment
-
-
-def _comparison(views: Sequence[View]) -> dict[str, object] | None:
-    """The table over several runs; gains share an axis only where they share a metric."""
-    if len(views) < 2:
-        return None
-    compared = [(v, v.record.gain) for v in views]
-    metrics = {gain.metric for _, gain in compared if gain is not None}
-    targets = {v.record.target.name for v in views}
-    gains = [
-        (f"{gain.control} ({v.record.method})", "", gain, gain_places(v.record, gain.metric))
-        for v, gain in compared
-        if gain is not None
-    ]
-    bars, axis = gain_bars(gains) if gains else ([], None)
-    drawn = iter(bars)
-    rows = [(v, next(drawn) if gain is not None else None, _score(v.record)) for v, gain in compared]
-    helped = sum(gain is not None and gain.verdict == "helps" for _, gain in compared)
-    return {"rows": rows, "axis": axis, "drawn": len(metrics) == 1, "targets": len(targets), "helped": helped}
-
-
-def _score(record: Record) -> tuple[str, str]:
-    """The metric that was compared, and its value."""
-    gain = record.gain
-    metric = gain.metric if gain is not None else record.task.metric
-    score = record.scores.get(metric)
-    value = score.value if score is not None else None
-    decimals = words.places(both_values(record, gain)) if gain is not None else words.places([value])
-    return words.metric_name(metric), words.plain(value, decimals)

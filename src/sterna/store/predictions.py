@@ -35,6 +35,7 @@ def prediction_table(
     seeds: Sequence[int],
     outputs: Sequence[Array],
     controls: Mapping[str, Sequence[Array]],
+    known: Mapping[str, Array],
 ) -> pd.DataFrame:
     """One line for each test row and seed.
 
@@ -48,10 +49,13 @@ def prediction_table(
         What a person would call them there, ``(n,)``.
     outputs
         Of the method, ``(n, o)`` for each seed; `controls` likewise.
+    known
+        What else is known of each row, by column, ``(n,)`` each.
     """
     frames = []
     for i, seed in enumerate(seeds):
         columns: dict[str, Any] = {"seed": seed, "row": rows, "name": names, "label": labels_of(task, test)}
+        columns |= known
         columns |= answer_columns(task, outputs[i])
         columns |= {f"control_{k}": answer_columns(task, v[i])["answer"] for k, v in controls.items()}
         if kind_of(test.kind).readable:
