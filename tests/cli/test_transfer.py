@@ -33,7 +33,14 @@ def test_any_kind_of_data_gives_one_json_object_and_no_noise(sterna, tmp_path, t
 def test_a_person_sees_scores_the_verdict_and_where_the_run_is(sterna, tmp_path):
     found = sterna("transfer", "t.csv", "--method", "scratch", "--steps", "2", "--seeds", "2", "--out", tmp_path / "r")
     assert found.code == 0
-    for part in ("scratch: no source", "target-only", "accuracy", "gain over target-only", "seeds: 2", "run folder"):
+    for part in (
+        "scratch: no source",
+        "target-only",
+        "accuracy",
+        "gain over target-only",
+        "draws of the labels: 2",
+        "run folder",
+    ):
         assert part in found.out
     first, second, third = found.error.splitlines()
     assert first.startswith("task: classification (told from the labels); metric: ")

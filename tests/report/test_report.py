@@ -186,7 +186,7 @@ def test_the_learning_curve_and_the_training_curves_are_drawn(make_run: MakeRun,
     xs = [float(point.split(",")[0]) for point in ours]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.05)  # 5, 10, 20: even steps of a ratio
     training = source[source.index("fine-tuning: loss") : source.index("fine-tuning: validation score")]
-    assert training.count("<polyline") == 5  # a line a seed
+    assert training.count("<polyline") == 5  # a line a draw
     assert ">linear probe<" in training and ">fine-tuning<" in training
 
 
@@ -194,6 +194,21 @@ def test_loss_terms_are_named_and_a_single_fit_draws_nothing(make_run: MakeRun, 
     _, page = page_of(make_run("medical"), tmp=tmp_path)
     assert "cross_entropy" in page.text and "l2_sp" in page.text
     assert "scratch: loss" in page.text and "feature-extraction: loss" not in page.text
+
+
+def test_what_a_run_repeats_is_called_draws_of_the_labels_or_seeds_where_it_used_none(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    _, page = page_of(make_run("flowers"), tmp=tmp_path)
+    assert "5 draws of the labels" in page.text and "epoch, 5 draws of the labels" in page.text
+    assert "over test rows and draws." in page.text and "bootstrap" not in page.text
+    assert "5 seeds" not in page.text and "over all draws" in page.text
+
+    def unlabelled(manifest: dict[str, Any], *_: Any) -> None:
+        manifest["target"]["splits"] |= {"train": 0, "validation": 0}
+
+    _, page = page_of(make_run("flowers", "without", change=unlabelled), tmp=tmp_path)
+    assert "5 seeds" in page.text and "draws of the labels" not in page.text
 
 
 def test_the_confusion_matrix_counts_and_shades(make_run: MakeRun, tmp_path: Path) -> None:

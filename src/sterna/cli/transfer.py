@@ -201,7 +201,7 @@ def show(result: Transfer) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sterna.report.words import selection
+    from sterna.report.words import repeats, selection
 
     console, record = Console(), result.evidence
     if not console.is_terminal:
@@ -210,7 +210,7 @@ def show(result: Transfer) -> None:
     what = escape(f"{source} → {record.target.name}")  # a name may hold what rich would read as markup
     console.print(f"\n[bold]{escape(record.method)}[/bold]: {what}", highlight=False)
     parts = ", ".join(f"{name} {rows}" for name, rows in record.target.splits.items() if rows)
-    console.print(f"rows: {parts}; seeds: {len(record.seeds)}", highlight=False, style="dim")
+    console.print(f"rows: {parts}; {repeats(record)}: {len(record.seeds)}", highlight=False, style="dim")
     for sentence in [*record.target.notes, *record.messages]:
         console.print(f"note: {in_terminal(sentence)}", highlight=False, markup=False, style="yellow")
     table = Table(box=None, padding=(0, 2, 0, 0))

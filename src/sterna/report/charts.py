@@ -144,8 +144,8 @@ def _curve_line(name: str, style: str, points: Sequence[Point], control: str | N
     return Line(name, tuple(marks), style)
 
 
-def training_curves(history: Mapping[str, list[dict[str, Any]]]) -> list[Figure]:
-    """Loss and validation score of each method that trained for at least two epochs."""
+def training_curves(history: Mapping[str, list[dict[str, Any]]], repeats: str = "seeds") -> list[Figure]:
+    """Loss and validation score of each method that trained for at least two epochs; `repeats` names its seeds."""
     figures = []
     for method, rows in history.items():
         runs = _by_seed(rows)
@@ -160,7 +160,7 @@ def training_curves(history: Mapping[str, list[dict[str, Any]]]) -> list[Figure]
         ):
             kept = [(lines, term) for lines, term in zip(groups, names, strict=False) if lines]
             if any(len(line.marks) > 1 for lines, _ in kept for line in lines):
-                figures.append(_history_figure(heading, kept, runs))
+                figures.append(_history_figure(heading, kept, runs, repeats))
     return figures
 
 
@@ -192,7 +192,7 @@ def _history_lines(runs: Sequence[list[dict[str, Any]]], key: str, style: str) -
 
 
 def _history_figure(
-    heading: str, groups: Sequence[tuple[list[Line], str]], runs: Sequence[list[dict[str, Any]]]
+    heading: str, groups: Sequence[tuple[list[Line], str]], runs: Sequence[list[dict[str, Any]]], repeats: str
 ) -> Figure:
     lines = [line for group, _ in groups for line in group]
     longest = max(runs, key=len)
@@ -205,7 +205,7 @@ def _history_figure(
     breaks = _named_apart([stage for stage in stages if low <= stage[0] <= high], low, high) if len(stages) > 1 else []
     values = [t for t in ticks(low, high) if float(t).is_integer()] or [low, high]
     legend = tuple((group[0].style, name) for group, name in groups) if len(groups) > 1 else ()
-    several = f", {len(runs)} seeds" if len(runs) > 1 else ""
+    several = f", {len(runs)} {repeats}" if len(runs) > 1 else ""
     svg = line_chart(
         lines,
         title=f"{heading}, by epoch{several}",

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from sterna.record.record import Gain, Record
 from sterna.report.charts import Bar, gain_bars
-from sterna.report.paired import Difference, Unpaired, difference, labels_used
+from sterna.report.paired import Difference, Unpaired, difference
 from sterna.report.run import Run
 from sterna.report.verdict import both_values, gain_places
 from sterna.report.view import View
-from sterna.report.words import count, interval, metric_name, places, plain
+from sterna.report.words import count, interval, labels_used, metric_name, places, plain
 from sterna.tasks.infer import smaller_is_better
 
 _BEST = "Difference to {name}: {value}, 95\u00a0% interval {interval}"

@@ -47,8 +47,8 @@ class Mistake:
         What was true and what was answered, in words.
     weight
         How wrong: the confidence in the wrong answer in per cent, or the absolute error of a number; empty if unknown.
-    wrong, seeds
-        In how many of how many seeds the answer was wrong.
+    wrong, draws
+        In how many of how many draws the answer was wrong.
     text
         The row's text, for texts.
     picture
@@ -63,7 +63,7 @@ class Mistake:
     answer: str
     weight: str
     wrong: int
-    seeds: int
+    draws: int
     text: str | None = None
     picture: Picture | None = None
     control: str | None = None
@@ -72,7 +72,7 @@ class Mistake:
 def most_confident(run: Run, limit: int = 12) -> list[Mistake]:
     """The most confident wrong answers, the surest first; for numbers the largest errors.
 
-    With several seeds a row is shown once, with its surest wrong answer. Where thumbnails were kept, rows that have one
+    With several draws a row is shown once, with its surest wrong answer. Where thumbnails were kept, rows that have one
     come first.
     """
     table = run.predictions
@@ -148,7 +148,7 @@ def _names(value: Any) -> set[str]:
 
 
 def _mistake(
-    run: Run, table: pyarrow.Table, i: int, weight: float | None, seeds: tuple[int, int], decimals: int
+    run: Run, table: pyarrow.Table, i: int, weight: float | None, draws: tuple[int, int], decimals: int
 ) -> Mistake:
     values = {name: table.column(name)[i].as_py() for name in table.column_names if not name.startswith("p_")}
     gain = run.record.gain
@@ -172,8 +172,8 @@ def _mistake(
         label=words(values["label"]),
         answer=words(values["answer"]),
         weight=weighed,
-        wrong=seeds[0],
-        seeds=seeds[1],
+        wrong=draws[0],
+        draws=draws[1],
         text=values.get("text"),
         picture=_picture(run, values["row"]),
         control=None if control is None else words(control),

@@ -10,8 +10,9 @@ import numpy as np
 
 from sterna.errors import SternaError
 from sterna.evaluation.gain import FEW_LABELS, gains
-from sterna.record.record import Gain, Record
+from sterna.record.record import Gain
 from sterna.report.run import Run
+from sterna.report.words import labels_used
 from sterna.tasks.infer import task_from_state
 from sterna.tasks.task import Task
 
@@ -58,12 +59,6 @@ class _Answers:
     outputs: Mapping[int, Array]
     groups: Array | None
     fresh: Array
-
-
-def labels_used(record: Record) -> int | None:
-    """How many labels of the target a draw learns from or chooses by; ``None`` where the record does not say."""
-    splits = record.target.splits
-    return splits.get("train", 0) + splits.get("validation", 0) if splits else None
 
 
 def difference(run: Run, best: Run, metric: str) -> Difference:

@@ -33,7 +33,7 @@ class Run:
     history
         Rows of each method's training, ``{method id: [{"epoch": ..., "loss": ...}, ...]}``; empty where none was kept.
     predictions
-        A row for each test row and seed; ``None`` where none were kept.
+        A row for each test row and draw; ``None`` where none were kept.
     """
 
     folder: Path

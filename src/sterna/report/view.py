@@ -73,7 +73,7 @@ def view(run: Run) -> View:
         curve=learning_curve(record),
         scatter=scatter(numbers, title="Each test row: its answer against the truth") if len(numbers) > 1 else None,
         mistakes=most_confident(run, 12 if words.pictured(record.target.kind) else 8),
-        training=training_curves(run.history),
+        training=training_curves(run.history, words.repeats(record)),
         source_card=_pairs(record.source.card) if record.source is not None else (),
         parameters=_parameters(record),
         share_trained=_share(record),
@@ -104,7 +104,7 @@ def _facts(record: Record) -> tuple[str, ...]:
     if record.selected_by:
         facts.append(_selection(record))
     if len(record.seeds) > 1:
-        facts.append(f"{len(record.seeds)} seeds")
+        facts.append(f"{len(record.seeds)} {words.repeats(record)}")
     return tuple(facts)
 
 
@@ -123,7 +123,7 @@ def _splits(record: Record) -> Pairs:
 
 
 def _picked(record: Record) -> Pairs:
-    """Which labels chose what, and what was chosen, for each seed where seeds differ."""
+    """Which labels chose what, and what was chosen, for each draw where draws differ."""
     found = [("Model", words.selection(record.selected_by) if record.selected_by else "")]
     if record.gain is not None:
         found.append(("Control to beat", record.control_selected_by))

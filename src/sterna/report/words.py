@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sterna.kinds.kind import KINDS, kind_of
+from sterna.record.record import Record
 
 NOTHING = "–"
 
@@ -58,6 +59,17 @@ def metric_meaning(metric: str) -> str:
 def control_meaning(control: str) -> str:
     """What a control is, in a few words; empty for one that is not known here."""
     return _CONTROLS.get(control, "")
+
+
+def labels_used(record: Record) -> int | None:
+    """How many labels of the target a draw learns from or chooses by; ``None`` where the record does not say."""
+    splits = record.target.splits
+    return splits.get("train", 0) + splits.get("validation", 0) if splits else None
+
+
+def repeats(record: Record) -> str:
+    """What a run has several of: draws of the labels, or seeds alone where it used no labels, or does not say."""
+    return "draws of the labels" if labels_used(record) else "seeds"
 
 
 def rows_name(kind: str) -> str:
