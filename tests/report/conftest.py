@@ -417,6 +417,12 @@ def write_run(folder: Path, kind: str, change: Callable[[dict[str, Any], Any, An
     return folder
 
 
+@pytest.fixture(autouse=True)
+def in_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are in English here, wherever the tests run."""
+    monkeypatch.setenv("LC_ALL", "C")
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """Write one of the run folders above: ``make_run("medical", name="a", change=f)``."""

@@ -244,9 +244,9 @@ class Transfer:
         self.folder.copy_to(path)
         return path
 
-    def report(self, path: str | Path) -> Path:
-        """Write one self-contained HTML file about the run."""
-        return write_report([self.folder.path], Path(path))
+    def report(self, path: str | Path, *, lang: str | None = None) -> Path:
+        """Write one self-contained HTML file about the run, in English or Chinese (``"zh"``): as ``LANG`` says."""
+        return write_report([self.folder.path], Path(path), lang=lang)
 
 
 def load_transfer(folder: str | Path, *, trust: Collection[str] = ()) -> Transfer:

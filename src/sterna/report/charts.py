@@ -11,12 +11,13 @@ from markupsafe import Markup
 
 from sterna.record.record import Gain, Point, Record
 from sterna.report.draw import Line, Mark, Scale, interval_axis, interval_bar, line_chart, span, ticks
-from sterna.report.verdict import gain_places
-from sterna.report.words import control_meaning, count, interval, metric_name, plain
+from sterna.report.language import ENGLISH, Language
+from sterna.report.verdict import WORDS, gain_places
+from sterna.report.words import control_meaning, count, interval, metric_name, plain, repeated
 
 _STYLES = "abcdef"
 _MOST_POINTS = 150
-_GAIN = "Gain against {name}: {value}, 95\u00a0% interval {interval}, {verdict}"
+GAIN = "Gain against {name}: {value}, 95 % interval {interval}, {verdict}"
 _NOT_TERMS = {"seed", "stage", "epoch", "step", "loss", "validation", "seconds", "method", "time"}
 
 
@@ -44,7 +45,11 @@ class Bar:
 
 
 def gain_bars(
-    gains: Sequence[tuple[str, str, Gain, int]], headline: str | None = None, *, title: str = _GAIN
+    gains: Sequence[tuple[str, str, Gain, int]],
+    say: Language = ENGLISH,
+    headline: str | None = None,
+    *,
+    title: str = GAIN,
 ) -> tuple[list[Bar], Markup]:
     """Gains drawn on one axis around zero.
 
@@ -67,8 +72,9 @@ def gain_bars(
     bars = []
     for name, meaning, gain, decimals in gains:
         low, high = (v if _finite(v) else gain.value for v in (gain.low, gain.high))
-        words = plain(gain.value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True)
-        told = title.format(name=name, value=words[0], interval=words[1], verdict=gain.verdict)
+        words = plain(gain.value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True, say=say)
+        verdict = say(WORDS[gain.verdict]).lower()
+        told = say(title, name=name, value=words[0], interval=words[1], verdict=verdict)
         svg = Markup("")
         if _finite(gain.value):
             svg = interval_bar(gain.value, low, high, scale, verdict=gain.verdict, title=told)
@@ -76,7 +82,7 @@ def gain_bars(
     return bars, interval_axis(scale)
 
 
-def control_bars(record: Record) -> tuple[list[Bar], Markup] | None:
+def control_bars(record: Record, say: Language = ENGLISH) -> tuple[list[Bar], Markup] | None:
     """The gain against each control, the headline first; ``None`` without any."""
     gains = dict(record.gains)
     if record.gain is not None:
@@ -86,12 +92,13 @@ def control_bars(record: Record) -> tuple[list[Bar], Markup] | None:
         return None
     headline = record.gain.control if record.gain is not None else None
     return gain_bars(
-        [(name, control_meaning(name), gain, gain_places(record, gain.metric)) for name, gain in gains.items()],
+        [(name, control_meaning(name, say), gain, gain_places(record, gain.metric)) for name, gain in gains.items()],
+        say,
         headline,
     )
 
 
-def learning_curve(record: Record) -> Figure | None:
+def learning_curve(record: Record, say: Language = ENGLISH) -> Figure | None:
     """Score against labels a class, with interval bands; ``None`` where the run has fewer than two such points."""
     points = sorted((p for p in record.curve or () if p.labels_per_class > 0), key=lambda point: point.labels_per_class)
     if len(points) < 2:
@@ -108,16 +115,16 @@ def learning_curve(record: Record) -> Figure | None:
     if not lines:
         return None
     labels = [(point.labels_per_class, count(point.labels_per_class)) for point in points]
-    name = metric_name(metric)
+    name = metric_name(metric, say)
     svg = line_chart(
         lines,
-        title=f"Learning curve: {name} on the test split against labelled examples a class",
+        title=say("Learning curve: {metric} on the test split against labelled examples a class", metric=name),
         x_ticks=_apart(labels),
         logarithmic=True,
         height=260,
     )
     return Figure(
-        f"{name[:1].upper()}{name[1:]}", svg, tuple((line.style, line.name) for line in lines), "labels a class"
+        f"{name[:1].upper()}{name[1:]}", svg, tuple((line.style, line.name) for line in lines), say("labels a class")
     )
 
 
@@ -144,8 +151,10 @@ def _curve_line(name: str, style: str, points: Sequence[Point], control: str | N
     return Line(name, tuple(marks), style)
 
 
-def training_curves(history: Mapping[str, list[dict[str, Any]]], repeats: str = "seeds") -> list[Figure]:
-    """Loss and validation score of each method that trained for at least two epochs; `repeats` names its seeds."""
+def training_curves(
+    history: Mapping[str, list[dict[str, Any]]], record: Record, say: Language = ENGLISH
+) -> list[Figure]:
+    """Loss and validation score of each method that trained for at least two epochs."""
     figures = []
     for method, rows in history.items():
         runs = _by_seed(rows)
@@ -155,12 +164,12 @@ def training_curves(history: Mapping[str, list[dict[str, Any]]], repeats: str = 
         losses = [_history_lines(runs, term, style) for term, style in zip(terms[:6], _STYLES, strict=False)]
         scores = [_history_lines(runs, "validation", "a")]
         for heading, groups, names in (
-            (f"{method}: loss", losses, terms),
-            (f"{method}: validation score", scores, ["validation"]),
+            (say("{method}: loss", method=method), losses, terms),
+            (say("{method}: validation score", method=method), scores, ["validation"]),
         ):
             kept = [(lines, term) for lines, term in zip(groups, names, strict=False) if lines]
             if any(len(line.marks) > 1 for lines, _ in kept for line in lines):
-                figures.append(_history_figure(heading, kept, runs, repeats))
+                figures.append(_history_figure(heading, kept, runs, record, say))
     return figures
 
 
@@ -192,7 +201,11 @@ def _history_lines(runs: Sequence[list[dict[str, Any]]], key: str, style: str) -
 
 
 def _history_figure(
-    heading: str, groups: Sequence[tuple[list[Line], str]], runs: Sequence[list[dict[str, Any]]], repeats: str
+    heading: str,
+    groups: Sequence[tuple[list[Line], str]],
+    runs: Sequence[list[dict[str, Any]]],
+    record: Record,
+    say: Language,
 ) -> Figure:
     lines = [line for group, _ in groups for line in group]
     longest = max(runs, key=len)
@@ -205,15 +218,17 @@ def _history_figure(
     breaks = _named_apart([stage for stage in stages if low <= stage[0] <= high], low, high) if len(stages) > 1 else []
     values = [t for t in ticks(low, high) if float(t).is_integer()] or [low, high]
     legend = tuple((group[0].style, name) for group, name in groups) if len(groups) > 1 else ()
-    several = f", {len(runs)} {repeats}" if len(runs) > 1 else ""
+    epoch = say("epoch")
+    if len(runs) > 1:
+        epoch = say("epoch, {draws}", draws=repeated(record, len(runs), say))
     svg = line_chart(
         lines,
-        title=f"{heading}, by epoch{several}",
+        title=say("{heading}, by {epoch}", heading=heading, epoch=epoch),
         x_ticks=[(t, plain(t, 0)) for t in values],
         breaks=breaks,
         height=130,
     )
-    return Figure(heading, svg, legend, f"epoch{several}")
+    return Figure(heading, svg, legend, epoch)
 
 
 def _named_apart(stages: Sequence[tuple[float, str]], low: float, high: float) -> list[tuple[float, str]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sterna.record.hashes import MANIFEST, check_hash
+from sterna.report.language import ENGLISH, Language
 from sterna.report.run import Run
 from sterna.report.words import places, plain, said
 from sterna.tasks.infer import task_type
@@ -69,7 +70,7 @@ class Mistake:
     control: str | None = None
 
 
-def most_confident(run: Run, limit: int = 12) -> list[Mistake]:
+def most_confident(run: Run, limit: int = 12, say: Language = ENGLISH) -> list[Mistake]:
     """The most confident wrong answers, the surest first; for numbers the largest errors.
 
     With several draws a row is shown once, with its surest wrong answer. Where thumbnails were kept, rows that have one
@@ -99,7 +100,7 @@ def most_confident(run: Run, limit: int = 12) -> list[Mistake]:
     ]
     decimals = places(numbers) if task_type(run.record.task.id).one_number else 0
     return [
-        _mistake(run, table, i, weights[i], (wrong[row], seen[row]), decimals)
+        _mistake(run, table, i, weights[i], (wrong[row], seen[row]), decimals, say)
         for i, row in zip(shown, order, strict=False)
     ]
 
@@ -148,7 +149,7 @@ def _names(value: Any) -> set[str]:
 
 
 def _mistake(
-    run: Run, table: pyarrow.Table, i: int, weight: float | None, draws: tuple[int, int], decimals: int
+    run: Run, table: pyarrow.Table, i: int, weight: float | None, draws: tuple[int, int], decimals: int, say: Language
 ) -> Mistake:
     values = {name: table.column(name)[i].as_py() for name in table.column_names if not name.startswith("p_")}
     gain = run.record.gain
@@ -158,7 +159,7 @@ def _mistake(
         if task.one_number and _is_number(value):
             return plain(value, decimals)
         several = not (task.one_class or task.one_number)
-        return ", ".join(sorted(_names(value) - {""})) or "none" if several else said(value)
+        return ", ".join(sorted(_names(value) - {""})) or say("none") if several else said(value, say)
 
     control = values.get(f"control_{gain.control}") if gain is not None else None
     if task.one_number:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from sterna.record.hashes import MANIFEST
 from sterna.record.reading import reading
 from sterna.report import words
 from sterna.report.comparison import compare
+from sterna.report.language import LANGUAGES, Language, language_of
 from sterna.report.run import Run, read_run
 from sterna.report.view import View, view
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def write_report(runs: Sequence[Path], out: Path) -> Path:
+def write_report(runs: Sequence[Path], out: Path, *, lang: str | None = None) -> Path:
     """Make one self-contained HTML file from run folders alone.
 
     The file asks the network for nothing and holds no script; it reads well on a phone, on paper, in light and dark.
@@ -31,6 +32,9 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         Folders that a transfer has written; several are compared before each is shown.
     out
         The HTML file to write; one that is there is replaced.
+    lang
+        Its language, ``"en"`` or ``"zh"``; told from the environment (``LANG``) if not given. What a run noted stays as
+        it is.
 
     Returns
     -------
@@ -40,10 +44,12 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     Raises
     ------
     RequestError
-        If no run is given, one cannot be read, or `out` is a folder or ends as another sort of file does.
+        If no run is given, one cannot be read, there is no such language, or `out` is a folder or ends as another sort
+        of file does.
     RunError
         If the file cannot be written.
     """
+    say = language_of(lang)
     if not runs:
         raise RequestError("No run was given to report on: give at least one folder that a transfer has written.")
     out = Path(out)
@@ -58,24 +64,24 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
             f"The report is one HTML file, but its name is {str(out)!r}: give one that ends in .html (a browser prints "
             "it as PDF)."
         )
-    shown = [_viewed(Path(run)) for run in runs]
-    comparison = compare(shown) if len(shown) > 1 else None
+    shown = [_viewed(Path(run), say) for run in runs]
+    comparison = compare(shown, say) if len(shown) > 1 else None
     views = [row.view for row in comparison.rows] if comparison else [shown[0][1]]
-    page = _environment().get_template("page.html.jinja").render(views=views, comparison=comparison)
+    page = _environment(say.code).get_template("page.html.jinja").render(views=views, comparison=comparison)
     with atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
 
 
-def _viewed(folder: Path) -> tuple[Run, View]:
+def _viewed(folder: Path, say: Language) -> tuple[Run, View]:
     """A run and what the page shows of it; a record whose numbers cannot be is said to be damaged."""
     run = read_run(folder)
     with reading(folder / MANIFEST):
-        return run, view(run)
+        return run, view(run, say)
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(code: str) -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
@@ -85,5 +91,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["day"] = words.day
+    say = LANGUAGES[code]
+    environment.globals["say"] = say
+    environment.filters["day"] = partial(words.day, say=say)
     return environment

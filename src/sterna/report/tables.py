@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from sterna.record.record import Record, Score
+from sterna.report.language import ENGLISH, Language
 from sterna.report.words import count, exact, interval, metric_meaning, metric_name, places
 from sterna.tasks.infer import smaller_is_better
 
@@ -44,7 +45,7 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def scores_table(record: Record) -> Table:
+def scores_table(record: Record, say: Language = ENGLISH) -> Table:
     """Each metric of the transfer beside every control's, the primary metric first."""
     sides = [record.scores, *_controls(record).values()]
     apart = {f"{kind}[{name}]" for name in record.task.classes or () for kind in _KINDS}
@@ -61,21 +62,21 @@ def scores_table(record: Record) -> Table:
         known = [value for value in values if value is not None]
         best = (min if smaller else max)(known) if len(known) > 1 else None
         cells = tuple(
-            _cell(side.get(metric), decimals[metric], best is not None and value == best)
+            _cell(side.get(metric), decimals[metric], say, best is not None and value == best)
             for side, value in zip(sides, values, strict=True)
         )
-        rows.append(Row(metric_name(metric), metric_meaning(metric), cells, smaller, metric == primary))
+        rows.append(Row(metric_name(metric, say), metric_meaning(metric, say), cells, smaller, metric == primary))
     return Table((record.method, *_controls(record)), tuple(rows))
 
 
-def class_table(record: Record) -> Table | None:
+def class_table(record: Record, say: Language = ENGLISH) -> Table | None:
     """Precision, recall and F1 of each class, where the run has them."""
     rows = []
     for name in record.task.classes or ():
         found = [record.scores.get(f"{kind}[{name}]") for kind in _KINDS]
         if any(found):
-            rows.append(Row(name, "", tuple(_cell(score, 3) for score in found)))
-    return Table(tuple(metric_name(kind) for kind in _KINDS), tuple(rows)) if rows else None
+            rows.append(Row(name, "", tuple(_cell(score, 3, say) for score in found)))
+    return Table(tuple(metric_name(kind, say) for kind in _KINDS), tuple(rows)) if rows else None
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _value(score: Score | None) -> float | None:
     return score.value if score is not None and math.isfinite(score.value) else None
 
 
-def _cell(score: Score | None, decimals: int, best: bool = False) -> Cell | None:
+def _cell(score: Score | None, decimals: int, say: Language, best: bool = False) -> Cell | None:
     if score is None:
         return None
-    return Cell(exact(score.value, decimals), interval(score.low, score.high, decimals), best)
+    return Cell(exact(score.value, decimals), interval(score.low, score.high, decimals, say=say), best)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sterna.record.record import Gain, Record
+from sterna.report.language import ENGLISH, Language
 from sterna.report.words import (
     control_meaning,
     interval,
@@ -17,13 +18,13 @@ from sterna.report.words import (
 )
 from sterna.tasks.infer import smaller_is_better
 
-_WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts"}
-_ADVICE = {
+WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts"}
+ADVICE = {
     "helps": "The whole interval lies above zero, against every control: better than chance alone would explain.",
     "unclear": "The interval includes zero: these test rows cannot tell whether the transfer helps or hurts.",
     "hurts": "The whole interval lies below zero: use the control instead.",
 }
-_TOO_FEW = "There are too few test rows, or draws of the labels, to tell whether the transfer helps or hurts."
+TOO_FEW = "There are too few test rows, or draws of the labels, to tell whether the transfer helps or hurts."
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Verdict:
     plainly: str = ""
 
 
-def judge(record: Record) -> Verdict:
+def judge(record: Record, say: Language = ENGLISH) -> Verdict:
     """The verdict of a run."""
     gain = record.gain
     if gain is None:
@@ -60,20 +61,20 @@ def judge(record: Record) -> Verdict:
         score = record.scores.get(metric)
         reached = score.value if score is not None else None
         return Verdict(
-            "none", "Not compared", "",
-            f"{_capital(metric_name(metric))} is {plain(reached, places([reached]))} on the test split; "
-            "no control was run beside it.",
-            "Without a control nothing can be said about what the transfer was worth.",
+            "none", say("Not compared"), "",
+            say("{metric} is {value} on the test split; no control was run beside it.",
+                metric=_capital(metric_name(metric, say)), value=plain(reached, places([reached]))),
+            say("Without a control nothing can be said about what the transfer was worth."),
         )  # fmt: skip
     decimals = gain_places(record, gain.metric)
     value = plain(gain.value, decimals, signed=True)
     return Verdict(
         gain.verdict,
-        _WORDS[gain.verdict],
+        say(WORDS[gain.verdict]),
         value,
-        _sentence(record, gain, value, decimals),
-        _advice(gain),
-        _plainly(record, gain),
+        _sentence(record, gain, decimals, say),
+        say(_advice(gain)),
+        _plainly(record, gain, say),
     )
 
 
@@ -94,38 +95,49 @@ def both_values(record: Record, gain: Gain) -> tuple[float | None, float | None]
     return (mine.value if mine else None), (other.value if other else None)
 
 
-def _sentence(record: Record, gain: Gain, value: str, decimals: int) -> str:
+def _sentence(record: Record, gain: Gain, decimals: int, say: Language) -> str:
     mine, other = both_values(record, gain)
     score_places = places([mine, other])
-    meaning = control_meaning(gain.control)
-    control = f"{gain.control} ({meaning})" if meaning else gain.control
-    name = _capital(metric_name(gain.metric))
-    smaller = not gain.higher_is_better or smaller_is_better(record.task.id, gain.metric)
-    between = interval(gain.low, gain.high, decimals, signed=True).replace(" ", "\u00a0")
-    note = " (smaller is better)" if smaller else ""
-    return (
-        f"{name}{note} is {plain(mine, score_places)} with {record.method} and {plain(other, score_places)} with "
-        f"the control to beat, {control}: a {'loss' if gain.verdict == 'hurts' else 'gain'} of {value} "
-        f"(95\u00a0% interval {between})."
+    meaning = control_meaning(gain.control, say)
+    metric = _capital(metric_name(gain.metric, say))
+    if not gain.higher_is_better or smaller_is_better(record.task.id, gain.metric):
+        metric = say("{metric} (smaller is better)", metric=metric)
+    lost = say("a loss of {value}") if gain.verdict == "hurts" else say("a gain of {value}")
+    between = interval(gain.low, gain.high, decimals, signed=True, say=say).replace(" ", "\u00a0")
+    return say(
+        "{metric} is {mine} with {method} and {other} with the control to beat, {control}: {gain} "
+        "(95 % interval {interval}).",
+        metric=metric,
+        mine=plain(mine, score_places),
+        method=record.method,
+        other=plain(other, score_places),
+        control=say("{control} ({meaning})", control=gain.control, meaning=meaning) if meaning else gain.control,
+        gain=lost.format(value=plain(gain.value, decimals, signed=True)),
+        interval=between,
     )
 
 
 def _advice(gain: Gain) -> str:
-    return _TOO_FEW if gain.verdict == "unclear" and not gain.low <= 0 <= gain.high else _ADVICE[gain.verdict]
+    return TOO_FEW if gain.verdict == "unclear" and not gain.low <= 0 <= gain.high else ADVICE[gain.verdict]
 
 
-def _plainly(record: Record, gain: Gain) -> str:
+def _plainly(record: Record, gain: Gain, say: Language) -> str:
     mine, other = both_values(record, gain)
     if gain.metric not in ("accuracy", "balanced_accuracy"):
-        meaning = metric_meaning(gain.metric)
-        return f"{_capital(metric_name(gain.metric))}: {meaning}." if meaning else ""
+        meaning = metric_meaning(gain.metric, say)
+        name = _capital(metric_name(gain.metric, say))
+        return say("{metric}: {meaning}.", metric=name, meaning=meaning) if meaning else ""
     if mine is None or other is None or not (math.isfinite(mine) and math.isfinite(other)):
         return ""
     decimals = 0 if round(100 * mine) != round(100 * other) else 1
-    equally = ", with every class counted equally," if gain.metric == "balanced_accuracy" else ""
-    return (
-        f"Of 100 new {rows_name(record.target.kind)}{equally} about {plain(100 * mine, decimals)} are answered right "
-        f"instead of {plain(100 * other, decimals)}."
+    rows = rows_name(record.target.kind, say)
+    if gain.metric == "balanced_accuracy":
+        rows = say("{rows}, with every class counted equally,", rows=rows)
+    return say(
+        "Of 100 new {rows} about {mine} are answered right instead of {other}.",
+        rows=rows,
+        mine=plain(100 * mine, decimals),
+        other=plain(100 * other, decimals),
     )
 
 

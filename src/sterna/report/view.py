@@ -12,6 +12,7 @@ from sterna.record.record import Record
 from sterna.report import words
 from sterna.report.charts import Bar, Figure, control_bars, learning_curve, training_curves
 from sterna.report.draw import scatter
+from sterna.report.language import ENGLISH, Language
 from sterna.report.mistakes import Mistake, most_confident, pairs
 from sterna.report.run import Run
 from sterna.report.tables import Confusion, Table, class_table, confusion_table, scores_table
@@ -54,84 +55,82 @@ class View:
     folder: str
 
 
-def view(run: Run) -> View:
-    """What the page shows of `run`."""
+def view(run: Run, say: Language = ENGLISH) -> View:
+    """What the page shows of `run`, in a language."""
     record = run.record
-    bars = control_bars(record)
+    bars = control_bars(record, say)
     numbers = pairs(run) if task_type(record.task.id).one_number else []
     return View(
         record=record,
         title=record.target.name,
-        source=record.source.spec if record.source is not None and record.source.spec else "no source",
-        verdict=judge(record),
-        facts=_facts(record),
+        source=record.source.spec if record.source is not None and record.source.spec else say("no source"),
+        verdict=judge(record, say),
+        facts=_facts(record, say),
         bars=bars[0] if bars else [],
         axis=bars[1] if bars else Markup(""),
-        scores=scores_table(record),
-        by_class=class_table(record),
+        scores=scores_table(record, say),
+        by_class=class_table(record, say),
         confusion=confusion_table(record),
-        curve=learning_curve(record),
-        scatter=scatter(numbers, title="Each test row: its answer against the truth") if len(numbers) > 1 else None,
-        mistakes=most_confident(run, 12 if words.pictured(record.target.kind) else 8),
-        training=training_curves(run.history, words.repeats(record)),
-        source_card=_pairs(record.source.card) if record.source is not None else (),
-        parameters=_parameters(record),
+        curve=learning_curve(record, say),
+        scatter=scatter(numbers, title=say("Each test row: its answer against the truth")) if numbers[1:] else None,
+        mistakes=most_confident(run, 12 if words.pictured(record.target.kind) else 8, say),
+        training=training_curves(run.history, record, say),
+        source_card=_pairs(record.source.card, say) if record.source is not None else (),
+        parameters=_parameters(record, say),
         share_trained=_share(record),
-        target=_target(record),
-        splits=_splits(record),
-        picked=_picked(record),
+        target=_target(record, say),
+        splits=_splits(record, say),
+        picked=_picked(record, say),
         validation=tuple(
             (name, words.plain(value, words.places(record.validation.values())))
             for name, value in record.validation.items()
         ),
-        settings=_pairs(record.settings),
-        cost=_cost(record),
+        settings=_pairs(record.settings, say),
+        cost=_cost(record, say),
         notes=tuple(dict.fromkeys((*record.target.notes, *record.messages))),
-        environment=_pairs({"sterna": record.sterna, **record.environment}),
+        environment=_pairs({"sterna": record.sterna, **record.environment}, say),
         folder=run.folder.name or str(run.folder),
     )
 
 
-def _pairs(values: Mapping[str, Any]) -> Pairs:
-    return tuple((str(name).replace("_", " "), words.said(value)) for name, value in values.items() if value != "")
+def _pairs(values: Mapping[str, Any], say: Language) -> Pairs:
+    return tuple(
+        (say(str(name).replace("_", " ")), words.said(value, say)) for name, value in values.items() if value != ""
+    )
 
 
-def _facts(record: Record) -> tuple[str, ...]:
+def _facts(record: Record, say: Language) -> tuple[str, ...]:
     rows = record.target.splits.get("test")
     facts = []
     if rows is not None:
-        facts.append(f"Scored once on {words.count(rows)} test {words.rows_name(record.target.kind)} kept aside")
+        named = words.rows_name(record.target.kind, say)
+        facts.append(say("Scored once on {n} test {rows} kept aside", n=words.count(rows), rows=named))
     if record.selected_by:
-        facts.append(_selection(record))
+        sentence = words.selection(record.selected_by, say)
+        facts.append(sentence[:1].upper() + sentence[1:])
     if len(record.seeds) > 1:
-        facts.append(f"{len(record.seeds)} {words.repeats(record)}")
+        facts.append(words.repeated(record, len(record.seeds), say))
     return tuple(facts)
 
 
-def _selection(record: Record) -> str:
-    """Which labels chose the model, as a sentence without its full stop."""
-    sentence = words.selection(record.selected_by)
-    return sentence[:1].upper() + sentence[1:]
-
-
-def _splits(record: Record) -> Pairs:
+def _splits(record: Record, say: Language) -> Pairs:
     target = record.target
     return tuple(
-        (f"{name} (came with the data)" if name in target.given else name, words.count(rows))
+        (say("{split} (came with the data)", split=say(name)) if name in target.given else say(name), words.count(rows))
         for name, rows in target.splits.items()
     )
 
 
-def _picked(record: Record) -> Pairs:
+def _picked(record: Record, say: Language) -> Pairs:
     """Which labels chose what, and what was chosen, for each draw where draws differ."""
-    found = [("Model", words.selection(record.selected_by) if record.selected_by else "")]
+    found = [(say("Model"), words.selection(record.selected_by, say) if record.selected_by else "")]
     if record.gain is not None:
-        found.append(("Control to beat", record.control_selected_by))
+        found.append((say("Control to beat"), words.found_by(record.control_selected_by, say)))
     if record.left_out:
-        found.append(("Controls not run", "; ".join(f"{name}: {why}" for name, why in record.left_out.items())))
+        found.append((say("Controls not run"), "; ".join(f"{name}: {why}" for name, why in record.left_out.items())))
     for name in dict.fromkeys(name for each in record.chosen for name in each):
-        values = dict.fromkeys(words.said(each[name]) for each in record.chosen if name in each)
-        found.append((f"Chosen: {name.replace('_', ' ')}", "; ".join(values)))
+        values = dict.fromkeys(words.said(each[name], say) for each in record.chosen if name in each)
+        found.append((say("Chosen: {name}", name=name.replace("_", " ")), "; ".join(values)))
     return tuple((name, said) for name, said in found if said)
 
 
@@ -141,43 +140,50 @@ def _share(record: Record) -> float | None:
     return record.trained_parameters / record.total_parameters
 
 
-def _parameters(record: Record) -> str:
+def _parameters(record: Record, say: Language) -> str:
     if record.trained_parameters is None:
         return ""
-    share = _share(record)
+    share, trained = _share(record), words.count(record.trained_parameters)
     if share is None:
-        return f"{words.count(record.trained_parameters)} numbers were trained."
-    kept = "; the others came from the source and stayed as they were" if record.source is not None else ""
+        return say("{n} numbers were trained.", n=trained)
+    total = words.count(record.total_parameters)
+    if share >= 1:
+        return say("All {n} parameters were trained.", n=total)
     percent = f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.2g}"
-    return (
-        f"{words.count(record.trained_parameters)} of {words.count(record.total_parameters)} parameters "
-        f"were trained ({percent}\u00a0%){kept}."
-        if share < 1
-        else f"All {words.count(record.total_parameters)} parameters were trained."
-    )
+    told = say("{n} of {total} parameters were trained ({percent}\u00a0%)", n=trained, total=total, percent=percent)
+    kept = say("; the others came from the source and stayed as they were") if record.source is not None else ""
+    return told + kept + say(".")
 
 
-def _target(record: Record) -> Pairs:
+def _target(record: Record, say: Language) -> Pairs:
     target, task = record.target, record.task
-    asked = task_type(task.id).asks
-    found = [("Data", f"{words.count(target.rows)} {words.rows_name(target.kind)}" if target.rows is not None else "")]
-    found.append(("Task", f"{asked}, scored by {words.metric_name(task.metric)}"))
+    rows = say("{n} {rows}", n=words.count(target.rows), rows=words.rows_name(target.kind, say))
+    asked = say(task_type(task.id).asks)
+    found = [(say("Data"), rows if target.rows is not None else "")]
+    found.append(
+        (say("Task"), say("{task}, scored by {metric}", task=asked, metric=words.metric_name(task.metric, say)))
+    )
     if task.classes:
-        found.append((f"{len(task.classes)} classes", ", ".join(task.classes[:40]) + (" …" * (len(task.classes) > 40))))
+        several = say("{n} classes", n=len(task.classes))
+        found.append((several, say(", ").join(task.classes[:40]) + (" …" * (len(task.classes) > 40))))
     if record.balance:
-        found.append(("Balance", record.balance))
+        found.append((say("Balance"), say(record.balance)))
     return tuple((name, said) for name, said in found if said)
 
 
-def _cost(record: Record) -> Pairs:
+def _cost(record: Record, say: Language) -> Pairs:
     seconds = record.seconds
-    found = [("Whole run", words.duration(seconds.get("total")))] if "total" in seconds else []
-    found += [(name, words.duration(value)) for name, value in seconds.items() if name != "total"]
+    found = [(say("Whole run"), words.duration(seconds.get("total"), say))] if "total" in seconds else []
+    found += [(name, words.duration(value, say)) for name, value in seconds.items() if name != "total"]
     if record.peak_memory_bytes is not None:
-        found.append(("Peak memory", words.size(record.peak_memory_bytes)))
+        found.append((say("Peak memory"), words.size(record.peak_memory_bytes)))
     if record.device:
-        found.append(("Device", record.device))
-    found += [(f"Budget: {str(name).replace('_', ' ')}", words.said(v)) for name, v in record.budget.items() if v]
+        found.append((say("Device"), record.device))
+    found += [
+        (say("Budget: {name}", name=say(str(name).replace("_", " "))), words.said(v, say))
+        for name, v in record.budget.items()
+        if v
+    ]
     if record.seeds:
-        found.append(("Seeds" if len(record.seeds) > 1 else "Seed", ", ".join(map(str, record.seeds))))
+        found.append((say("Seeds") if len(record.seeds) > 1 else say("Seed"), ", ".join(map(str, record.seeds))))
     return tuple(found)

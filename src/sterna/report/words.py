@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,11 @@ from markupsafe import Markup
 
 from sterna.kinds.kind import KINDS, kind_of
 from sterna.record.record import Record
+from sterna.report.language import ENGLISH, Language
 
 NOTHING = "–"
 
-_METRICS = {
+METRICS = {
     "accuracy": ("accuracy", "share of right answers"),
     "balanced_accuracy": ("balanced accuracy", "share of right answers, every class counted equally"),
     "macro_f1": ("macro F1", "precision and recall in one number, every class counted equally"),
@@ -37,7 +39,7 @@ _METRICS = {
     "mae": ("MAE", "mean absolute error, in units of the target"),
     "r2": ("R²", "share of the variation explained; 0 is as good as the mean"),
 }
-_CONTROLS = {
+CONTROLS = {
     "scratch": "the same network from a random start",
     "target-only": "the best cheap learner on the target’s labels alone",
     "source-only": "the source as it is",
@@ -45,20 +47,30 @@ _CONTROLS = {
     "ablation": "this method without the knowledge it moves",
 }
 
+_CHOICE = re.compile(r"([^:]+): (\d+) labelled (target|source|source and target) examples(?: \((.*)\))?", re.DOTALL)
+_SMALLEST = re.compile(r"the smallest of the gains over (\d+) controls")
+RECORDED = (
+    "cross-validation", "validation", "leave-one-out", "training", "log loss", "cross-validation on spread labels",
+    "target", "source", "source and target", "without target labels", "nothing was selected: fixed settings",
+    "no control", "the only control", "train", "test", "unlabelled", "origin", "licence", "parameters", "epochs",
+    "steps", "seconds", "batch size",
+)  # fmt: skip
+"""What records hold in so many words, and pages say in their own language."""
 
-def metric_name(metric: str) -> str:
+
+def metric_name(metric: str, say: Language = ENGLISH) -> str:
     """A metric as a person calls it: ``"macro_f1"`` → ``"macro F1"``."""
-    return _METRICS[metric][0] if metric in _METRICS else metric.replace("_", " ")
+    return say(METRICS[metric][0]) if metric in METRICS else metric.replace("_", " ")
 
 
-def metric_meaning(metric: str) -> str:
+def metric_meaning(metric: str, say: Language = ENGLISH) -> str:
     """What a metric says, in a few words; empty for one that is not known here."""
-    return _METRICS[metric][1] if metric in _METRICS else ""
+    return say(METRICS[metric][1]) if metric in METRICS else ""
 
 
-def control_meaning(control: str) -> str:
+def control_meaning(control: str, say: Language = ENGLISH) -> str:
     """What a control is, in a few words; empty for one that is not known here."""
-    return _CONTROLS.get(control, "")
+    return say(CONTROLS.get(control, ""))
 
 
 def labels_used(record: Record) -> int | None:
@@ -72,9 +84,14 @@ def repeats(record: Record) -> str:
     return "draws of the labels" if labels_used(record) else "seeds"
 
 
-def rows_name(kind: str) -> str:
+def repeated(record: Record, times: int, say: Language = ENGLISH) -> str:
+    """``"5 draws of the labels"``, or ``"5 seeds"``."""
+    return say("{n} draws of the labels", n=times) if labels_used(record) else say("{n} seeds", n=times)
+
+
+def rows_name(kind: str, say: Language = ENGLISH) -> str:
     """What a person calls the rows of a domain of this kind; of a kind whose package is not installed, rows."""
-    return kind_of(kind).counted if kind in KINDS else "rows"
+    return say(kind_of(kind).counted if kind in KINDS else "rows")
 
 
 def pictured(kind: str) -> bool:
@@ -115,11 +132,13 @@ def exact(value: float | None, decimals: int) -> Markup:
     return Markup('<data value="{}">{}</data>').format(known, plain(value, decimals))
 
 
-def interval(low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
+def interval(
+    low: float | None, high: float | None, decimals: int, *, signed: bool = False, say: Language = ENGLISH
+) -> str:
     """``"0.84 to 0.90"``; ``"–"`` where there is none."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return NOTHING
-    return f"{plain(low, decimals, signed=signed)} to {plain(high, decimals, signed=signed)}"
+    return say("{low} to {high}", low=plain(low, decimals, signed=signed), high=plain(high, decimals, signed=signed))
 
 
 def count(value: float | None) -> str:
@@ -127,18 +146,18 @@ def count(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,}"
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | None, say: Language = ENGLISH) -> str:
     """Seconds as ``"0.4 s"``, ``"42 s"``, ``"3 min 12 s"``, ``"1 h 04 min"``."""
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return say("{seconds} s", seconds=f"{seconds:.1f}")
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return say("{seconds} s", seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return say("{minutes} min {seconds} s", minutes=whole // 60, seconds=f"{whole % 60:02d}")
+    return say("{hours} h {minutes} min", hours=whole // 3600, minutes=f"{whole % 3600 // 60:02d}")
 
 
 def size(amount: float | None) -> str:
@@ -148,36 +167,39 @@ def size(amount: float | None) -> str:
     return f"{amount / 2**20:,.0f} MiB" if amount < 2**30 else f"{amount / 2**30:,.1f} GiB"
 
 
-def day(created: str) -> str:
+def day(created: str, say: Language = ENGLISH) -> str:
     """An ISO time as ``"21 November 2026, 07:15"``; what is no time stays as it is."""
     try:
         moment = datetime.fromisoformat(created)
     except ValueError:
         return created
-    return f"{moment.day} {moment:%B %Y, %H:%M}"
+    parts = {"day": moment.day, "name": f"{moment:%B}", "month": moment.month, "year": moment.year}
+    return say("{day} {name} {year}, {time}", time=f"{moment:%H:%M}", **parts)
 
 
 LONGEST = 4000
 """Characters of a setting, a label or an answer that are shown."""
 
 
-def said(value: Any) -> str:
+def said(value: Any, say: Language = ENGLISH) -> str:
     """A setting, a label or an answer in words."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     if isinstance(value, float):
         return plain(value, 0) if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}".replace("-", "−")
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {said(item)}" for key, item in value.items()) or NOTHING
+        return ", ".join(f"{key}: {said(item, say)}" for key, item in value.items()) or NOTHING
     if isinstance(value, list | tuple):
-        return ", ".join(said(item) for item in value) or NOTHING
+        return ", ".join(said(item, say) for item in value) or NOTHING
     words = str(value) or NOTHING
-    return words if len(words) <= LONGEST else f"{words[:LONGEST]} … ({len(words) - LONGEST:,} more characters)"
+    if len(words) <= LONGEST:
+        return words
+    return say("{words} … ({n} more characters)", words=words[:LONGEST], n=count(len(words) - LONGEST))
 
 
-def selection(chose: str) -> str:
+def selection(chose: str, say: Language = ENGLISH) -> str:
     """Which labels chose the model, as a sentence without its full stop.
 
     Examples
@@ -185,6 +207,25 @@ def selection(chose: str) -> str:
     >>> selection("without target labels")
     'selected without target labels'
     """
+    told = say("; ").join(_chosen(part, say) for part in chose.split("; "))
     if chose.startswith("nothing"):
-        return chose
-    return f"selected {chose}" if chose.startswith("without") else f"selected by {chose}"
+        return told
+    return say("selected {how}", how=told) if chose.startswith("without") else say("selected by {what}", what=told)
+
+
+def _chosen(part: str, say: Language) -> str:
+    """One part of what `sterna.record.choice.selected_by` wrote; what was written otherwise stays as it is."""
+    found = _CHOICE.fullmatch(part)
+    if found is None:
+        return say(part)
+    by, labels, of, what = found.groups()
+    told = say("{by}: {labels} labelled {of} examples", by=say(by), labels=labels, of=say(of))
+    return f"{told} ({what})" if what else told
+
+
+def found_by(chose: str, say: Language = ENGLISH) -> str:
+    """How the control of the headline was found."""
+    several = _SMALLEST.fullmatch(chose)
+    if several is None:
+        return say("; ").join(_chosen(part, say) for part in chose.split("; "))
+    return say("the smallest of the gains over {n} controls", n=several[1])
