@@ -87,6 +87,9 @@ def test_a_run_is_scored_and_reported(sterna, runs, tmp_path):
     page = json.loads(sterna("report", runs / "table", runs / "images", "--out", tmp_path / "报告.html", "--json").out)
     assert (tmp_path / "报告.html").read_text(encoding="utf-8").startswith("<!")
     assert page == {"report": str(tmp_path / "报告.html")}
+    assert sterna("report", runs / "table", "--out", tmp_path / "zh.html", "--lang", "zh").code == 0
+    assert '<html lang="zh">' in (tmp_path / "zh.html").read_text(encoding="utf-8")
+    assert "no report in the language 'fr'" in sterna("report", runs / "table", "--lang", "fr").error
 
 
 def test_what_inputs_do_not_say_as_they_stand_is_said_at_predict_and_score(sterna, runs, files, tmp_path):

@@ -89,9 +89,12 @@ def test_a_run_answers(fuzz, saved, run, file):
 @pytest.mark.parametrize("file", ["manifest.json", "history.json", "predictions.parquet", "mistakes/16.png"])
 def test_a_run_is_reported(fuzz, saved, tmp_path, file):
     folder, _ = saved("grey")
+    runs = [folder]
+    if file == "predictions.parquet":  # two runs are paired by it
+        runs.append(shutil.copytree(folder, tmp_path / "other"))
     path = folder / file
     inputs = 20 if path.suffix == ".png" else 60
-    read = lambda: write_report([folder], tmp_path / "page.html")
+    read = lambda: write_report(runs, tmp_path / "page.html")
     fuzz.file(path, read, KINDS.get(path.suffix, BYTES), inputs=inputs)
 
 

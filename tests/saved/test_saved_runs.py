@@ -10,6 +10,8 @@ import pytest
 
 from sterna import load_source, load_transfer
 from sterna.networks import load_network
+from sterna.report.paired import difference
+from sterna.report.run import read_run
 
 HERE = Path(__file__).parent
 TRUST = ("saved_bodies:grey", "saved_bodies:colour")
@@ -75,6 +77,15 @@ def test_it_is_reported(run, tmp_path):
     folder, _, _ = run
     page = load_transfer(folder, trust=TRUST).report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert folder.name in page and page.rstrip().endswith("</html>")
+    kept = read_run(folder)
+    if kept.predictions is not None:  # what was fused was not scored
+        found = difference(kept, kept, kept.record.task.metric)  # which its predictions give again
+        assert (found.gain.value, found.gain.low, found.gain.high, found.rows) == (
+            0,
+            0,
+            0,
+            kept.record.target.splits["test"],
+        )
 
 
 def test_it_is_a_source(run):

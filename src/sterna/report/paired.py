@@ -118,7 +118,13 @@ def _answers(run: Run, metric: str) -> _Answers:
             task.metrics(task.statistics(outputs, found.targets, (metric,)), names=(metric,))[metric][0]
             for outputs in found.outputs.values()
         ]
-    except (SternaError, KeyError, TypeError, ValueError):  # a package's task, or a file that another program wrote
+    except (
+        SternaError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # another program wrote it, or a package's task
         raise Unpaired(NOT_AGAIN) from None
     told = run.record.scores[metric].value
     if not abs(float(np.mean(again)) - told) <= 1e-3 * max(abs(told), 0.1):
@@ -151,8 +157,8 @@ def _by_draw(task: Task, table: pyarrow.Table) -> _Answers:
         names=columns.get("name", columns["row"])[first],
         targets=_targets(task, labels),
         outputs=by_draw,
-        groups=columns["group"][first] if "group" in columns else None,
-        fresh=~columns["learnt"][first] if "learnt" in columns else np.ones(len(rows), dtype=bool),
+        groups=columns["group"][first].astype(np.int64) if "group" in columns else None,
+        fresh=~columns["learnt"][first].astype(bool) if "learnt" in columns else np.ones(len(rows), dtype=bool),
     )
 
 
