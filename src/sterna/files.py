@@ -66,7 +66,7 @@ def check_file(path: Path) -> None:
     with explained(path):
         folder = path.is_dir()
     if folder:
-        raise RequestError(f"--out is {str(path)!r}, which is a folder; name a file in it.")
+        raise RequestError(f"out={str(path)!r} is a folder; name a file in it.")
 
 
 @contextmanager

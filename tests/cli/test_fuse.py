@@ -126,7 +126,7 @@ def test_a_default_run_tuned_from_another_is_fused_with_it(sterna, shared_data, 
     assert sterna(*asked, "cleveland", "--method", "scratch", "--out", tmp_path / "A").code == 0
     assert sterna(*asked, "hungarian", "--source", f"run:{tmp_path / 'A'}", "--out", tmp_path / "B").code == 0
     found = sterna("fuse", tmp_path / "A", tmp_path / "B", "--alpha", "0.3", "--out", out)
-    assert found.code == 0 and found.error.count("Note:") == 1, found.error
+    assert found.code == 0 and found.error.count("note:") == 1, found.error
     assert library.load_transfer(out).network.task == library.load_transfer(tmp_path / "B").network.task
 
 
@@ -151,9 +151,9 @@ def test_a_run_is_written_nowhere_but_where_it_may(sterna, pair, two, tmp_path):
     taken.mkdir()
     (taken / "notes.txt").write_text("keep")
     for out, words in (
-        (pair / "b", "which is, holds or lies in a run to fuse"),
-        (pair / "a" / "network" / "x", "which is, holds or lies in a run to fuse"),
-        (pair, "which is, holds or lies in a run to fuse"),
+        (pair / "b", "is, holds or lies in a run to fuse"),
+        (pair / "a" / "network" / "x", "is, holds or lies in a run to fuse"),
+        (pair, "is, holds or lies in a run to fuse"),
         (taken, "is not a Sterna run, so it is left alone"),
     ):
         found = sterna("fuse", pair / "a", pair / "b", "--out", out, "--overwrite")

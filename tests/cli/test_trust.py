@@ -32,7 +32,7 @@ def run(files, tmp_path_factory):
         )
         result = transfer(source, str(files / "pictures.npz"), control="none", out=folder / "run", seeds=1)
         assert len(result.predict(str(files / "照片"))) == 24  # it was named just now
-        assert any("--trust own_models:tiny" in note for note in result.evidence.target.notes)
+        assert any("trust=['own_models:tiny']" in note for note in result.evidence.target.notes)
         yield folder / "run"
     finally:
         sys.path.remove(str(folder))

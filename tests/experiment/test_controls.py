@@ -84,7 +84,7 @@ def test_one_draw_of_few_labels_decides_nothing(few, monkeypatch):
 
 def test_controls_that_do_not_run_are_named_with_the_reason(source, digits, several):
     left = several.record["left_out"]
-    assert set(left) == {"source-only", "pooled"} and "labelled source data (source_data=)" in left["pooled"]
+    assert set(left) == {"source-only", "pooled"} and "labelled source data (source=load_domain(...))" in left["pooled"]
     photos = transfer(source, digits(60), settings={"blocks": "last", "penalty": 1.0}, seeds=1)
     assert (
         set(photos.controls) == {"target-only"} and "--control scratch adds it" in photos.record["left_out"]["scratch"]

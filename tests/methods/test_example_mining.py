@@ -155,7 +155,7 @@ def test_bad_requests_are_one_sentence(digits, source):
         make_method("example-mining", {"share": 1.5})
     with pytest.raises(RequestError, match="setting by is 'luck'"):
         make_method("example-mining", {"by": "luck"})
-    with pytest.raises(RequestError, match=r"example-mining needs labelled source data \(source_data=\)"):
+    with pytest.raises(RequestError, match=r"example-mining needs labelled source data \(source=load_domain\(...\)\)"):
         transfer(source, digits(60), method="example-mining", control="none", seeds=1)
     known = load_source(source.body.module, preparation=source.preparation).with_data(digits(90))
     with pytest.raises(RequestError, match="labels=0 hides every target label, but example-mining learns from them"):

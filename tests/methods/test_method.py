@@ -92,7 +92,9 @@ def test_a_run_keeps_the_rules_and_not_the_name_of_their_file(tmp_path):
 
 
 def test_without_source_data_nothing_is_said_of_what_they_should_be_like():
-    with pytest.raises(RequestError, match=r"^dann needs labelled source data \(source_data=\); with what there is"):
+    with pytest.raises(
+        RequestError, match=r"^dann needs labelled source data \(source=load_domain\(...\)\); with what there is"
+    ):
         check_needs(make_method("dann"), Needs.TARGET_LABELS | Needs.UNLABELLED_TARGET, list(method_ids()))
 
 
@@ -229,7 +231,7 @@ def test_every_method_has_a_page_in_both_languages_with_an_example_that_runs(nam
 
 def test_settings_that_exclude_each_other_are_refused_before_anything_is_written(source, digits, tmp_path):
     wrong = {"share": 0.5, "linear_probe": False}
-    sentence = r"^fine-tuning: share weighs the linear probe; leave it out, or linear_probe=false\.$"
+    sentence = r"^fine-tuning: share weighs the linear probe, but linear_probe is false; leave one of the two out\.$"
     with pytest.raises(RequestError, match=sentence):
         make_method("fine-tuning", wrong)
     with pytest.raises(RequestError, match=sentence):

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sterna import RequestError, load_source
+from sterna.cli.wording import in_terminal
 from sterna.networks import ImagePreparation, ModuleBody, Network, build_body, load_network, save_network
 from sterna.networks.trust import functions_of, trust_note, trusted
 
@@ -69,8 +70,9 @@ def test_no_function_is_imported_that_nobody_named(folder, evil, recipe):
     with_recipe(folder, recipe)
     with pytest.raises(RequestError, match=r"the module 'evil_model' \('.*evil_model.py'\) would be imported") as found:
         load_network(folder)
-    assert "--trust evil_model:make" in str(found.value)
-    with pytest.raises(RequestError, match="--trust"):
+    assert "trust=['evil_model:make']" in str(found.value)
+    assert "--trust evil_model:make" in in_terminal(str(found.value))
+    with pytest.raises(RequestError, match="trust="):
         load_network(folder, trust=("evil_model:other", "evil_model"))
     assert not evil.exists()
 
@@ -78,7 +80,7 @@ def test_no_function_is_imported_that_nobody_named(folder, evil, recipe):
 @pytest.mark.parametrize("name", ["os:system", "subprocess:run", "builtins:eval", "sterna.files:atomic", "torch:load"])
 def test_no_function_that_is_installed_anyway_is_called(folder, name):
     with_recipe(folder, {"loader": "python", "function": name, "options": {"command": "exit 1"}, "input": SMALL})
-    with pytest.raises(RequestError, match=f"--trust {name}"):
+    with pytest.raises(RequestError, match=rf"trust=\['{name}'\]"):
         load_network(folder)
 
 
@@ -88,8 +90,8 @@ def test_the_function_that_is_named_is_called(folder, evil):
     network = load_network(folder, trust=("evil_model:make",))
     assert evil.exists() and functions_of(network.body) == ("evil_model:make",)
     assert trust_note(network.body) == (
-        "The network is built by a function of yours: predict, score and all else that loads it need "
-        "--trust evil_model:make.",
+        "The network is built by a function of yours: whatever loads it (predict, score, ...) needs "
+        "trust=['evil_model:make'].",
     )
 
 
@@ -99,7 +101,7 @@ def test_a_source_of_ones_own_function_is_a_source_again_where_it_is_named(tmp_p
     save_file(evil_model.make().state_dict(), tmp_path / "w.safetensors")
     source = load_source(f"file:{tmp_path / 'w.safetensors'}", architecture="evil_model:make")
     save_network(Network(source.preparation, source.body, nn.Linear(4, 2)), tmp_path / "run")
-    with pytest.raises(RequestError, match="--trust evil_model:make"):
+    with pytest.raises(RequestError, match=r"trust=\['evil_model:make'\]"):
         load_source(f"run:{tmp_path / 'run'}")
     again = load_source(f"run:{tmp_path / 'run'}", trust=("evil_model:make",))
     assert torch.equal(again.body.module[0].weight, source.body.module[0].weight)

@@ -42,7 +42,7 @@ def test_rules_are_renamed_and_those_without_a_counterpart_dropped_and_counted()
         "1 of 2 rules speak of columns without a counterpart in the target ('PAY_0') and were dropped."
     )
     assert translated(RULES, {}, ["AGE", "PAY_0"]).note() is None
-    with pytest.raises(RequestError, match=r"None of the 2 rules .*lacking: 'AGE', 'PAY_0'.*columns=\..*'age'"):
+    with pytest.raises(RequestError, match=r"None of the 2 rules .*lacking: 'AGE', 'PAY_0'.*'columns': .*'age'"):
         translated(RULES, {}, ["age"])
 
 
@@ -53,7 +53,9 @@ def test_a_column_whose_name_the_map_gives_to_another_has_no_counterpart():
     assert found.dropped == 1 and found.lacking == ("salary",)
     swapped = translated(rules, {"income": "salary", "salary": "income"}, ["salary", "income"])
     assert str(swapped.rules) == "IF salary > 5 THEN a (0.9)\nIF income > 3 THEN b (0.8)"
-    with pytest.raises(RequestError, match=r"lacking: 'salary'\); map the names with columns=\.$"):
+    with pytest.raises(
+        RequestError, match=r"lacking: 'salary'\); map the names, such as settings={'columns': 'NAME=name'}\.$"
+    ):
         translated(parse_rules("IF salary > 3 THEN b (0.8)"), {"income": "salary"}, ["salary", "age"])
 
 

@@ -176,7 +176,7 @@ def test_nothing_is_written_over(two, tmp_path):
     (tmp_path / "link.safetensors").symlink_to(two[1])
     assert "is one of the files to fuse" in wrong(two, out=tmp_path / "link.safetensors", overwrite=True)
     (tmp_path / "d.safetensors").write_text("mine")
-    assert "replace it with --overwrite" in wrong(two, out=tmp_path / "d.safetensors")
+    assert "replace it with overwrite=True" in wrong(two, out=tmp_path / "d.safetensors")
     assert (tmp_path / "d.safetensors").read_text() == "mine"
     assert "ends in .safetensors" in wrong(two, out=tmp_path / "d.bin")
     assert two[1].read_bytes() == before

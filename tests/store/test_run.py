@@ -160,7 +160,7 @@ def test_what_stood_there_before_a_full_disk_still_stands(full_disk):
 
 
 def test_a_whole_run_on_a_full_disk_is_one_sentence(full_disk, digits):
-    with pytest.raises(RunError, match="No space left on device.*--resume"):
+    with pytest.raises(RunError, match="No space left on device.*resume=True"):
         transfer(None, digits(100), method="scratch", epochs=1, control="none", out=full_disk / "run", seeds=1)
     with pytest.raises(RequestError, match="not a finished Sterna run"):
         load_transfer(full_disk / "run")

@@ -64,7 +64,7 @@ def test_the_advice_on_a_damaged_checkpoint_works(digits, tmp_path):
         transfer(None, digits(60), **asked)
     (left,) = (tmp_path / "run" / "work").rglob("*.pt")
     left.write_bytes(left.read_bytes()[:1000])
-    with pytest.raises(RequestError, match=r"is damaged .*; delete it and go on with --resume"):
+    with pytest.raises(RequestError, match=r"is damaged .*; delete it and go on with resume=True"):
         transfer(None, digits(60), resume=True, **asked)
     left.unlink()
     assert transfer(None, digits(60), resume=True, **asked).record["scores"] == whole.record["scores"]
@@ -92,7 +92,7 @@ def test_every_flipped_byte_and_every_end_that_is_missing_is_seen(written):
     content = path.read_bytes()
     for place in range(0, len(content) - 8, 7):  # the last eight only say that a hash stands before them
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
-        with pytest.raises(RequestError, match="fit.pt' is damaged .*; delete it and go on with --resume"):
+        with pytest.raises(RequestError, match="fit.pt' is damaged .*; delete it and go on with resume=True"):
             checkpoint.load(path)
     for end in (0, 1, 39, len(content) // 2, len(content) - 41):
         path.write_bytes(content[:end])

@@ -208,14 +208,15 @@ def _check_drawable(problem: Problem) -> None:
     own = known.task if known is not None else source.task if source is not None else None
     if own is None:
         raise RequestError(
-            "There are no rules, and no source to draw them from: give a file of rules (--set rules=FILE), labelled "
-            "source data (--source-data, or --source-domain), or a source model that answers this task."
+            "There are no rules, and no source to draw them from: give a file of rules "
+            "(settings={'rules': 'FILE'}), labelled source data (source=load_domain(...)), or a "
+            "source model that answers this task."
         )
     same = known is not None and known.same_task
     if not same and not answers(source, task):
         raise RequestError(
             f"No rules can be drawn: the source answers {_answered(own)}, the target asks for {_answered(task)}; "
-            "write rules that answer these (--set rules=FILE)."
+            "write rules that answer these (settings={'rules': 'FILE'})."
         )
 
 
@@ -232,8 +233,8 @@ def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], benc
         return shared
     if not shared:
         raise RequestError(
-            "No column of the source has a counterpart in the target, so no rule can move; map the names with "
-            "columns=, such as --set columns=AGE=age,SEX=sex."
+            "No column of the source has a counterpart in the target, so no rule can move; map the names, such as "
+            "settings={'columns': 'AGE=age,SEX=sex'}."
         )
     bench.say(
         f"Rules are drawn on {len(shared)} columns of the source; {len(ours) - len(shared)} others have no counterpart "

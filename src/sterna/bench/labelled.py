@@ -52,6 +52,6 @@ def check_labels(name: str, problem: Problem) -> None:
     if not len(problem.train) and problem.known is None:
         raise RequestError(
             f"{name} needs labels to start from, but no target label is used and the source has no rows labelled with "
-            "the target's classes; use target labels, or add such source data (--source-data); a source model that "
-            "answers these classes fits source-only."
+            "the target's classes; use target labels, or add such source data (source=load_domain(...)); a source "
+            "model that answers these classes fits source-only."
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.wording import say
 from sterna.errors import RequestError
 
 
@@ -53,4 +53,4 @@ def fuse(
         print(f"{found.tensors} tensors, {found.bytes / 1e6:,.1f} MB, alpha {alpha:g}: {found.out}")
     if not quiet:
         for note in found.notes:
-            print(f"Note: {note}", file=sys.stderr)
+            say(f"note: {note}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from sterna.cli.wording import in_terminal
 from sterna.record.request import Option, Request, options
 
 
@@ -41,7 +42,7 @@ def _parameter(name: str, about: Option, hint: Any, default: Any) -> inspect.Par
     elif about.typed is not None:
         default = None
     flags = [about.flag] if about.flag else [f"--{name.replace('_', '-')}"] if hint is bool else []
-    option = typer.Option(*flags, help=about.help, rich_help_panel=about.panel, metavar=about.metavar)
+    option = typer.Option(*flags, help=in_terminal(about.help), rich_help_panel=about.panel, metavar=about.metavar)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 

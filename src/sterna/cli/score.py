@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
+from sterna.cli.wording import say
 
 
 @app.command()
@@ -36,7 +36,7 @@ def score(
     known = transfer.learnt_from(asked.take(rows))
     notes = [*known, *transfer.input_notes, *transfer.differences(asked)]
     for note in () if quiet else notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     if json:
         print_json(
             {"scores": {name: asdict(value) for name, value in found.items()}, "rows": len(rows), "notes": notes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sterna.cli.app import Debug, Json, app, print_json
+from sterna.cli.wording import in_terminal
 
 
 @app.command()
@@ -22,5 +23,5 @@ def sources(json: Json = False, debug: Debug = False) -> None:
     for column in ("source", "kind", "what it is"):
         table.add_column(column)
     for spec, kind, note in found:
-        table.add_row(f"[bold]{escape(spec)}[/]", escape(kind), escape(note))
+        table.add_row(f"[bold]{escape(spec)}[/]", escape(kind), escape(in_terminal(note)))
     Console().print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json, read_config, settings_of
 from sterna.cli.options import plain, takes_request
-from sterna.cli.wording import in_terminal
+from sterna.cli.wording import OF_THE_SOURCE, in_terminal, say
 from sterna.errors import RequestError, RunError
 from sterna.leftovers import sweep
 from sterna.record.request import OUTPUT, Request
@@ -70,11 +69,6 @@ def transfer(
         show(result)
 
 
-def say(line: str) -> None:
-    """Print a line on standard error, in the words of the terminal."""
-    print(in_terminal(line), file=sys.stderr)
-
-
 def request_of(target: str, asked: dict[str, Any]) -> Request:
     """The request that was typed; lists of words become what they mean."""
     values = {name: plain(value) for name, value in asked.items()}
@@ -128,7 +122,10 @@ def read_source(request: Request, target: Domain | None = None) -> Source | None
     try:
         data = load_domain(spec, group=request.group, **reading)
     except RequestError:  # the source has no such column, which the run will say; or all else is as wrong without it
-        data = load_domain(spec, **reading)
+        try:
+            data = load_domain(spec, **reading)
+        except RequestError as error:
+            raise RequestError(in_terminal(str(error), OF_THE_SOURCE)) from error
     return known.with_data(data) if known else Source(spec=data_spec(spec, request.source_domain), data=data)
 
 
@@ -247,7 +244,7 @@ def verdict_lines(record: Record) -> list[str]:
     if gain is None:
         return ["no control ran, so nothing is said about the gain"]
     colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
-    left = "; ".join(f"{name} ({reason})" for name, reason in record.left_out.items())
+    left = "; ".join(f"{name} ({in_terminal(reason)})" for name, reason in record.left_out.items())
     return [
         f"gain over {escape(gain.control)}: [bold {colour}]{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}] "
         f"{escape(gain.metric)}: {gain.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})",

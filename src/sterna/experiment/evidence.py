@@ -93,7 +93,7 @@ def _undecided(draws: int, labels: int) -> str | None:
         return None
     return (
         f"The verdict is unclear because one draw of {labels} labels cannot show what another draw would have given: "
-        "use --seeds 3 or more."
+        "use seeds=3 or more."
     )
 
 

@@ -60,8 +60,8 @@ class Needs(Flag):
 _NEED_WORDS = {
     Needs.SOURCE_MODEL: "a source model (source=)",
     Needs.SOURCE_ANSWERS: "a source that already answers this task: a model, or labelled data, with the same classes",
-    Needs.SOURCE_TASK: "a source model with a head (run:FOLDER) or labelled source data (source_data=)",
-    Needs.SOURCE_DATA: "labelled source data (source_data=)",
+    Needs.SOURCE_TASK: "a source model with a head (run:FOLDER) or labelled source data (source=load_domain(...))",
+    Needs.SOURCE_DATA: "labelled source data (source=load_domain(...))",
     Needs.TARGET_LABELS: "labelled target examples",
     Needs.UNLABELLED_TARGET: "unlabelled target examples",
     Needs.SAME_TASK: "source data labelled as the target is (the same classes, or numbers)",

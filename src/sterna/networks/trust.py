@@ -86,8 +86,9 @@ def trust_note(body: Body | None) -> tuple[str, ...]:
     names = [name for name in dict.fromkeys(functions_of(body)) if not _of_an_extension(name)]
     if not names:
         return ()
-    typed = " ".join(f"--trust {name}" for name in names)
-    return (f"The network is built by a function of yours: predict, score and all else that loads it need {typed}.",)
+    return (
+        f"The network is built by a function of yours: whatever loads it (predict, score, ...) needs trust={names}.",
+    )
 
 
 def _cleaned(value: Any, trust: Collection[str], whose: str) -> Any:
@@ -138,8 +139,7 @@ def _check_python(recipe: dict[str, Any], trust: Collection[str], whose: str) ->
     module = name.partition(":")[0]
     raise RequestError(
         f"{whose} asks for the function {name!r}, so {_what_it_is(module)} would be imported and the function called; "
-        f"no run folder runs code by itself, so name the function if you trust it: --trust {name} on the command line, "
-        f"trust=({name!r},) for load_transfer and load_source in Python."
+        f"no run folder runs code by itself, so name the function if you trust it: trust={[name]}."
     )
 
 

@@ -159,6 +159,7 @@ def translated(rules: RuleSet, names: Mapping[str, str], theirs: Collection[str]
         free = [name for name in theirs if name not in names.values()]
         raise RequestError(
             f"None of the {len(rules)} rules speaks only of columns that the target has (lacking: "
-            f"{', '.join(map(repr, lacking[:5]))}); map the names with columns=.{near(lacking[0], free)}"
+            f"{', '.join(map(repr, lacking[:5]))}); map the names, such as settings={{'columns': "
+            f"'NAME=name'}}.{near(lacking[0], free)}"
         )
     return Translation(RuleSet(kept, rules.otherwise).renamed(names), len(rules) - len(kept), lacking)

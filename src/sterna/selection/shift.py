@@ -250,7 +250,7 @@ def _features(inputs: Inputs, source: Source | None, trainer: Trainer) -> tuple[
     if vectors is None:
         raise RequestError(
             f"{kind.noun.capitalize()} are compared by the features of a model, and none is given; add one, such as "
-            "packaged/minilm-l6 (--source packaged/minilm-l6)."
+            "packaged/minilm-l6 (body=load_source('packaged/minilm-l6'))."
         )
     return vectors.of(inputs).astype(np.float64), vectors.called, vectors.columns
 

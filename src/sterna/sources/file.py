@@ -53,8 +53,8 @@ def load(
     if architecture is None:
         check_file(file)
         raise RequestError(
-            f"{spec!r} holds weights only, so say what they belong to: architecture='timm:<name>' (--architecture), "
-            "such as 'timm:resnet50', or 'module:function' for a function that gives the nn.Module."
+            f"{spec!r} holds weights only, so say what they belong to: architecture='timm:<name>', such as "
+            "'timm:resnet50', or 'module:function' for a function that gives the nn.Module."
         )
     entries = read_entries(file)
     entries = entries if entry is None else entry_of(entries, entry, spec)
@@ -143,6 +143,6 @@ def fill(
 
 
 FORM = Form(
-    "file:<path>", "any", ".safetensors, .pt, .pth or .ckpt, with --architecture timm:<name> or module:function",
+    "file:<path>", "any", ".safetensors, .pt, .pth or .ckpt, with architecture='timm:<name>' or 'module:function'",
     lambda asked: load(asked.name, asked.spec, asked.architecture, asked.preparation, asked.image_size), bare=True,
 )  # fmt: skip

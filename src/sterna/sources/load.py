@@ -102,7 +102,7 @@ def _unknown(text: str) -> RequestError:
     elif (path / "config.json").exists():
         guess = f" Did you mean 'hf/{text}'?"
     elif path.exists():
-        guess = " Labelled data of the source are given as load_domain(...), on the command line as --source-data."
+        guess = " Labelled data of the source are given as source=load_domain(...)."
     elif named:
         guess = f" Did you mean {' or '.join(map(repr, named))}?"
     else:

@@ -106,8 +106,7 @@ def _size(network: nn.Module, found: Fitted, spec: str, asked: int | None) -> in
         return sizes.pop()
     raise RequestError(
         f"The positions of {spec!r} ({positions[0]}, say) are those of another image size than "
-        f"{about['input_size'][-1]} px; give the size it was saved at, or the one you want, as image_size= "
-        "(--image-size)."
+        f"{about['input_size'][-1]} px; give the size it was saved at, or the one you want, as image_size=."
     )
 
 

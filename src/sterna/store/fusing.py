@@ -85,11 +85,11 @@ def check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
     check_file(out)
     for path in inputs:
         if out.resolve() == path.resolve() or (out.exists() and out.samefile(path)):
-            raise RequestError(f"--out is {str(out)!r}, which is one of the files to fuse; name another.")
+            raise RequestError(f"out={str(out)!r} is one of the files to fuse; name another.")
     if out.suffix != ".safetensors":
-        raise RequestError(f"--out is {str(out)!r}; expected a name that ends in .safetensors, as what is fused does.")
+        raise RequestError(f"out={str(out)!r}; expected a name that ends in .safetensors, as what is fused does.")
     if out.exists() and not overwrite:
-        raise RequestError(f"The file {str(out)!r} exists: replace it with --overwrite, or name another --out.")
+        raise RequestError(f"The file {str(out)!r} exists: replace it with overwrite=True, or name another out=.")
 
 
 def check_layouts(source: Layout, target: Layout, part: str = "") -> None:

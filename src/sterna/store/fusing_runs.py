@@ -140,12 +140,12 @@ def _check_out(out: Path, inputs: tuple[Path, Path], overwrite: bool) -> None:
     place = out.resolve()
     for path in (p.resolve() for p in inputs):
         if place == path or place in path.parents or path in place.parents:
-            raise RequestError(f"--out is {str(out)!r}, which is, holds or lies in a run to fuse; name another.")
+            raise RequestError(f"out={str(out)!r} is, holds or lies in a run to fuse; name another.")
     if not standing(out) or (out.is_dir() and not any(out.iterdir())):
         return
     check_own(out)
     if not overwrite:
-        raise RequestError(f"The run folder {str(out)!r} exists: replace it with --overwrite, or name another --out.")
+        raise RequestError(f"The run folder {str(out)!r} exists: replace it with overwrite=True, or name another out=.")
 
 
 def _record(source: Path, target: Path, alpha: float, out: Path, notes: tuple[str, ...]) -> Record:

@@ -131,7 +131,7 @@ class RunFolder:
         folder = self.work(seed, method)
         if not (folder / "unit.json").exists():
             return None
-        way_out = f"delete the folder {str(folder)!r} and go on with --resume: this fit then begins anew"
+        way_out = f"delete the folder {str(folder)!r} and go on with resume=True: this fit then begins anew"
         with reading(folder / "unit.json", way_out):
             about = read_object(folder / "unit.json", way_out)
             check_hash(folder, "outputs.npy", about.pop("files", {}), "unit.json")

@@ -103,7 +103,7 @@ def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:
     RequestError
         If the file is damaged.
     """
-    with reading(path, "delete it and go on with --resume: this fit then begins anew"), path.open("rb") as file:
+    with reading(path, "delete it and go on with resume=True: this fit then begins anew"), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END) - _HASH - len(_SEAL)
         file.seek(max(0, size))
         kept, seal = file.read(_HASH), file.read()

@@ -96,7 +96,7 @@ class Fit:
             self._save()
             raise RunError(
                 f"Stopped in {self.stage}, after step {self.state.step} of {self.total}; "
-                + ("nothing is lost: start again with --resume." if self.path else "nothing was kept on disk.")
+                + ("nothing is lost: start again with resume=True." if self.path else "nothing was kept on disk.")
             )
 
     def _out_of_patience(self) -> bool:
@@ -125,7 +125,7 @@ class Fit:
         )
         raise RunError(
             f"The loss of {self.stage} is {loss} at step {state.step + 1}: try a smaller learning rate "
-            f"(--set learning_rate=...), or look for broken inputs; {kept}."
+            f"(settings={{'learning_rate': ...}}), or look for broken inputs; {kept}."
         )
 
     def _gradients(self, module: nn.Module, batch: Batch | Batches) -> dict[str, float]:
@@ -246,7 +246,7 @@ class Fit:
         except (RuntimeError, ValueError, KeyError) as error:
             raise RequestError(
                 f"The checkpoint {str(path)!r} is of another network or other settings; "
-                "start again with --overwrite, or with the settings it was made with."
+                "start again with overwrite=True, or with the settings it was made with."
             ) from error
 
 

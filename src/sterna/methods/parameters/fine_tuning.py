@@ -71,7 +71,7 @@ class FineTuning(Method):
     @model_validator(mode="after")
     def _share_of_a_probe(self) -> FineTuning:
         if not self.linear_probe and self.share is not None:
-            raise ValueError("share weighs the linear probe; leave it out, or linear_probe=false.")
+            raise ValueError("share weighs the linear probe, but linear_probe is false; leave one of the two out.")
         return self
 
     def run(self, bench: Bench) -> Fitted:
