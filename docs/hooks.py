@@ -20,7 +20,7 @@ KINDS = {
 }  # fmt: skip
 NEEDS = {
     "SOURCE_MODEL": ("source model", "源模型"),
-    "SOURCE_ANSWERS": ("source that answers the task", "已能回答该任务的源"),
+    "SOURCE_ANSWERS": ("source that does the task", "已能完成该任务的源"),
     "SOURCE_TASK": ("source with a head or data", "有 head 或有数据的源"),
     "SOURCE_DATA": ("source data", "源数据"),
     "TARGET_LABELS": ("target labels", "目标标签"),

@@ -28,7 +28,7 @@ def test_broken_files_are_named_and_the_others_answered(sterna, runs, broken, tm
     found = sterna("predict", runs / "images", broken, "--out", tmp_path / "a.csv")
     assert found.code == 3
     assert "other/AB.PNG (" in found.error and "红/11.png (" in found.error and found.error.count("\n") == 1
-    assert "24 answers" in found.out
+    assert "24 predictions" in found.out
     table = pd.read_csv(tmp_path / "a.csv").set_index("name")
     assert list(table.index) == sorted(table.index) and len(table) == 26
     unread = table[table["error"].notna()]

@@ -41,8 +41,8 @@ def test_rules_from_labelled_data_are_written_read_and_checked(sterna, tmp_path)
 
 def test_rules_from_a_run_stand_for_its_model(sterna, runs):
     found = sterna("rules", "extract", runs / "table", "t.csv", "--label", "y")
-    assert found.code == 0 and "answered by the run table" in found.out and "IF " in found.out
-    assert sterna("rules", "extract", runs / "table").error.count("name rows for its model to answer") == 1
+    assert found.code == 0 and "predicted by the run table" in found.out and "IF " in found.out
+    assert sterna("rules", "extract", runs / "table").error.count("name rows for its model to predict") == 1
 
 
 def test_rules_from_a_run_need_no_label(sterna, runs, tmp_path, files):
@@ -55,7 +55,7 @@ def test_rules_from_a_run_need_no_label(sterna, runs, tmp_path, files):
     two = tmp_path / "two.csv"
     pd.read_csv(files / "t.csv").assign(site=["s", "t"] * 40).to_csv(two, index=False)
     of_one = sterna("rules", "extract", runs / "table", two, "--domain-column", "site", "--target-domain", "s").out
-    assert "drawn from 32 rows of two.csv (s), answered by the run table" in of_one and "site" not in of_one
+    assert "extracted from 32 rows of two.csv (s), predicted by the run table" in of_one and "site" not in of_one
 
 
 def test_the_labels_of_a_test_split_make_no_rule(sterna, tmp_path):
@@ -66,7 +66,7 @@ def test_the_labels_of_a_test_split_make_no_rule(sterna, tmp_path):
         known = (rows["a"] > 0) ^ (flip & (rows["split"] == "test"))
         rows.assign(y=np.where(known, "yes", "no")).to_csv(tmp_path / "t.csv", index=False)
         rules.append(sterna("rules", "extract", tmp_path / "t.csv").out)
-    assert rules[0] == rules[1] and "drawn from 40 rows of t.csv without its test split" in rules[0]
+    assert rules[0] == rules[1] and "extracted from 40 rows of t.csv without its test split" in rules[0]
 
 
 def test_check_measures_each_rule_and_all_together(sterna, written):
@@ -95,7 +95,7 @@ def test_apply_answers_rows_and_names_the_rules(sterna, written, tmp_path):
     assert fired["1"] == ("yes", 0.9) and fired["2"] == ("no", 0.8) and fired[""] == (None, None)
     out = tmp_path / "answers.csv"
     said = sterna("rules", "apply", written, "t.csv", "--out", out)
-    assert f"80 answers in {out}" in said.out and out.read_text().splitlines()[0] == "name,answer,probability,rules"
+    assert f"80 predictions in {out}" in said.out and out.read_text().splitlines()[0] == "name,answer,probability,rules"
 
 
 def test_apply_invents_no_class_and_answers_as_rule_head_where_it_is_told_the_classes(sterna, tmp_path, files):
@@ -128,7 +128,7 @@ def sterna_domain(rows, classes):
 def test_check_names_rules_below_even_odds_and_show_does_not(sterna, tmp_path):
     file = tmp_path / "rules.txt"
     file.write_text("IF a > 0 THEN yes (0.9)\nIF a <= 0 THEN no (0.3)\nOTHERWISE no (0.4)")
-    words = "below even odds, so they speak against their own answer: 2, otherwise\n"
+    words = "below even odds, so they speak against their own prediction: 2, otherwise\n"
     assert words in sterna("rules", "check", file, "t.csv", "--label", "y").out
     assert "even odds" not in sterna("rules", "show", file, "t.csv", "--label", "y").out
     found = json.loads(sterna("rules", "check", file, "t.csv", "--label", "y", "--json").out)

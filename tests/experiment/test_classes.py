@@ -75,7 +75,7 @@ def test_names_that_differ_are_named_and_offered_and_mapped():
 def test_the_models_classes_are_mapped_too():
     known, own = Source("m", task=Classification(("cat", "dog"), "accuracy")), Classification(("Cat", "Dog", "Cow"))
     assert renamed(known, {"cat": "Cat", "dog": "Dog"}, own).task.classes == ("Cat", "Dog")
-    with pytest.raises(RequestError, match="one answer, 'Cat', of two"):
+    with pytest.raises(RequestError, match="one class, 'Cat', of two"):
         renamed(known, {"cat": "Cat", "dog": "Cat"}, own)
 
 

@@ -178,7 +178,7 @@ def test_source_only_answers_as_the_source_does_whatever_the_order_of_classes(so
 def test_other_classes_are_refused(source, digits, problem_of, trainer):
     known = answering(source, Classification(("cat", "dog")))
     problem, _ = problem_of(known, digits(100))
-    with pytest.raises(RequestError, match="the source answers classification of cat, dog, the target asks for"):
+    with pytest.raises(RequestError, match="the source predicts classification of cat, dog, the target asks for"):
         SourceOnly().fit(problem, trainer())
 
 

@@ -67,7 +67,9 @@ def test_rules_drawn_from_another_hospital_answer_without_any_label(shared_data,
     right = (run.outputs(network, test.inputs).argmax(axis=1) == problem.task.encode(test.labels)).mean()
     assert right > 0.6
     said = " ".join(run.log.messages)
-    assert "rules were drawn from the source's model; they answer" in said and "3 others have no counterpart" in said
+    assert (
+        "rules were extracted from the source's model; they predict" in said and "3 others have no counterpart" in said
+    )
     assert all("source" in choice.of for choice in run.log.choices)
 
 
@@ -166,10 +168,10 @@ def test_numbers_are_answered_in_the_user_s_units(problem_of, trainer, tmp_path)
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({}, "There are no rules, and no source to draw them from: give a file of rules"),
+        ({}, "There are no rules, and no source to extract them from: give a file of rules"),
         ({"rules": "nowhere.txt"}, "There is no file of rules 'nowhere.txt'"),
         ({"rules": "IF age > x THEN ill (0.9)"}, "line 1, column 10: expected a number"),
-        ({"rules": "IF age > 1 THEN sick (0.9)"}, "answers 'sick', which is none of the classes ill, well"),
+        ({"rules": "IF age > 1 THEN sick (0.9)"}, "predicts 'sick', which is none of the classes ill, well"),
         ({"rules": "IF Age > 1 THEN ill (0.9)"}, "Did you mean 'age'"),
     ],
 )
@@ -195,7 +197,7 @@ def test_a_source_that_answers_something_else_gives_no_rules_and_is_not_fitted(n
     source = Source(spec="s", data=Domain.from_arrays(source.inputs.frame, labels, name="s"))
     problem, _ = problem_of(source, people(60, 1), labels=10)
     run, own = trainer(), "numbers" if numbers else "healthy, sick"
-    with pytest.raises(RequestError, match=f"the source answers {own}, the target asks for ill, well; write rules"):
+    with pytest.raises(RequestError, match=f"the source predicts {own}, the target asks for ill, well; write rules"):
         make_method("rule-head").fit(problem, run)
     assert not run.log.messages
     assert make_method("rule-head", {"rules": "IF age > 0 THEN ill (0.9)"}).fit(problem, trainer()).network

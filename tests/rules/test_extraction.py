@@ -1,4 +1,4 @@
-"""Rules drawn out of answers: they say exactly what scikit-learn's own tree says."""
+"""Rules extracted from predictions: they say exactly what scikit-learn's own tree says."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Rules say which rows they were drawn from, wherever their text goes."""
+"""Rules say which rows they were extracted from, wherever their text goes."""
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ def test_files_put_together_know_the_rows_of_each():
     "damage", [lambda t: t[:-9], lambda t: t.replace('"labelled": 20', '"labelled": 21'), lambda t: t + "\n#~ ???"]
 )
 def test_damaged_lines_are_refused_in_one_sentence(damage):
-    with pytest.raises(RequestError, match="with '#~' are damaged; draw the rules again"):
+    with pytest.raises(RequestError, match="with '#~' are damaged; extract the rules again"):
         origin_of(damage(origin_text(Learnt.of((people(20, 0).inputs,), ()))))
 
 
@@ -71,7 +71,7 @@ def test_test_rows_that_rules_were_drawn_from_are_counted_and_scored_without(tmp
     result = sterna.transfer(None, data, method="rule-head", labels=0, control="none", settings={"rules": rules},
                              out=tmp_path / "run")  # fmt: skip
     test = result.record["target"]["splits"]["test"]
-    said = [note for note in result.evidence.target.notes if "the rules were drawn from" in note]
+    said = [note for note in result.evidence.target.notes if "the rules were extracted from" in note]
     known = int(said[0].split(" of the ")[0].replace(",", ""))
     assert len(said) == 1 and 0.6 * test < known < test and f"on the other {test - known} rows" in said[0]
     assert "#~" not in (tmp_path / "run/network/network.json").read_text()

@@ -89,9 +89,9 @@ def test_the_head_votes_as_the_arrays_do(task):
 
 
 def test_answers_that_the_task_has_not_are_refused():
-    with pytest.raises(RequestError, match="rule of line 2 answers 'yess', .*no, yes.*Did you mean 'yes'"):
+    with pytest.raises(RequestError, match="rule of line 2 predicts 'yess', .*no, yes.*Did you mean 'yes'"):
         votes_of(parse_rules("IF x > 0 THEN no (0.9)\nIF x > 0 THEN yess (0.9)"), TWO)
-    with pytest.raises(RequestError, match="answers 'no', but the task asks for a number"):
+    with pytest.raises(RequestError, match="predicts 'no', but the task asks for a number"):
         votes_of(parse_rules("IF x > 0 THEN no (0.9)"), Regression())
     with pytest.raises(RequestError, match="several labels a row"):
         votes_of(parse_rules("IF x > 0 THEN no (0.9)"), MultiLabel(("no", "yes")))

@@ -250,5 +250,5 @@ def test_a_run_whose_network_says_no_task_is_damaged(digits, tmp_path):
     path = tmp_path / "run" / "network" / "network.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "task": None}))
     folder, record = RunFolder(tmp_path / "run"), result.evidence.model_copy(update={"files": {}})
-    with pytest.raises(RequestError, match="network.json' is damaged .it does not say what the network answers"):
+    with pytest.raises(RequestError, match="network.json' is damaged .it does not say what the network predicts"):
         folder.load_network(record)

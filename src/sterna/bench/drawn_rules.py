@@ -1,4 +1,4 @@
-"""Where the rules of a method come from: written by someone, or drawn out of the source; on the target's columns."""
+"""Where the rules of a method come from: written by someone, or extracted from the source; on the target's columns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sterna.bench.bench import Bench
 
 MOSTLY = 0.5
-"""Rules are drawn on columns that have a value in more than this share of the target's rows."""
+"""Rules are extracted from columns that have a value in more than this share of the target's rows."""
 
 _RULES = re.compile(r"\s*(IF|OTHERWISE)\b", re.IGNORECASE)
 
@@ -40,7 +40,7 @@ _RULES = re.compile(r"\s*(IF|OTHERWISE)\b", re.IGNORECASE)
 def _rules_text(value: Any) -> Any:
     """The rules themselves, whatever they came as: what a run was asked must not hang on a file that may change.
 
-    Of their comments those stay that say which rows they were drawn from.
+    Of their comments those stay that say which rows they were extracted from.
     """
     if isinstance(value, RuleSet):
         return str(value)
@@ -60,16 +60,18 @@ def _column_names(value: Any) -> Any:
 RulesSetting = Annotated[
     str | None,
     BeforeValidator(_rules_text),
-    Field(description="a file of rules, or the rules themselves; drawn from the source's data or model if none"),
+    Field(description="a file of rules, or the rules themselves; extracted from the source's data or model if none"),
 ]
 ColumnsSetting = Annotated[
     dict[str, str] | None,
     BeforeValidator(_column_names),
     Field(description="what the target calls the source's columns: OURS=THEIRS,... or a JSON or YAML file"),
 ]
-DepthSetting = Annotated[int, Field(ge=1, le=20, description="most conditions of a rule that is drawn from the source")]
+DepthSetting = Annotated[
+    int, Field(ge=1, le=20, description="most conditions of a rule that is extracted from the source")
+]
 LeavesSetting = Annotated[
-    int, Field(ge=2, le=500, description="most leaves of the tree that rules are drawn from the source with")
+    int, Field(ge=2, le=500, description="most leaves of the tree that rules are extracted from the source with")
 ]
 
 
@@ -95,11 +97,11 @@ class RulesFound:
     rules
         On the target's columns.
     choices
-        What labels chose of them, and of the network they were drawn from.
+        What labels chose of them, and of the network they were extracted from.
     overlap
         How far those that fire together repeat each other; see `calibrated`.
     written
-        Whether their confidences speak of the target's rows, and not of those that they were drawn from.
+        Whether their confidences speak of the target's rows, and not of those that they were extracted from.
     """
 
     rules: RuleSet
@@ -149,14 +151,14 @@ def log_shares(codes: Array, classes: int, weights: Array | None = None) -> Arra
 def rules_for(bench: Bench, asked: RuleSettings) -> RulesFound:
     """The rules a method works with, on the target's columns; the user is told where they come from.
 
-    Written rules are taken as they are. Without any they are drawn out of the source: its model's answers, or those of
-    the simplest learner on its data, on the source's own rows (on the target's, without their labels, where the source
-    is a model alone) are learnt by a small tree.
+    Written rules are taken as they are. Without any they are extracted from the source: a small tree learns its model's
+    predictions, or those of the simplest learner on its data, on the source's own rows (on the target's, without their
+    labels, where the source is a model alone).
 
     Raises
     ------
     RequestError
-        If there are neither rules nor anything to draw them from, or none fits the target's columns.
+        If there are neither rules nor anything to extract them from, or none fits the target's columns.
     """
     problem = bench.problem
     if problem.target.kind not in BY_KIND:
@@ -197,7 +199,7 @@ def _drawn(bench: Bench, names: dict[str, str], depth: int, leaves: int) -> Rule
         inputs, targets, network.task, depth=depth, leaves=leaves, columns=shared, seed=bench.seed, units=units
     )
     where = "source" if problem.known is not None else "target"
-    bench.say(f"{len(found.rules)} rules were drawn from the source's model; {found.words(where)}.")
+    bench.say(f"{len(found.rules)} rules were extracted from the source's model; {found.words(where)}.")
     moved = translated(found.rules, names, columns_of(problem.inputs)).rules
     return RulesFound(moved, answered.choices, written=False)
 
@@ -208,15 +210,15 @@ def _check_drawable(problem: Problem) -> None:
     own = known.task if known is not None else source.task if source is not None else None
     if own is None:
         raise RequestError(
-            "There are no rules, and no source to draw them from: give a file of rules "
+            "There are no rules, and no source to extract them from: give a file of rules "
             "(settings={'rules': 'FILE'}), labelled source data (source=load_domain(...)), or a "
-            "source model that answers this task."
+            "source model that does this task."
         )
     same = known is not None and known.same_task
     if not same and not answers(source, task):
         raise RequestError(
-            f"No rules can be drawn: the source answers {_answered(own)}, the target asks for {_answered(task)}; "
-            "write rules that answer these (settings={'rules': 'FILE'})."
+            f"No rules can be extracted: the source predicts {_answered(own)}, the target asks for {_answered(task)}; "
+            "write rules that predict these (settings={'rules': 'FILE'})."
         )
 
 
@@ -225,7 +227,7 @@ def _answered(task: Task) -> str:
 
 
 def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], bench: Bench) -> list[str] | None:
-    """The columns of the source that rules are drawn on; the user is told how many are left aside."""
+    """The columns of the source that rules are extracted from; the user is told how many are left aside."""
     ours = columns_of(inputs)
     check_names(names, ours, columns_of(problem.inputs))
     shared = shared_columns(inputs, problem.target_inputs(), names)
@@ -237,8 +239,8 @@ def _asked_columns(inputs: Inputs, problem: Problem, names: dict[str, str], benc
             "settings={'columns': 'AGE=age,SEX=sex'}."
         )
     bench.say(
-        f"Rules are drawn on {len(shared)} columns of the source; {len(ours) - len(shared)} others have no counterpart "
-        "in the target, hold another kind of value there, or are missing in half of its rows or more."
+        f"Rules are extracted from {len(shared)} columns of the source; {len(ours) - len(shared)} others have no "
+        "counterpart in the target, hold another kind of value there, or are missing in half of its rows or more."
     )
     return shared
 

@@ -53,5 +53,5 @@ def check_labels(name: str, problem: Problem) -> None:
         raise RequestError(
             f"{name} needs labels to start from, but no target label is used and the source has no rows labelled with "
             "the target's classes; use target labels, or add such source data (source=load_domain(...)); a source "
-            "model that answers these classes fits source-only."
+            "model that predicts these classes fits source-only."
         )

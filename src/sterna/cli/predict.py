@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sterna.domains.inputs import Unread
 
 SOME_UNREAD = 3
-"""The exit code where some inputs have their answers, and others could not be read."""
+"""The exit code where some inputs have their predictions, and others could not be read."""
 
 
 @app.command()
@@ -32,7 +32,7 @@ def predict(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Answer new inputs, with probabilities."""
+    """Predict new inputs, with probabilities."""
     from sterna.domains.unlabelled import unread_words
     from sterna.experiment import load_transfer
     from sterna.files import atomic, check_file
@@ -58,7 +58,7 @@ def predict(
             notes = list(transfer.input_notes)
             print_json({"rows": len(frame), "out": str(out), "notes": notes} | _listed(unread))
         elif not quiet:
-            print(f"{len(frame) - len(unread)} answers in {out}")
+            print(f"{len(frame) - len(unread)} predictions in {out}")
     if unread:
         print(f"Error: {unread_words(unread)}", file=sys.stderr)
         raise typer.Exit(SOME_UNREAD)

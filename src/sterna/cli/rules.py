@@ -1,4 +1,4 @@
-"""``sterna rules``: draw rules out of a model or of data, look at them, check them, let them answer."""
+"""``sterna rules``: extract rules from a model or from data, look at them, check them, let them predict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sterna.rules import Extraction, Judgement, RuleSet
     from sterna.tasks import Task
 
-rules = App(help="Draw readable rules out of a model or of data, check them, let them answer.")
+rules = App(help="Extract readable rules from a model or from data, check them, let them predict.")
 app.add_typer(rules, name="rules")
 
 Label = Annotated[str | None, typer.Option(metavar="NAME", help="Target column.")]
@@ -34,7 +34,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="File of rules.")]
 def extract(
     source: Annotated[str, typer.Argument(metavar="RUN_OR_DATA", help="Run folder, or labelled data.")],
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="Rows that the run's model answers; not for labelled data.")
+        str | None, typer.Argument(metavar="[DATA]", help="Rows that the run's model predicts; not for labelled data.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to; standard output if not given.")] = None,
     label: Label = None,
@@ -52,7 +52,7 @@ def extract(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Draw rules out of a run's model (with rows for it to answer), or straight out of labelled data.
+    """Extract rules from a run's model (with rows for it to predict), or straight from labelled data.
 
     Example: sterna rules extract runs/heart heart.csv --label disease --out rules.txt
     """
@@ -89,15 +89,17 @@ def extract(
 
 
 def _heading(found: Extraction, what: str) -> str:
-    return f"# {len(found.rules)} rules drawn from {found.rows:,} rows of {what}; {found.words()}.".replace("\n", " ")
+    return f"# {len(found.rules)} rules extracted from {found.rows:,} rows of {what}; {found.words()}.".replace(
+        "\n", " "
+    )
 
 
 def _by_run(run: str, data: str | None, reading: dict[str, Any], trust: list[str]) -> tuple[Domain, Any, Task, str]:
-    """Rows, and what the model of a run answers for them."""
+    """Rows, and what the model of a run predicts for them."""
     from sterna.experiment import load_transfer
 
     if data is None:
-        raise RequestError(f"{run} is a run: name rows for its model to answer, such as: extract {run} heart.csv.")
+        raise RequestError(f"{run} is a run: name rows for its model to predict, such as: extract {run} heart.csv.")
     transfer = load_transfer(run, trust=trust)
     try:
         domain = transfer.read(data, **reading)
@@ -107,7 +109,7 @@ def _by_run(run: str, data: str | None, reading: dict[str, Any], trust: list[str
         domain = transfer.read_inputs([Path(data)])  # rows without labels will do
     outputs = transfer.outputs(domain)
     targets = transfer.task.encode(transfer.task.answers(outputs))
-    return domain, targets, transfer.task, f"{domain.name}, answered by the run {Path(run).name}"
+    return domain, targets, transfer.task, f"{domain.name}, predicted by the run {Path(run).name}"
 
 
 def _by_labels(spec: str, data: str | None, reading: dict[str, Any]) -> tuple[Domain, Any, Task, str]:
@@ -124,7 +126,7 @@ def _by_labels(spec: str, data: str | None, reading: dict[str, Any]) -> tuple[Do
 
 
 def _labelled(spec: str, reading: dict[str, Any]) -> tuple[Domain, Task]:
-    """The labelled rows of a Domain, and what they answer, in the user's units."""
+    """The labelled rows of a Domain, and their task, in the user's units."""
     import numpy as np
 
     from sterna.domains import load_domain
@@ -181,7 +183,7 @@ def check(
     if silent:
         print(f"never fire: {', '.join(silent)}")
     if judged.against:
-        print(f"below even odds, so they speak against their own answer: {', '.join(judged.against)}")
+        print(f"below even odds, so they speak against their own prediction: {', '.join(judged.against)}")
     print(f"{judged.rows} rows; no rule fires on {judged.abstained:.1%}")
     if judged.accuracy is not None:
         print(f"right where a rule fires: {judged.accuracy:.3f}")
@@ -258,19 +260,19 @@ def apply(
     classes: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="All classes there are; those of the rules if not given.")
     ] = None,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Answers are numbers, not classes.")] = False,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Predictions are numbers, not classes.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Answer rows: for each the answer, its probability, and the rules that fired; empty where nothing is said."""
+    """Predict rows: for each the prediction, its probability, and the rules that fired; empty where nothing is said."""
     from sterna.files import atomic, check_file
     from sterna.rules import answer, read_rules
     from sterna.store.answers import csv_of
     from sterna.tasks import Classification, Regression
 
     if numbers and classes is not None:
-        raise RequestError("--numbers and --classes were both given; a rule answers either a number or a class.")
+        raise RequestError("--numbers and --classes were both given; a rule predicts either a number or a class.")
     if out is not None:
         check_file(out)
     named = None if classes is None else Classification(tuple(part.strip() for part in classes.split(",") if part))
@@ -283,11 +285,11 @@ def apply(
     if json:
         print_json({"rows": len(frame), "out": str(out)})
     elif not quiet:
-        print(f"{len(frame)} answers in {out}")
+        print(f"{len(frame)} predictions in {out}")
 
 
 def _inputs(data: str, text: str | None, drop: list[str]) -> Any:
-    """Rows to answer: a table or its texts, or a file with a text a line."""
+    """Rows to predict: a table or its texts, or a file with a text a line."""
     from sterna.domains.table_domains import load_inputs
     from sterna.domains.unlabelled import load_inputs as load_lines
 

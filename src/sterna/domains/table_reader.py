@@ -46,7 +46,7 @@ class Tables(Reader):
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
         if len(paths) > 1:
-            raise RequestError(f"{len(paths)} inputs were given; a run on {kind} answers one file at a time.")
+            raise RequestError(f"{len(paths)} inputs were given; a run on {kind} predicts one file at a time.")
         path = paths[0]
         if path.is_dir():
             raise RequestError(f"{str(path)!r} is a folder; this run learnt from {kind} and expects a file.")

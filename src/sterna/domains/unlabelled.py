@@ -41,7 +41,7 @@ def load_inputs(paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -
 def unread_words(unread: Sequence[Unread]) -> str:
     """A sentence that names all files that could not be read."""
     named = ", ".join(f"{one.name} ({one.why})" for one in unread)
-    return f"{len(unread):,} of the files cannot be read and have no answer: {named}."
+    return f"{len(unread):,} of the files cannot be read and have no prediction: {named}."
 
 
 def _reader(path: Path, kind: Kind) -> Reader:

@@ -51,7 +51,7 @@ def renamed(source: Source | None, names: Mapping[str, str], task: Task) -> Sour
         answers = tuple(names.get(name, name) for name in model)
         twice = [name for name in answers if answers.count(name) > 1]
         if twice:
-            raise RequestError(f"map_classes makes one answer, {twice[0]!r}, of two of the source's model; map one.")
+            raise RequestError(f"map_classes makes one class, {twice[0]!r}, of two of the source's model's; map one.")
         state = {name: value for name, value in source.task.state().items() if name != "id"}
         source = replace(source, task=type(source.task)(**{**state, "classes": answers}))
     return source
@@ -126,11 +126,11 @@ def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
     if len(task.classes) > len(own.classes):
         notes.append(
             f"The source has classes that the target lacks, {quoted(more)}: the task is widened by them, from "
-            f"{len(own.classes)} to {len(task.classes)} classes, and an answer of one of them is wrong."
+            f"{len(own.classes)} to {len(task.classes)} classes, and a prediction of one of them is wrong."
         )
     elif more and less:
         notes.append(
-            f"Source and target have other classes, so the source's labels do not answer the target's task: only the "
+            f"Source and target have other classes, so the source's labels do not fit the target's task: only the "
             f"source has {quoted(more)}, only the target {quoted(less)}."
         )
     elif less and theirs:

@@ -57,11 +57,11 @@ def copies_in_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Ove
 
 
 def learnt_before(source: Source | None, method: Method | None, inputs: Inputs) -> tuple[Overlap, ...]:
-    """Of these test rows, those that the source's model learnt from already, or that rules were drawn from."""
+    """Of these test rows, those that the source's model learnt from already, or that rules were extracted from."""
     drawn = None if method is None else method.learnt_before()
     return (
         *(() if source is None else _known(source.learnt, inputs, f"the source {source.spec} learnt from")),
-        *_known(drawn, inputs, "the rules were drawn from"),
+        *_known(drawn, inputs, "the rules were extracted from"),
     )
 
 

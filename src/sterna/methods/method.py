@@ -59,14 +59,14 @@ class Needs(Flag):
 
 _NEED_WORDS = {
     Needs.SOURCE_MODEL: "a source model (source=)",
-    Needs.SOURCE_ANSWERS: "a source that already answers this task: a model, or labelled data, with the same classes",
+    Needs.SOURCE_ANSWERS: "a source that already does this task: a model, or labelled data, with the same classes",
     Needs.SOURCE_TASK: "a source model with a head (run:FOLDER) or labelled source data (source=load_domain(...))",
     Needs.SOURCE_DATA: "labelled source data (source=load_domain(...))",
     Needs.TARGET_LABELS: "labelled target examples",
     Needs.UNLABELLED_TARGET: "unlabelled target examples",
     Needs.SAME_TASK: "source data labelled as the target is (the same classes, or numbers)",
     Needs.SAME_INPUTS: "source data of the target's kind (in a table, with its columns)",
-    Needs.RULES: "inputs that rules can speak of, and a source that answers this task to draw them from",
+    Needs.RULES: "inputs that rules can speak of, and a source that does this task to extract them from",
     Needs.COMPARABLE: "inputs that can be compared as they are, or by a source model",
     Needs.CLASSES: "a task of one class a row",
     Needs.LABELS: "labelled examples, of the target or of source data like it (the same classes and columns)",
@@ -115,7 +115,7 @@ class Method(BaseModel, ABC):
         return None
 
     def learnt_before(self) -> Learnt | None:
-        """Which rows its settings were drawn from, as rules may be from data; ``None`` where nothing tells."""
+        """Which rows its settings were extracted from, as rules may be from data; ``None`` where nothing tells."""
         return None
 
     def validated(self) -> ValidationUse:

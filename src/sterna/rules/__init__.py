@@ -1,4 +1,4 @@
-"""Knowledge one can read: rules as text, what they say of rows, and how they are drawn out of a model."""
+"""Knowledge one can read: rules as text, what they say of rows, and how they are extracted from a model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rules drawn out of a model: a small decision tree learns the model's answers, and each leaf is a rule.
+"""Rules extracted from a model: a small decision tree learns the model's predictions, and each leaf is a rule.
 
 The tree is the *surrogate* of the model (Craven and Shavlik, "Extracting tree-structured representations of trained
-networks", NIPS 1995); its *fidelity* is how often it answers as the model does, on rows that it did not learn from.
+networks", NIPS 1995); its *fidelity* is how often it predicts as the model does, on rows that it did not learn from.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_ROWS = 20_000
 """Share of the rows that measure fidelity, and how many rows are looked at in all: a small tree needs no more."""
 
 FEWEST = 5
-"""Rows that a leaf, and a rule, must at least be drawn from."""
+"""Rows that a leaf, and a rule, must at least be extracted from."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Extraction:
     rules
         One for each leaf (more where missing cells take the same way as others), and the commonest answer otherwise.
     fidelity
-        On held-out rows: share of answers equal to the model's, or R² with its numbers.
+        On held-out rows: share of predictions equal to the model's, or R² with its numbers.
     rows, held_out
         How many rows the rules were learnt from, and how many measured the fidelity.
     numbers
-        Whether the answers are numbers.
+        Whether the predictions are numbers.
     drawn_from
         Numbers of the rows that the rules were learnt from, ``(rows,)``.
     """
@@ -64,8 +64,8 @@ class Extraction:
         """The fidelity in words; `where` says whose rows were held out."""
         rows = " ".join(f"{self.held_out:,} held-out {where} rows".split())
         if self.numbers:
-            return f"on {rows} they reach R² {self.fidelity:.2f} with its answers"
-        return f"they answer {self.fidelity:.0%} of {rows} as it does"
+            return f"on {rows} they reach R² {self.fidelity:.2f} with its predictions"
+        return f"they predict {self.fidelity:.0%} of {rows} as it does"
 
 
 def extract_rules(
@@ -79,16 +79,16 @@ def extract_rules(
     seed: int = 0,
     units: Array | None = None,
 ) -> Extraction:
-    """Draw rules out of answers.
+    """Extract rules from predictions.
 
     Parameters
     ----------
     inputs
         n rows of a table, or n texts.
     targets
-        What the model answers for them (or their labels), as the task encodes it, ``(n,)``.
+        What the model predicts for them (or their labels), as the task encodes it, ``(n,)``.
     task
-        Names the answers.
+        Names the predictions.
     depth, leaves
         Bounds of the tree: most conditions on the way to a leaf, most leaves.
     columns
@@ -104,10 +104,10 @@ def extract_rules(
         If the rows are neither of a table nor texts, there are too few, or no column is one that a rule can speak of.
     """
     if not (task.one_class or task.one_number):
-        raise RequestError(f"Rules answer one class or one number a row, but the task is {task.id}.")
+        raise RequestError(f"Rules predict one class or one number a row, but the task is {task.id}.")
     Cells(inputs)  # which refuses rows that no rule can speak of
     if len(inputs) < 10:
-        raise RequestError(f"{len(inputs)} rows are too few to draw rules from; expected 10 or more.")
+        raise RequestError(f"{len(inputs)} rows are too few to extract rules from; expected 10 or more.")
     rows, held = _parts(targets, task, seed, units)
     questions = questions_of(inputs.take(rows), targets[rows], columns)
     kind = DecisionTreeClassifier if task.one_class else DecisionTreeRegressor
@@ -148,7 +148,7 @@ def _parts(targets: Array, task: Task, seed: int, units: Array | None) -> tuple[
 
 
 def fidelity(rules: RuleSet, inputs: Inputs, targets: Array, task: Task) -> float:
-    """Share of equal answers, or R² of numbers, on these rows."""
+    """Share of equal predictions, or R² of numbers, on these rows."""
     outputs = votes_of(rules, task).outputs(fires(rules, inputs))
     if task.one_class:
         return float((outputs.argmax(axis=1) == targets).mean())

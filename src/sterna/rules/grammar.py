@@ -152,7 +152,7 @@ class _Line:
                 self.take()
                 conditions.append(self.condition())
             self.need("THEN", "AND or THEN")
-        answer = self.word("a class or a number as the answer")
+        answer = self.word("a class or a number to predict")
         self.need("(", "the confidence in brackets, such as (0.8)")
         confidence = self.confidence()
         self.need(")")

@@ -1,4 +1,4 @@
-"""The rows that rules were drawn from, as hashes in comments at the end of their file: they travel with the text."""
+"""The rows that rules were extracted from, as hashes in comments at the end of their file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def origin_text(learnt: Learnt) -> str:
 
 
 def origin_of(text: str | None) -> Learnt | None:
-    """The rows that the rules of a text were drawn from, of several files put together all; ``None`` if it names none.
+    """The rows that the rules of a text were extracted from, of several files all; ``None`` if it names none.
 
     Raises
     ------
@@ -59,6 +59,6 @@ def _read(about: str, letters: str) -> Learnt:
             raise ValueError
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise RequestError(
-            f"The lines of the rules with {MARK.strip()!r} are damaged; draw the rules again, or leave them out."
+            f"The lines of the rules with {MARK.strip()!r} are damaged; extract the rules again, or leave them out."
         ) from error
     return Learnt(np.unique(hashes[:labelled]), np.unique(hashes[labelled:]), columns)

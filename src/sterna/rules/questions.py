@@ -99,7 +99,7 @@ def questions_of(inputs: Inputs, targets: Array, columns: Collection[str] | None
                 parts.append(part)
     if not asked:
         which = "" if columns is None else " that both sides have"
-        raise RequestError(f"There is no column of numbers or categories{which}, so no rule can be drawn.")
+        raise RequestError(f"There is no column of numbers or categories{which}, so no rule can be extracted.")
     missing = {question.column: cells.missing(question.column) for question in asked}
     numbers = {question.column: cells.ordered(question.column) for question in asked if question.kind == "number"}
     features = np.stack([np.asarray(part, dtype=np.float32) for part in parts], axis=1)
@@ -137,7 +137,7 @@ def _words(name: str, cells: Cells, targets: Array) -> Answered:
     try:
         present = vectors.fit_transform(texts)
     except ValueError:
-        raise RequestError("The texts have no word in common, so no rule can be drawn from them.") from None
+        raise RequestError("The texts have no word in common, so no rule can be extracted from them.") from None
     telling = _telling(present, targets)
     words = vectors.get_feature_names_out()[np.argsort(-telling, kind="stable")[:MOST_WORDS]]
     # A rule looks for a part of a text, not for a word of it, so the tree has to learn from parts as well.

@@ -170,7 +170,7 @@ class Rule:
         if not 0 < self.confidence <= 1:
             raise RequestError(f"A rule has the confidence {self.confidence}; expected a number above 0, at most 1.")
         if not self.answer:
-            raise RequestError("A rule has an empty answer; expected a class or a number.")
+            raise RequestError("A rule has an empty prediction; expected a class or a number.")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -219,9 +219,9 @@ class RuleSet:
         if not self.rules and self.otherwise is None:
             raise RequestError("There is no rule; expected lines such as: IF age >= 60 THEN 1 (0.8).")
         if any(not rule.conditions for rule in self.rules):
-            raise RequestError("A rule has no condition; what is answered without one goes into OTHERWISE.")
+            raise RequestError("A rule has no condition; what is predicted without one goes into OTHERWISE.")
         if self.otherwise is not None and self.otherwise.conditions:
-            raise RequestError("OTHERWISE has conditions; expected an answer alone.")
+            raise RequestError("OTHERWISE has conditions; expected a prediction alone.")
 
     def __len__(self) -> int:
         return len(self.rules)

@@ -121,7 +121,7 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None, silent: Arr
     Raises
     ------
     RequestError
-        If a rule answers a class that the task has not, or no number where one is asked for.
+        If a rule predicts a class that the task has not, or no number where one is asked for.
     """
     confidence = np.array([rule.confidence for rule in rules.rules])
     if task.one_class:
@@ -139,7 +139,9 @@ def votes_of(rules: RuleSet, task: Task, prior: Array | None = None, silent: Arr
         if rules.otherwise is not None:
             default = np.array([_number(rules.otherwise)])
         return Votes(values, confidence, default, True, np.zeros(1))
-    raise RequestError("Rules answer one class or one number a row; a task with several labels a row is none of these.")
+    raise RequestError(
+        "Rules predict one class or one number a row; a task with several labels a row is none of these."
+    )
 
 
 OVERLAPS = tuple(round(0.05 * i, 2) for i in range(21))
@@ -181,7 +183,7 @@ def _named(rule: Rule) -> str:
 def _code(rule: Rule, task: Task) -> int:
     if rule.answer not in task.classes:
         raise RequestError(
-            f"{_named(rule)} answers {rule.answer!r}, which is none of the classes {', '.join(task.classes[:10])}."
+            f"{_named(rule)} predicts {rule.answer!r}, which is none of the classes {', '.join(task.classes[:10])}."
             f"{closest(rule.answer, task.classes)}"
         )
     return task.classes.index(rule.answer)
@@ -193,5 +195,5 @@ def _number(rule: Rule) -> float:
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise RequestError(f"{_named(rule)} answers {rule.answer!r}, but the task asks for a number.")
+        raise RequestError(f"{_named(rule)} predicts {rule.answer!r}, but the task asks for a number.")
     return value

@@ -169,7 +169,7 @@ class RunFolder:
         check_network(self.path, record.files)
         network = load_network(self.path / "network", trust)
         if network.task is None:
-            raise damaged(self.path / NETWORK, "it does not say what the network answers")
+            raise damaged(self.path / NETWORK, "it does not say what the network predicts")
         return network
 
 

@@ -179,7 +179,7 @@ class Regression(Task):
         RequestError
             Always.
         """
-        raise RequestError("A regression has no probabilities; ask for its answers instead (predict).")
+        raise RequestError("A regression has no probabilities; ask for its predictions instead (predict).")
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """The number of each row, float64 ``(n,)``."""

@@ -117,7 +117,7 @@ class Trainer:
         return self.cache.get(weights, prepared, row_keys(inputs), blocks, compute)
 
     def outputs(self, network: Network, inputs: Inputs, rows: Array | None = None) -> Array:
-        """What the network answers for these rows, or all: ``(n, outputs)`` float64.
+        """What the network predicts for these rows, or all: ``(n, outputs)`` float64.
 
         A frozen body's features come from the cache.
         """
@@ -126,7 +126,7 @@ class Trainer:
             return self._head_outputs(network, inputs, wanted)
         some = inputs if rows is None else inputs.take(wanted)
         parts: dict[int, Array] = {}
-        for batch in self._sweep(network.preparation, some, f"answers for {len(some)} rows", network):
+        for batch in self._sweep(network.preparation, some, f"predictions for {len(some)} rows", network):
             part = network(batch.inputs).double().cpu().numpy()
             parts |= dict(zip(batch.rows.tolist(), part, strict=True))
         return np.stack([parts[i] for i in range(len(wanted))])

@@ -10,9 +10,9 @@ from sterna.tasks.task import Task
 
 
 class SourceOnly(Method):
-    """The source's own model answers for the target, unchanged; no target label is used.
+    """The source's own model predicts for the target, unchanged; no target label is used.
 
-    It fits where the source already answers the task: the same classes (in any order), or a number. A source that
+    It fits where the source already does the task: the same classes (in any order), or a number. A source that
     has no such model but labelled data gets one first, from its data alone: a linear head on the features of its
     body, if it has one; else a small network for images, and for tables, texts and audio the best cheap learner.
     """
@@ -30,7 +30,7 @@ class SourceOnly(Method):
             own = None if problem.source is None else problem.source.task
             assert own is not None
             raise RequestError(
-                f"source-only: the source answers {_classes(own)}, the target asks for {_classes(bench.task)}; "
+                f"source-only: the source predicts {_classes(own)}, the target asks for {_classes(bench.task)}; "
                 "choose a method that fits a new head, such as feature-extraction."
             )
         freeze(found.network)

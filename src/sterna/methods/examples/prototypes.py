@@ -1,4 +1,4 @@
-"""prototypes: each class is the mean of its rows, and the nearest mean answers."""
+"""prototypes: each class is the mean of its rows, and the nearest mean is the prediction."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ RANGE = math.log(100.0)
 
 
 class Prototypes(Method):
-    """Each class is the mean of its labelled rows in the body's features; the nearest mean answers.
+    """Each class is the mean of its labelled rows in the body's features; the nearest mean is the prediction.
 
     What moves: the features of the body's deepest blocks, each block divided by its mean deviation so that all weigh
     alike, in which one row a class can be enough; and, for classes that have no labelled target row, the source's
-    labelled rows. With the class means μ_c the answer is a linear head, exactly:
+    labelled rows. With the class means μ_c that is a linear head, exactly:
 
         logit_c = τ (μ_c · x − ‖μ_c‖² / 2)     which is −τ/2 ‖x − μ_c‖² up to a term that all classes share
 
     τ turns distances into probabilities. Where each class has two rows or more, it minimises the cross-entropy of the
-    rows, each answered by means that leave it out, against Platt's targets: of n rows and k classes (n + 1) / (n + k)
+    rows, each predicted by means that leave it out, against Platt's targets: of n rows and k classes (n + 1) / (n + k)
     for the row's own class. Else it follows from the means alone: half the mean squared distance between two of them,
     times τ, is the log-odds of 90 % against an even rest. Every class counts as equally frequent.
 

@@ -18,7 +18,7 @@ class Coral(Method):
     standardised features, C_s = cov(z_s) + λI and C_t = cov(z_t) + λI, the source's rows become
     z_s C_s^(−1/2) C_t^(1/2), a linear map that brings the covariances together. As published, each domain is
     standardised by itself first. Labelled target rows, where there are some, join the fit as they are. The target's
-    own scale is folded into the head, so the network answers for raw features.
+    own scale is folded into the head, so the network takes raw features.
 
     When to use it: features that correlate in another way in the target (another camera, another vocabulary), and
     more target rows than features. When it hurts: few target rows (their covariance is noise), or a drift of each

@@ -22,7 +22,7 @@ class Dan(Method):
     What moves: the source's labels, and the source's body where there is one. The loss of a step is
     loss(head(f(x_s)), y_s) + w MMD²(f(x_s), f(x_t)), the squared maximum mean discrepancy of a batch of each domain
     under the mean of five Gaussian kernels, whose bandwidths are 1/8, 1/4, 1/2, 1 and 2 times the mean squared
-    distance of the batch; it is zero in the mean only where the distributions agree. The estimate is the unbiased
+    distance of the batch; it is zero on average only where the distributions agree. The estimate is the unbiased
     one over all pairs (the paper sums it over several of the last layers, learns the weights of the kernels, and
     estimates in linear time). Labelled target rows, where there are some, count as much as the source's. Nothing is
     chosen by labels: fixed settings, the last epoch. Batch normalisation takes the domains one after the other and

@@ -11,7 +11,7 @@ class DomainScaling(Method):
     """Each domain is standardised by its own mean and deviation; a head is fitted on the source's rows.
 
     What moves: the source's labels, over features that were brought to one scale. With μ and σ of each feature in
-    each domain, a linear head is fitted on (x_s − μ_s) / σ_s and answers for (x_t − μ_t) / σ_t; the target's μ_t and
+    each domain, a linear head is fitted on (x_s − μ_s) / σ_s and predicts for (x_t − μ_t) / σ_t; the target's μ_t and
     σ_t need no label and are folded into the head. Labelled target rows, where there are some, join the fit. The
     features are those of the source model, or a table's columns; of images without a source model, those of a small
     network trained on the source's rows. The penalty of the head is chosen by cross-validation on the labels it is

@@ -28,7 +28,7 @@ class JointTraining(Method):
 
     What moves: what the source's labels teach the common body while the target's labels train it as well. The body is
     the source model's, or a small one from a random start. Where the source is labelled with the target's classes, or
-    both with numbers, one head answers for both, since a few target labels alone make a poor head. Where the classes
+    both with numbers, one head predicts for both, since a few target labels alone make a poor head. Where the classes
     differ each domain has its own. So it has where the numbers seem to be in other units, since their means lie more
     than 1.5 standard deviations apart, or one spread is more than 3 times the other; each side's are then standardised
     by themselves. Tables with other columns also have a first layer of their own. Every step takes a batch of each; an
@@ -99,7 +99,7 @@ def in_own_units(bench: Bench) -> Problem:
 
 
 def networks_of(bench: Bench, sides: Sides) -> tuple[Network, Network, tuple[Choice, ...]]:
-    """A network for the source and one for the target; one head for both where they answer the same task."""
+    """A network for the source and one for the target; one head for both where they do the same task."""
     problem, known = bench.problem, bench.problem.known
     assert known is not None
     theirs = bench.on(problem.on_source())

@@ -38,7 +38,7 @@ class TransferNetwork(Method):
     which learns what S does not see. S and T may differ in kind and in how they take a row (colour photographs at 96
     pixels beside small grey ones). ⊕ is ``concatenate``: the head sees ``[s; t]``; or ``gate``:
     ``g ⊙ P_s s + (1 − g) ⊙ P_t t`` with ``g = σ(A [s; t] + a)`` for each row, and the mean of g on the training rows
-    is told: how much of the answer rests on the source.
+    is told: how much of the prediction rests on the source.
 
     The features of S are standardised by the training rows and scaled so that S, however wide, does not learn faster
     than T: a head already fitted on S would leave nothing for T to learn. A frozen S runs once over the training rows,
@@ -111,7 +111,7 @@ class TransferNetwork(Method):
 def scaled(features: Array, width: int) -> Scaled:
     """A layer that makes both halves learn at one pace, from the source's features of the training rows.
 
-    An optimiser that moves every weight by about the same step changes the answer by the sum of the absolute features.
+    An optimiser that moves every weight by about the same step changes the output by the sum of the absolute features.
     Standardised, and divided by how many there are for each of the other half, the source's sum is that of the other,
     however wide its body.
 

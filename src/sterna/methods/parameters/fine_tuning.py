@@ -28,8 +28,8 @@ class FineTuning(Method):
     no worse; with fewer, that mean is kept. In the end the weights are W = γ W_tuned + (1 − γ) W_probe, where the
     validation rows choose γ: tuned weights alone are often too sure of themselves. With fewer than 100
     validation rows the training is then done once more with all labels, and the same γ. Batch normalisation stays the
-    source's: statistics, factor and offset. Colour photographs are answered as the mean of the image and its mirror
-    image.
+    source's: statistics, factor and offset. The prediction of a colour photograph is the mean of
+    those of the image and its mirror image.
 
     When to use it: some hundreds of labels or more, or a target unlike the source. When it hurts: a handful of
     labels, where ``feature-extraction`` is steadier and much faster.

@@ -24,8 +24,8 @@ class KnowledgePropagation(Method):
     What the sum means: W_t + βW_s = (1+β) · (αW_s + (1−α)W_t) with α = β/(1+β). So it is ``weight-fusion`` with
     that share (β = 0.1 is α = 0.09), and all parameters are 1+β times as large besides. The scale of a layer's input
     does not matter to batch normalisation, but its own factor and offset are scaled as well, so the features, and with
-    them the answers up to the head's bias, grow by about 1+β: probabilities become surer (β > 0) or less sure, and
-    few answers change for that alone. Without normalisation L layers grow the features by about (1+β)^L, and in
+    them the outputs up to the head's bias, grow by about 1+β: probabilities become surer (β > 0) or less sure, and
+    few predictions change for that alone. Without normalisation L layers grow the features by about (1+β)^L, and in
     transformers the scores of attention grow by (1+β)² or more: there only small β are sensible, and
     ``weight-fusion`` is the steadier choice. Statistics of batch normalisation are not added but recalibrated on
     up to 64 target inputs, without their labels, so that each layer gives values with the mean and spread that it

@@ -40,7 +40,7 @@ class WeightFusion(Method):
 
     When to use it: new rows may differ from the training rows (another camera, another year), or there are few
     labels; the mean often keeps what the source does well. When it hurts: a target so far from the source that tuning
-    must go far; then the middle is worse than either end, and the search answers 0.
+    must go far; then the middle is worse than either end, and the search gives 0.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""rule-head: the rules answer."""
+"""rule-head: the rules predict."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sterna.rules.origin import origin_of
 
 
 class RuleHead(Method):
-    """Rules answer directly: those that fire on a row vote, each with what its confidence adds to its class's share.
+    """Rules predict directly: those that fire on a row vote, each with what its confidence adds to its class's share.
 
-    What moves: rules, written by someone who knows, or drawn out of the source by a small tree that learns its
-    model's answers. A rule of confidence c for class y, which a share π of the training labels has, adds
+    What moves: rules, written by someone who knows, or extracted from the source by a small tree that learns its
+    model's predictions. A rule of confidence c for class y, which a share π of the training labels has, adds
     log(c / (1 − c)) − log(π / (1 − π)) to the logit log π; one rule alone gives back its confidence. Rules that the
-    training labels show to repeat each other add less. Of numbers the answer is the mean of what the rules say,
-    weighted by confidence. Where none fires, OTHERWISE answers, or else the share of each class among the target's
-    training labels.
+    training labels show to repeat each other add less. Of numbers the prediction is the mean of what the rules say,
+    weighted by confidence. Where none fires, OTHERWISE is the prediction, or else the share of each class among
+    the target's training labels.
 
-    When to use it: the answer must be explained, rows are few or labels none, or the knowledge is in somebody's
+    When to use it: the prediction must be explained, rows are few or labels none, or the knowledge is in somebody's
     head. When it hurts: thresholds that mean something else in the target (other units, another laboratory), and
     anything that a few conditions cannot say; ``weak-labels`` generalises beyond the rules.
 

@@ -1,4 +1,4 @@
-"""rule-penalty: the target's network pays for every answer that departs from the rules."""
+"""rule-penalty: the target's network pays for every prediction that departs from the rules."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from sterna.training.together import whole_batch
 
 
 class RulePenalty(Method):
-    """A network learns from the target's labels, with a penalty wherever its answer departs from the rules' vote.
+    """A network learns from the target's labels, with a penalty wherever its prediction departs from the rules' vote.
 
-    What moves: rules (written, or drawn out of the source) as a soft constraint. The loss is
+    What moves: rules (written, or extracted from the source) as a soft constraint. The loss is
 
     mean over labelled rows of loss(f(x), y)  +  λ · mean over rows where rules fire of KL(q(x) ‖ f(x))
 
-    where q(x) is the vote of the rules on x and f(x) the network's answer, on labelled and unlabelled rows alike; for
-    numbers the squared distance, weighted by the mean confidence. The network is the source's body with a head, or a
-    small one that suits the data; unlike with ``rule-head``, labels may overrule a rule.
+    where q(x) is the vote of the rules on x and f(x) the network's prediction, on labelled and unlabelled rows alike;
+    for numbers the squared distance, weighted by the mean confidence. The network is the source's body with a head, or
+    a small one that suits the data; unlike with ``rule-head``, labels may overrule a rule.
 
     When to use it: some labels, many unlabelled rows, and rules that are mostly right. When it hurts: wrong rules with
     high confidence (lower `strength`), or hardly any label (``weak-labels`` is steadier).
@@ -150,7 +150,7 @@ class Penalised(Objective):
 
 
 def departure(outputs: Tensor, said: Tensor, weights: Tensor | None, task: Task) -> Tensor:
-    r"""How far answers are from what the rules say, a scalar.
+    r"""How far predictions are from what the rules say, a scalar.
 
     Of classes :math:`\frac1n \sum_i \sum_y q_{iy} \log (q_{iy} / p_{iy})`, whose gradient with respect to the logits of
     row i is :math:`(p_i - q_i)/n`; of numbers the weighted mean squared distance.

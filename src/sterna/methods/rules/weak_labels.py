@@ -31,7 +31,7 @@ EVEN = 1e-4
 class WeakLabels(Method):
     """Rules vote on the target's unlabelled rows, and a linear model learns from the votes and the labels together.
 
-    What moves: rules (written, or drawn out of the source) as labels of rows that nobody labelled. On each row the
+    What moves: rules (written, or extracted from the source) as labels of rows that nobody labelled. On each row the
     rules that fire vote as in ``rule-head``; a row on which none fires is left out. The class
     with most votes is the row's label, and its weight is the margin of the vote, p(first) − p(second): 0 where the
     rules contradict each other, near 1 where they are sure. For numbers the label is the weighted mean, the weight
@@ -39,8 +39,8 @@ class WeakLabels(Method):
     or on the table's columns; for texts without a source model, on TF-IDF of words and characters.
 
     When to use it: rules that cover part of the rows, and many unlabelled rows: the model learns from the rows what
-    else goes with what the rules know, and answers where no rule fires. When it hurts: rules wrong in a systematic way,
-    or so many labels that the votes only drown them.
+    else goes with what the rules know, and predicts where no rule fires. When it hurts: rules wrong in a systematic
+    way, or so many labels that the votes only drown them.
 
     References
     ----------
@@ -72,7 +72,7 @@ class WeakLabels(Method):
             raise RequestError(
                 f"All {len(weak.target)} rows that have a vote or a label are of the class "
                 f"{weak.task.classes[int(weak.targets[0])]!r}, so nothing is to be told apart (OTHERWISE has no vote): "
-                "add rules for another class, or use rule-head, which answers with OTHERWISE where no rule fires."
+                "add rules for another class, or use rule-head, which predicts OTHERWISE where no rule fires."
             )
         bench.say(f"Rules labelled {voted} of the {count} unlabelled target rows.")
         raw = kind_of(problem.target.kind).raw()
