@@ -41,9 +41,9 @@ def cells(domain: Domain, column: str) -> list:
 
 def test_the_first_table_decides_how_the_next_is_read(tmp_path, first):
     later = written(tmp_path, "later.csv", when=["03/04/2024"], size=["1.234"], town=["Bern"], y=["a"])
-    assert "day and month cannot be told apart" in " ".join(load_inputs(later, without=["y"])[1])
+    assert "day and month cannot be told apart" in " ".join(load_inputs(later, {"drop": ["y"]})[1])
     schema = json.loads(json.dumps(first.reading["schema"]))
-    inputs, _ = load_inputs(later, without=["y"], schema=schema)
+    inputs, _ = load_inputs(later, {"drop": ["y"], "schema": schema})
     assert inputs.frame["when"].tolist() == [pd.Timestamp("2024-03-04")]
     assert inputs.frame["size"].tolist() == [1234]
     test = written(
@@ -57,7 +57,7 @@ def test_the_first_table_decides_how_the_next_is_read(tmp_path, first):
 
 def test_another_order_is_said(tmp_path, first):
     later = written(tmp_path, "later.csv", when=["13/04/2024", "25/06/2024"], size=["1", "2"], town=["Bern", "Genf"])
-    inputs, notes = load_inputs(later, schema=first.reading["schema"])
+    inputs, notes = load_inputs(later, {"schema": first.reading["schema"]})
     assert inputs.frame["when"].tolist() == [pd.Timestamp("2024-04-13"), pd.Timestamp("2024-06-25")]
     assert any("'when' of later.csv: dates are read with the day first, otherwise than in training" in n for n in notes)
 
@@ -67,7 +67,7 @@ def test_odd_cells_of_a_later_table_are_missing_and_said_with_column_and_count(t
         tmp_path, "later.csv", when=["03/04/2024", "soon", "05/06/2024"], size=["1,5", "2,5", "big"],
         town=["Bern", "bern", "Lima"], more=[7, 8, 9],
     )  # fmt: skip
-    inputs, notes = load_inputs(later, schema=first.reading["schema"])
+    inputs, notes = load_inputs(later, {"schema": first.reading["schema"]})
     assert inputs.frame["when"].isna().tolist() == [False, True, False]
     assert inputs.frame["size"].isna().tolist() == [False, False, True]
     assert "column 'when' of later.csv: 1 values that are no dates, such as 'soon', are taken as missing" in notes
@@ -112,9 +112,9 @@ def _table(**columns):
 def test_an_input_may_be_called_as_labels_are(tmp_path):
     frame = pd.DataFrame({"class": [1, 2, 3] * 10, "age": range(30)})
     domain = Domain.from_arrays(frame, np.where(frame["class"] > 1, "died", "lived"))
-    inputs, notes = load_inputs(written(tmp_path, "new.csv", **frame), schema=domain.reading["schema"])
+    inputs, notes = load_inputs(written(tmp_path, "new.csv", **frame), {"schema": domain.reading["schema"]})
     assert inputs.columns == ("class", "age") and notes == []
-    bare, _ = load_inputs(tmp_path / "new.csv")
+    bare, _ = load_inputs(tmp_path / "new.csv", {})
     assert bare.columns == ("age",)
 
 
@@ -129,8 +129,8 @@ def test_what_names_the_rows_is_kept_as_it_stands(tmp_path):
     numbers = {"id": range(30), "x": range(30), "y": ["a", "b"] * 15}
     first = load_domain(written(tmp_path, "first.csv", **numbers), label="y")
     again = written(tmp_path, "new.csv", id=["12345678901234567891", "007"], row_id=["r1", "r2"], x=[1, 2])
-    inputs, notes = load_inputs(again, without=["y"], schema=first.reading["schema"])
+    inputs, notes = load_inputs(again, {"drop": ["y"], "schema": first.reading["schema"]})
     assert inputs.identifiers() == {"id": ["12345678901234567891", "007"], "row_id": ["r1", "r2"]}
     assert notes == [] and list(inputs.kinds) == ["x"]
-    dropped, _ = load_inputs(again, without=["y", "id"], schema=_table(x=["1", "2"]).reading()["schema"])
+    dropped, _ = load_inputs(again, {"drop": ["y", "id"], "schema": _table(x=["1", "2"]).reading()["schema"]})
     assert list(dropped.identifiers()) == ["id", "row_id"]

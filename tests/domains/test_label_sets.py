@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sterna import Domain, RequestError, load_domain
 from sterna.domains.label_sets import differences, holds_lists, in_columns, of_lists, separator_of
 from sterna.domains.labels import alike
+from sterna.domains.reader import Options
 from sterna.domains.table_domains import load_table, table_domain
 
 NAMES = st.sampled_from(["sky", "sea", "navy blue", "a, b"])
@@ -53,7 +54,7 @@ def test_python_lists_are_several_labels_a_row():
     with pytest.raises(RequestError, match="The label 'skyy' is not one of the 2 labels given. Did you mean 'sky'"):
         Domain.from_arrays(["x", "y"], [["skyy", "sea"], []], classes=["sky", "sea"])
     frame = pd.DataFrame({"text": ["x", "y"], "tags": [["a", "b"], ["b"]]})
-    assert table_domain(frame, label="tags", text="text").labels.tolist() == [[1, 1], [0, 1]]
+    assert table_domain(frame, Options(label="tags", text="text")).labels.tolist() == [[1, 1], [0, 1]]
 
 
 def test_lists_in_json_lines_and_parquet(tmp_path):
@@ -74,9 +75,9 @@ def test_another_separator_is_named(tmp_path, separator):
     frame.to_csv(tmp_path / "t.csv", index=False)
     mark = separator.strip()
     with pytest.raises(RequestError, match=f"separated by '{mark}' .*write them as a|b"):
-        load_table(tmp_path / "t.csv", label="label", text="text", task="multilabel")
+        load_table(tmp_path / "t.csv", Options(label="label", text="text", task="multilabel"))
     bars = [cell.replace(separator, "|") for cell in cells]
-    read = table_domain(frame.assign(label=bars), label="label", text="text", task="multilabel")
+    read = table_domain(frame.assign(label=bars), Options(label="label", text="text", task="multilabel"))
     assert read.classes == ("sea", "sky", "sun") and read.notes == ("1 of 6 rows have no label",)
 
 
@@ -90,13 +91,13 @@ def test_a_comma_in_a_name_is_no_separator():
 
 def test_one_class_a_combination_is_said_where_no_task_is_named():
     frame = pd.DataFrame({"text": list("abcd"), "label": ["sea|sky", "sea", "sky", "sea|sky"]})
-    (note,) = table_domain(frame, label="label", text="text").notes
+    (note,) = table_domain(frame, Options(label="label", text="text")).notes
     assert "'sea|sky'" in note and "multilabel" in note
 
 
 def test_labels_that_differ_in_case_or_spaces_are_named():
     frame = pd.DataFrame({"x": range(4), "label": ["Cat", "cat ", "dog", "sea lion"]})
-    (note,) = table_domain(frame, label="label").notes[-1:]
+    (note,) = table_domain(frame, Options(label="label")).notes[-1:]
     assert "'Cat' and 'cat'" in note
     assert alike(["sea lion", "Sea-Lion", "dog"]) and not alike(["cat", "dog", "cats"])
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.number_forms import PLAIN, Marks, NumberForm, Numbers, read_numbers
+from sterna.domains.reader import Options
 from sterna.domains.schema import infer_schema
 from sterna.domains.table_domains import load_table, table_domain
 
@@ -92,10 +93,10 @@ def test_what_is_no_number_stays_none() -> None:
 def test_a_whole_file_is_read_in_one_form() -> None:
     """A column of ``1.234`` in a file whose other column has decimal commas is in thousands."""
     frame = pd.DataFrame({"price": ["1.234", "3.116"] * 20, "size": ["0,5", "63,95"] * 20, "y": list("ab") * 20})
-    domain = table_domain(frame, label="y")
+    domain = table_domain(frame, Options(label="y"))
     assert domain.inputs.frame["price"].tolist()[:2] == [1234, 3116]
     assert any("decimal comma and dots between thousands: price" in note for note in domain.notes)
-    label = table_domain(frame, label="price")
+    label = table_domain(frame, Options(label="price"))
     assert label.labels is not None and label.labels[:2].tolist() == [1234, 3116]
     assert any("thousands: price" in note for note in label.notes)
 
@@ -103,7 +104,7 @@ def test_a_whole_file_is_read_in_one_form() -> None:
 def test_one_missing_value_among_decimal_commas(tmp_path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("size;y\n" + "".join(f"{i},5;{'ab'[i % 2]}\n" for i in range(30)) + "NA;a\n", encoding="utf-8")
-    domain = load_table(path, label="y")
+    domain = load_table(path, Options(label="y"))
     assert domain.inputs.frame["size"].tolist()[:30] == [i + 0.5 for i in range(30)]
     assert "numbers with a decimal comma: size" in domain.notes
 

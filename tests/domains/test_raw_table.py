@@ -13,6 +13,7 @@ from sterna.domains import table_cells
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
 from sterna.domains.raw_table import RawColumn, RawTable
+from sterna.domains.reader import Options
 from sterna.domains.table_domains import load_table
 from sterna.errors import RequestError
 from sterna.preparations.table import TablePreparation
@@ -44,10 +45,7 @@ def loaded(folder: Path) -> Inputs:
     (folder / "patients.csv").write_text(ROWS, encoding="utf-8")
     return load_table(
         folder / "patients.csv",
-        group="patient",
-        domain_column="town",
-        domain="Bern",
-        columns={"ward": "category", "price": "number"},
+        Options(group="patient", domain_column="town", domain="Bern", columns={"ward": "category", "price": "number"}),
     ).inputs
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sterna.domains.domain import Domain
+from sterna.domains.reader import Options
 from sterna.domains.table_cells import words
 from sterna.domains.table_domains import load_inputs, load_table, table_domain
 from sterna.domains.tables import TableInputs, table_inputs
@@ -32,7 +33,7 @@ def shared(name: str) -> Path:
 def loaded(tmp_path: Path, content: str, /, **options: Any) -> Domain:
     path = tmp_path / "patients.csv"
     path.write_text(content, encoding="utf-8")
-    return load_table(path, **options)
+    return load_table(path, Options(**options))
 
 
 def rows(domain: Domain) -> pd.DataFrame:
@@ -94,7 +95,7 @@ def test_a_target_that_is_no_finite_number_is_refused(tmp_path: Path, word: str)
     ):
         loaded(tmp_path, f"age,price\n1,2.5\n2,{word}\n3,4\n", label="price", task="regression")
     with pytest.raises(RequestError, match=r"holds inf \(row 1\)"):
-        table_domain(pd.DataFrame({"x": [1, 2], "y": [1.0, np.inf]}), label="y")
+        table_domain(pd.DataFrame({"x": [1, 2], "y": [1.0, np.inf]}), Options(label="y"))
 
 
 def test_words_are_no_regression_targets(tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_columns_are_dropped_and_named_when_missing(tmp_path: Path) -> None:
 
 def test_a_frame_with_two_columns_of_one_name_is_refused() -> None:
     with pytest.raises(RequestError, match="more than one column named '1'"):
-        table_domain(pd.DataFrame([[1, 2]], columns=[1, "1"]))
+        table_domain(pd.DataFrame([[1, 2]], columns=[1, "1"]), Options())
 
 
 def test_numbered_columns_and_doubled_row_names_are_no_trouble() -> None:
@@ -224,7 +225,7 @@ def test_rules_are_drawn_on_numbers_and_categories_and_speak_of_all_columns() ->
             "id": [f"patient-{i}" for i in range(40)],
         }
     )
-    inputs = table_domain(frame).inputs
+    inputs = table_domain(frame, Options()).inputs
     found = inputs.in_columns()
     assert found is not None
     assert list(found.frame.columns) == ["age", "sex", "day", "id"] and found.owner == "the table"
@@ -255,10 +256,10 @@ def test_words_that_mean_missing_in_a_table_are_texts_here(tmp_path: Path) -> No
 
 def test_inputs_for_predictions_need_no_label(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("age,town\n1,Bern\n")
-    inputs, _ = load_inputs(tmp_path / "new.csv")
+    inputs, _ = load_inputs(tmp_path / "new.csv", {})
     assert inputs[0] == {"age": 1.0, "town": "Bern"}
     (tmp_path / "new.jsonl").write_text('{"review": "fine"}\n')
-    texts, _ = load_inputs(tmp_path / "new.jsonl", text="review")
+    texts, _ = load_inputs(tmp_path / "new.jsonl", {"text": "review"})
     assert texts[0] == "fine"
 
 
@@ -311,7 +312,7 @@ def test_heart_disease_of_four_hospitals() -> None:
     raw = pd.read_csv(path)
     sizes = {}
     for hospital in raw["hospital"].unique():
-        domain = load_table(path, label="disease", drop=["num"], domain_column="hospital", domain=hospital)
+        domain = load_table(path, Options(label="disease", drop=["num"], domain_column="hospital", domain=hospital))
         part = raw[raw["hospital"] == hospital]
         sizes[hospital] = len(domain)
         np.testing.assert_array_equal(domain.labels, part["disease"])
@@ -322,16 +323,19 @@ def test_heart_disease_of_four_hospitals() -> None:
 
 
 def test_credit_and_bicycles() -> None:
-    german = load_table(shared("tab_credit_german.csv.gz"), label="bad_credit")
+    german = load_table(shared("tab_credit_german.csv.gz"), Options(label="bad_credit"))
     assert isinstance(german.inputs, TableInputs)
     assert [c.kind for c in german.inputs.schema].count("category") == 13
     assert german.labels is not None and german.labels.mean() == 0.3
-    taiwan = load_table(shared("tab_credit_taiwan.csv.gz"), label="default_next_month", columns={"SEX": "category"})
+    taiwan = load_table(
+        shared("tab_credit_taiwan.csv.gz"), Options(label="default_next_month", columns={"SEX": "category"})
+    )
     assert isinstance(taiwan.inputs, TableInputs)
     assert taiwan.inputs.schema["SEX"].summary == "2: 2, 1"
     assert len(taiwan) == 30_000
     bikes = load_table(
-        shared("tab_bike_dc_seoul.csv.gz"), label="count", task="regression", domain_column="city", domain="seoul"
+        shared("tab_bike_dc_seoul.csv.gz"),
+        Options(label="count", task="regression", domain_column="city", domain="seoul"),
     )
     assert isinstance(bikes.inputs, TableInputs)
     assert bikes.inputs.schema["date"].kind == "date"
@@ -352,7 +356,7 @@ def test_credit_and_bicycles() -> None:
 )
 def test_reviews_and_news(name: str, options: dict[str, Any], count: int, splits: dict[str, int]) -> None:
     path = shared(f"{name}.csv.gz")
-    domain = load_table(path, **options)
+    domain = load_table(path, Options(**options))
     assert domain.kind == "text"
     assert len(domain) == count
     assert {s: len(r) for s, r in domain.splits.items()} == splits
@@ -366,7 +370,7 @@ def test_reviews_and_news(name: str, options: dict[str, Any], count: int, splits
 @pytest.mark.parametrize("others", [[], ["unknown"], ["007"], ["1.25"]])
 def test_a_cell_is_the_same_word_whatever_stands_beside_it(others):
     frame = pd.DataFrame({"g": ["1.0", "2", "1", "+2.00", *others]})
-    inputs = table_domain(frame.assign(y=range(len(frame))), label="y", columns={"g": "category"}).inputs
+    inputs = table_domain(frame.assign(y=range(len(frame))), Options(label="y", columns={"g": "category"})).inputs
     assert inputs.frame["g"].tolist() == ["1", "2", "1", "2", *others]
     assert words(pd.Series([1.0, 2.0])).tolist() == ["1", "2"]  # as a table that was never text has them
 

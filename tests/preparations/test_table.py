@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from sterna.domains.reader import Options
 from sterna.domains.table_domains import load_table
 from sterna.domains.tables import TableInputs, table_inputs
 from sterna.domains.text import TextInputs
@@ -209,8 +210,8 @@ def test_heart_disease_as_scikit_learn_prepares_it(hospital: str) -> None:
     if not path.is_file():
         pytest.skip(f"{path.name} is not in {DATA}; set STERNA_DATA")
     options: dict[str, Any] = {"label": "disease", "drop": ["num"], "domain_column": "hospital"}
-    source = load_table(path, domain="cleveland", **options).inputs
-    target = load_table(path, domain=hospital, **options).inputs
+    source = load_table(path, Options(domain="cleveland", **options)).inputs
+    target = load_table(path, Options(domain=hospital, **options)).inputs
     raw = pd.read_csv(path)
     numbers = {
         h: part.drop(columns=["hospital", "num", "disease"]).to_numpy(np.float64) for h, part in raw.groupby("hospital")

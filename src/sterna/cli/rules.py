@@ -296,4 +296,4 @@ def _inputs(data: str, text: str | None, drop: list[str]) -> Any:
     path = Path(data)
     if path.suffix == ".txt" or not path.is_file():
         return load_lines([path], "text", {}).inputs  # which also says what is wrong with the path
-    return load_inputs(path, text=text, without=drop)[0]
+    return load_inputs(path, {"text": text, "drop": drop})[0]

@@ -121,6 +121,7 @@ def _rows(
     column: str | None, value: str | None, group: str | None = None,
 ) -> Domain:  # fmt: skip
     """A table's rows without their labels: the columns named, or else the one column that is called as labels are."""
+    from sterna.domains.reader import Options
     from sterna.domains.table_domains import table_domain
     from sterna.domains.table_labels import LABEL_NAMES
 
@@ -128,6 +129,5 @@ def _rows(
     if guess and len(called) == 1 and called[0] not in (text, column):
         without = {*without, called[0]}
     named = [str(name) for name in frame.columns if str(name) in without]
-    return table_domain(
-        frame, text=text, drop=named, domain_column=column, domain=value, name=path.name, notes=notes, group=group
-    )
+    asked = Options(text=text, drop=tuple(named), domain_column=column, domain=value, group=group)
+    return table_domain(frame, asked, path.name, notes)

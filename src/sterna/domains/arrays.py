@@ -13,7 +13,6 @@ from sterna.domains.archives import Location, check_archive
 from sterna.domains.domain import Domain
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.layout import SPLIT_NAMES
-from sterna.domains.levels import Levels
 from sterna.domains.reader import Options, Reader
 from sterna.errors import RequestError, closest
 
@@ -35,52 +34,26 @@ class Arrays(Reader):
     def load(self, place: Location, options: Options) -> Domain:
         options.refuse(place.path, "a file of arrays", "text")
         check_archive(place.path, place.max_unpacked_bytes)
-        return load_arrays(
-            place.path,
-            label=options.label,
-            group=options.group,
-            domain_column=options.domain_column,
-            domain=options.domain,
-            drop=options.drop,
-            columns=options.columns,
-            levels=options.levels,
-            time=options.time,
-        )
+        return load_arrays(place.path, options)
 
 
-def load_arrays(
-    path: Path,
-    *,
-    label: str | None,
-    group: str | None,
-    domain_column: str | None,
-    domain: str | None,
-    drop: Sequence[str],
-    columns: Mapping[str, str] | None,
-    levels: Levels | None = None,
-    time: str | None = None,
-) -> Domain:
+def load_arrays(path: Path, options: Options) -> Domain:
     """Read ``images`` and ``labels``, or ``X`` and ``y``; or these after a split or a domain (``train_images``, ...).
 
     Parameters
     ----------
     path
         The file. ``class_names`` in it names the classes that whole-number labels stand for.
-    label, group, domain_column, time
-        Names of arrays ``(n,)`` beside one array of inputs.
-    domain
-        The value of `domain_column` to keep, or else the prefix of the arrays to take.
-    drop, columns
-        As for tables.
-    levels
-        As for images.
+    options
+        Label, group, time and column of domains are names of arrays ``(n,)`` beside one array of inputs; without such a
+        column, the domain is the prefix of the arrays to take.
 
     Raises
     ------
     RequestError
         If the arrays needed are not there, hold objects, or are of different length.
     """
-    archive = _opened(path)
+    archive, label, domain, domain_column = _opened(path), options.label, options.domain, options.domain_column
     inputs, labels = _roles(archive.files)
     parts, notes = _chosen_parts(path, archive.files, list(inputs), None if domain_column else domain)
     read = [_read(archive, inputs[part], path) for part in parts]
@@ -100,14 +73,21 @@ def load_arrays(
     values = _labels(archive, path, parts, lengths, labels, label)
     stacked = np.concatenate(read) if len(read) > 1 else read[0]
     learnt = np.repeat([SPLIT_NAMES.get(part.lower()) != "test" for part in parts], lengths)
-    taken, more = inputs_from_arrays(stacked, columns=columns, drop=drop, levels=levels, learnt=np.flatnonzero(learnt))
+    taken, more = inputs_from_arrays(
+        stacked, columns=options.columns, drop=options.drop, levels=options.levels, learnt=np.flatnonzero(learnt)
+    )
+
+    def beside(argument: str) -> np.ndarray | None:
+        name = getattr(options, argument)
+        return None if name is None else _beside(archive, path, name, argument, sum(lengths))
+
     found = Domain(
         name=path.stem if domain is None else f"{path.stem}/{domain}",
         inputs=taken,
         labels=values,
         splits=_splits(parts, lengths),
-        groups=None if group is None else _beside(archive, path, group, "group", sum(lengths)),
-        times=None if time is None else _beside(archive, path, time, "time", sum(lengths)),
+        groups=beside("group"),
+        times=beside("time"),
         classes=classes if values is not None else None,
         notes=(*notes, *more),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,21 +72,8 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
     if label is not None and not isinstance(label, str):
         return Domain.from_arrays(frame, label, name=FRAME, columns=options.columns, drop=options.drop)
     taken = {*options.drop, options.group, options.domain_column, options.text}
-    return table_domain(
-        frame,
-        label=label or find_label([str(c) for c in frame.columns if c not in taken], f"The {FRAME}"),
-        text=options.text,
-        drop=options.drop,
-        columns=options.columns,
-        schema=options.schema,
-        group=options.group,
-        time=options.time,
-        domain_column=options.domain_column,
-        domain=options.domain,
-        task=options.task,
-        partial_labels=options.partial_labels,
-        name=FRAME,
-    )
+    label = label or find_label([str(c) for c in frame.columns if c not in taken], f"The {FRAME}")
+    return table_domain(frame, replace(options, label=label), FRAME)
 
 
 def given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:
@@ -105,15 +93,6 @@ def given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:
     if not is_frame(data) or kind not in ("table", "text"):
         return Domain.from_arrays(data, levels=reading.get("levels"))
     from sterna.domains.table_domains import frame_inputs
-    from sterna.domains.table_reader import left_out
 
-    text = reading.get("text") if kind == "text" else None
-    inputs, notes = frame_inputs(
-        data,
-        FRAME,
-        text=text,
-        without=left_out(reading),
-        columns=reading.get("columns"),
-        schema=reading.get("schema"),
-    )
+    inputs, notes = frame_inputs(data, FRAME, reading)
     return Domain(FRAME, inputs, notes=tuple(notes))

@@ -163,18 +163,8 @@ def _labelled(
             raise RequestError(f"{argument}={asked!r}: this column of {where} names the {kind.many}; name another one.")
     wanted = {column, *named, options.group, options.domain_column, options.time}
     kept = [c for c in table.columns if c in wanted or c.strip().lower() in SPLIT_NAMES]
-    return table_domain(
-        table[kept],
-        label=label,
-        text=column,
-        group=options.group,
-        time=options.time,
-        domain_column=options.domain_column,
-        domain=options.domain,
-        task=options.task,
-        partial_labels=options.partial_labels,
-        name=where,
-    )
+    of_names = replace(options, label=label, text=column, drop=(), columns=None, schema=None)
+    return table_domain(table[kept], of_names, where)
 
 
 def _by_folder(found: Sequence[str | None], kind: FileKind) -> tuple[list[str | None], list[str | None]]:

@@ -25,24 +25,9 @@ class Tables(Reader):
         return "a table" if is_table(place.path) and not place.holds_files else ""
 
     def load(self, place: Location, options: Options) -> Domain:
-        from sterna.domains.table_domains import (
-            load_table,  # brings pandas and pyarrow, which other readers do not need
-        )
+        from sterna.domains.table_domains import load_table  # brings pandas and pyarrow, which others do not need
 
-        return load_table(
-            place.path,
-            label=options.label,
-            text=options.text,
-            drop=options.drop,
-            columns=options.columns,
-            schema=options.schema,
-            group=options.group,
-            domain_column=options.domain_column,
-            domain=options.domain,
-            task=options.task,
-            time=options.time,
-            partial_labels=options.partial_labels,
-        )
+        return load_table(place.path, options)
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
         if len(paths) > 1:
@@ -57,12 +42,6 @@ class Tables(Reader):
         return _rows(path, kind, reading)
 
 
-def left_out(reading: Mapping[str, Any]) -> list[str]:
-    """Columns that are no inputs of a run that read its own data so: the labels, and what was dropped."""
-    label = reading.get("label")
-    return [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
-
-
 def _lines(path: Path) -> list[str]:
     from sterna.domains.table_faults import bad_bytes
 
@@ -75,10 +54,7 @@ def _lines(path: Path) -> list[str]:
 def _rows(path: Path, kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:
     from sterna.domains.table_domains import load_inputs  # brings pandas and pyarrow
 
-    text = reading.get("text") if kind == "text" else None
-    inputs, notes = load_inputs(
-        path, text=text, without=left_out(reading), columns=reading.get("columns"), schema=reading.get("schema")
-    )
+    inputs, notes = load_inputs(path, reading)
     if inputs.kind != kind:
         raise RequestError(f"{str(path)!r} holds {inputs.kind}, but the run learnt from {kind}.")
     return inputs, notes
