@@ -49,13 +49,7 @@ def closest(name: str, known: Iterable[str], limit: int = 3) -> str:
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional library, or say which extra brings it.
-
-    Raises
-    ------
-    RequestError
-        If the module is not installed.
-    """
+    """Import an optional library, or say which extra brings it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -86,13 +86,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def copy_files(source: Path, target: Path, leave: str = "") -> None:
-    """Copy all files of a folder, but for those of one name, into another that is there.
-
-    Raises
-    ------
-    RequestError
-        If a symbolic link is among them: what it points to is none of the folder's own.
-    """
+    """Copy all files of a folder, but for those of one name, into another that is there."""
     for folder, folders, names in os.walk(source):
         place = target / Path(folder).relative_to(source)
         place.mkdir(exist_ok=True)

@@ -131,13 +131,7 @@ def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def check_unpacked(name: str, packed: int, unpacked: int, way_out: str = "unpack it and give what was in it") -> None:
-    """Refuse what unpacks as only a bomb does.
-
-    Raises
-    ------
-    RequestError
-        Naming it, its bytes and the way out.
-    """
+    """Refuse what unpacks as only a bomb does."""
     if unpacked > SMALL and unpacked > LARGEST_RATIO * packed:
         raise RequestError(
             f"{name} unpacks {packed:,} bytes to {unpacked:,} or more, as only a bomb does; if you trust it, {way_out}."

@@ -10,13 +10,7 @@ from sterna.tasks.task import Task
 
 
 def check_classification(name: str, task: Task) -> None:
-    """Refuse what is not a choice of one class.
-
-    Raises
-    ------
-    RequestError
-        If the task is another.
-    """
+    """Refuse what is not a choice of one class."""
     if not task.one_class:
         raise RequestError(
             f"{name} is for rows of one class each, but the task here is {task.id}; choose another method, such as "
@@ -42,13 +36,7 @@ def fitting_source(problem: Problem, say: Callable[[str], None] | None = None) -
 
 
 def check_labels(name: str, problem: Problem) -> None:
-    """Refuse a problem in which no row has a label of the task.
-
-    Raises
-    ------
-    RequestError
-        If neither the target nor the source has labelled rows.
-    """
+    """Refuse a problem in which no row has a label of the task."""
     if not len(problem.train) and problem.known is None:
         raise RequestError(
             f"{name} needs labels to start from, but no target label is used and the source has no rows labelled with "

@@ -37,13 +37,7 @@ class Location:
 
     @cached_property
     def names(self) -> list[str]:
-        """Paths of all files in the folder or zip, sorted, but for hidden ones.
-
-        Raises
-        ------
-        RequestError
-            If a zip is refused; see `check_archive`.
-        """
+        """Paths of all files in the folder or zip, sorted, but for hidden ones."""
         if self.path.is_file():
             check_archive(self.path, self.max_unpacked_bytes)
         return names_below(self.path)
@@ -55,13 +49,7 @@ class Location:
 
 
 def check_archive(path: Path, max_unpacked_bytes: int) -> None:
-    """Refuse a zip that climbs out of its folder, is encrypted, or unpacks to too much.
-
-    Raises
-    ------
-    RequestError
-        Naming the zip, the member and the limit.
-    """
+    """Refuse a zip that climbs out of its folder, is encrypted, or unpacks to too much."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

@@ -169,15 +169,7 @@ def sound_content(sound: Sound) -> str:
 
 
 class AudioFiles(FileInputs):
-    """Recordings below a folder or inside a zip, which is read in place and never unpacked to disk.
-
-    Parameters
-    ----------
-    root
-        A folder, or a ``.zip`` file.
-    files
-        Their paths inside `root`, with ``/``.
-    """
+    """Recordings below a folder or inside a zip."""
 
     kind = "audio"
     one = "a recording"

@@ -34,14 +34,12 @@ ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", *F
 
 
 class ImageFiles(PixelInputs, FileInputs):
-    """Image files below a folder or inside a zip, which is read in place and never unpacked to disk.
+    """Image files below a folder or inside a zip.
 
     Parameters
     ----------
-    root
-        A folder, or a ``.zip`` file.
-    files
-        Their paths inside `root`, with ``/``.
+    root, files
+        As of all `FileInputs`.
     levels
         What is black and white in images deeper than 8 bits; those of 16 bits, or of each image, where not given.
     """

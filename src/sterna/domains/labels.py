@@ -114,13 +114,7 @@ def summary(labels: np.ndarray, classes: Sequence[str] | None) -> str:
 
 
 def as_times(values: Any) -> np.ndarray:
-    """When rows were, ``(n,)``: numbers as float64, dates as ``datetime64[us]``.
-
-    Raises
-    ------
-    RequestError
-        If they are neither.
-    """
+    """When rows were, ``(n,)``: numbers as float64, dates as ``datetime64[us]``."""
     array = np.asarray(values)
     if array.dtype == object:
         dated = any(isinstance(each, np.datetime64 | date) for each in array)

@@ -103,13 +103,7 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def check_utf8(name: str, what: str) -> None:
-    """Refuse a name that could be neither saved nor shown: Linux takes any bytes as one.
-
-    Raises
-    ------
-    RequestError
-        With the bytes that are not UTF-8.
-    """
+    """Refuse a name that could be neither saved nor shown: Linux takes any bytes as one."""
     try:
         name.encode()
     except UnicodeEncodeError as error:

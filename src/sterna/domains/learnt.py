@@ -78,13 +78,7 @@ class Learnt:
 
 
 def read_learnt(folder: Path) -> Learnt | None:
-    """What a run learnt from; ``None`` where its folder does not say, as those of older versions do not.
-
-    Raises
-    ------
-    RequestError
-        If the file is damaged.
-    """
+    """What a run learnt from; ``None`` where its folder does not say, as those of older versions do not."""
     path = folder / LEARNT
     if not path.exists():
         return None

@@ -102,13 +102,7 @@ def _scaled(pixels: Array, levels: Levels) -> Array:
 
 
 def usual_levels(pixels: Array) -> Levels:
-    """The levels of one image of which no set is known: 16 bits for whole numbers; 0 to 1, 8 bits or 16 for others.
-
-    Raises
-    ------
-    RequestError
-        If its values are in none of these ranges.
-    """
+    """The levels of one image of which no set is known: 16 bits for whole numbers; 0 to 1, 8 bits or 16 for others."""
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0 and high <= 65535):
         raise RequestError(

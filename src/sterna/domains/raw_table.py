@@ -133,13 +133,7 @@ class RawTable:
         return self._frame.index
 
     def need(self, name: str, argument: str) -> None:
-        """Refuse a column that the table has not.
-
-        Raises
-        ------
-        RequestError
-            Naming the argument, the close matches and the columns.
-        """
+        """Refuse a column that the table has not."""
         if name not in self:
             raise RequestError(
                 f"{argument}={name!r}: {self.name} has no such column.{closest(name, self.names)} "

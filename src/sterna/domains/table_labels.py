@@ -28,13 +28,7 @@ _MARKS = {"0": 0.0, "1": 1.0, "False": 0.0, "True": 1.0, "false": 0.0, "true": 1
 
 
 def find_label(names: Sequence[str], where: str) -> str:
-    """The label column of a table whose user named none.
-
-    Raises
-    ------
-    RequestError
-        If not exactly one column is called label, target, class or y.
-    """
+    """The label column of a table whose user named none."""
     found = [name for name in names if name.strip().lower() in LABEL_NAMES]
     if len(found) == 1:
         return found[0]

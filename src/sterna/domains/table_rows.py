@@ -25,13 +25,7 @@ _SPLITS = {
 
 
 def rows_of_domain(table: RawTable, column: str | None, value: str | None) -> Rows:
-    """The rows ``(n,)`` whose `column` holds `value`.
-
-    Raises
-    ------
-    RequestError
-        If one of the two is missing, or no row holds the value.
-    """
+    """The rows ``(n,)`` whose `column` holds `value`."""
     if column is None:
         raise RequestError(
             f"domain={value!r} is given for {table.name} without domain_column=NAME, the column to look for it in."

@@ -240,13 +240,7 @@ def read_inputs(
 
 
 def raw_table(frame: pd.DataFrame, name: str) -> RawTable:
-    """The columns of a DataFrame, which is not changed.
-
-    Raises
-    ------
-    RequestError
-        If two columns have one name, or there is no row.
-    """
+    """The columns of a DataFrame, which is not changed."""
     table = RawTable(frame, name)
     if not len(table):
         raise RequestError(f"{name} has no rows.")

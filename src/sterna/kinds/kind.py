@@ -149,13 +149,7 @@ class Kind(ABC):
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of data of this id, the ``kind`` of inputs and of preparations.
-
-    Raises
-    ------
-    RequestError
-        If there is none.
-    """
+    """The kind of data of this id, the ``kind`` of inputs and of preparations."""
     found: Kind = KINDS.find(name)()
     return found
 

@@ -276,13 +276,7 @@ def _lower(sentence: str) -> str:
 
 
 def check_needs(method: Method, have: Needs, ids: Sequence[str]) -> None:
-    """Refuse a method whose needs are not met, and name those whose needs are.
-
-    Raises
-    ------
-    RequestError
-        One sentence: what is missing, and which methods would fit what there is.
-    """
+    """Refuse a method whose needs are not met, and name those whose needs are."""
     missing = method.needs & ~have
     if missing:
         if Needs.SOURCE_DATA in missing:

@@ -25,11 +25,6 @@ def no_larger_than(weights: Mapping[str, Tensor]) -> Iterator[None]:
 
     A tensor is counted when it becomes part of a module: it is reserved then, but nothing was written into it yet. Four
     times the bytes leave room for weights kept in half precision, and for those that share one tensor.
-
-    Raises
-    ------
-    RequestError
-        Where more is built.
     """
     most = 4 * sum(tensor.nbytes for tensor in weights.values()) + _SPARE_BYTES
     parts = 20 * len(weights) + _SPARE_PARTS

@@ -60,13 +60,7 @@ class EstimatorHead(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> EstimatorHead:
-        """Read what `save` wrote; nothing is unpickled.
-
-        Raises
-        ------
-        RequestError
-            If a file is missing or damaged, or holds a type that is not on the list of known ones.
-        """
+        """Read what `save` wrote; nothing is unpickled."""
         folder = Path(folder)
         estimator = load_estimator(folder / "estimator.skops")
         with reading(folder / "task.json"):

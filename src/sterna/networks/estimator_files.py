@@ -46,13 +46,7 @@ _BUILT = frozenset(
 
 
 def load_estimator(path: Path) -> Any:
-    """Read a file of skops; nothing is unpickled, imported or called but the known parts of estimators.
-
-    Raises
-    ------
-    RequestError
-        If the file is missing, damaged or a bomb, or holds what is not on the list.
-    """
+    """Read a file of skops; nothing is unpickled, imported or called but the known parts of estimators."""
     from skops.io import get_untrusted_types, load
 
     try:

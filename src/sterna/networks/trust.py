@@ -60,13 +60,7 @@ def trusted(about: Description, trust: Collection[str], whose: str) -> dict[str,
 
 
 def functions_named(names: str | Collection[str]) -> tuple[str, ...]:
-    """The functions that a user trusts.
-
-    Raises
-    ------
-    RequestError
-        If one is not written as ``module:function``.
-    """
+    """The functions that a user trusts."""
     found = (names,) if isinstance(names, str) else tuple(names)
     for name in found:
         if not isinstance(name, str) or not re.fullmatch(r"[\w.]+:\w+", name):

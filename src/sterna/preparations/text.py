@@ -145,13 +145,7 @@ class TextPreparation(Preparation):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], folder: Path | None = None) -> Self:
-        """Rebuild from `state` and the files that `save_assets` wrote.
-
-        Raises
-        ------
-        RequestError
-            If the files are missing.
-        """
+        """Rebuild from `state` and the files that `save_assets` wrote."""
         if folder is None:
             raise RequestError("A text preparation is rebuilt from its tokenizer's files; name the folder they are in.")
         return cls(Path(folder) / TOKENIZER, state["max_length"])

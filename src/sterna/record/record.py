@@ -257,13 +257,7 @@ def read_record(path: Path) -> Record:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a run.
-
-    Raises
-    ------
-    RequestError
-        If it is missing or cannot be read.
-    """
+    """Read a JSON file of a run."""
     try:
         return reading.read_json(path)
     except RequestError as error:

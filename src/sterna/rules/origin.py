@@ -29,13 +29,7 @@ def origin_text(learnt: Learnt) -> str:
 
 
 def origin_of(text: str | None) -> Learnt | None:
-    """The rows that the rules of a text were extracted from, of several files all; ``None`` if it names none.
-
-    Raises
-    ------
-    RequestError
-        If the lines are not as they were written.
-    """
+    """The rows that the rules of a text were extracted from, of several files all; ``None`` if it names none."""
     parts: list[list[str]] = []
     for line in (text or "").splitlines():
         if line.startswith(MARK + "{"):

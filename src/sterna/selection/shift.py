@@ -185,13 +185,7 @@ def reading(distance: float, p_value: float, rows: int) -> str:
 
 
 def common_columns(first: Inputs, second: Inputs) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Columns that both tables have with the same kind of values, and the others; nothing for other kinds of inputs.
-
-    Raises
-    ------
-    RequestError
-        If there is none.
-    """
+    """Columns that both tables have with the same kind of values, and the others; nothing for other kinds of inputs."""
     common = first.shared(second)
     if common is None:
         return (), ()

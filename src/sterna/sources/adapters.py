@@ -18,25 +18,13 @@ _LAYERS = re.compile(
 
 
 def refuse_adapter_folder(folder: Path, spec: str) -> None:
-    """Refuse a folder that holds an adapter.
-
-    Raises
-    ------
-    RequestError
-        Says what it is, of which model, and how to merge it.
-    """
+    """Refuse a folder that holds an adapter."""
     if (folder / CONFIG).is_file():
         raise _refusal(f"{spec!r} holds", folder, f"hf/{_merged(folder)}")
 
 
 def refuse_adapter_weights(names: Iterable[str], file: Path, spec: str) -> None:
-    """Refuse weights among which there are those of an adapter.
-
-    Raises
-    ------
-    RequestError
-        Says what they are, of which model, and how to merge them.
-    """
+    """Refuse weights among which there are those of an adapter."""
     found = [name for name in names if _LAYERS.search(name)]
     if found:
         raise _refusal(f"{spec!r} holds (in {found[0]}, say)", file.parent, "the merged weights")

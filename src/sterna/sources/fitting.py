@@ -200,13 +200,7 @@ def _without_wrappers(names: Iterable[str]) -> dict[str, str]:
 
 
 def _usual_one(whole: Sequence[_Place], spec: str) -> _Place:
-    """The most usual of several places.
-
-    Raises
-    ------
-    RequestError
-        If none of them is usual.
-    """
+    """The most usual of several places."""
     ranked = sorted(whole, key=lambda each: usual(each.path))
     if len(ranked) > 1 and usual(ranked[0].path) == usual(ranked[1].path):
         places = [repr(f"{each.path}.") for each in ranked]

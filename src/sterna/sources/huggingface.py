@@ -42,13 +42,7 @@ def load(name: str, spec: str) -> Source:
 
 
 def locate(name: str, spec: str) -> Path:
-    """The folder that a name means: one here, or one from the Hub.
-
-    Raises
-    ------
-    RequestError
-        If there is none; close matches are named.
-    """
+    """The folder that a name means: one here, or one from the Hub."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         refuse_adapter_folder(folder, spec)

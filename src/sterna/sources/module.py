@@ -81,13 +81,7 @@ def wrap(
 
 
 def usual_preparation(module: nn.Module, spec: str) -> Preparation:
-    """What a module says of its inputs, or what a convolutional one most probably takes.
-
-    Raises
-    ------
-    RequestError
-        If nothing can be said.
-    """
+    """What a module says of its inputs, or what a convolutional one most probably takes."""
     from torch import nn
 
     from sterna.preparations.image import ImagePreparation
@@ -106,13 +100,7 @@ def usual_preparation(module: nn.Module, spec: str) -> Preparation:
 
 
 def example(preparation: Preparation, spec: str) -> Any:
-    """A small batch of what a preparation gives, to try the body on.
-
-    Raises
-    ------
-    RequestError
-        If the preparation can give none.
-    """
+    """A small batch of what a preparation gives, to try the body on."""
     import torch
 
     found = preparation.example()

@@ -76,13 +76,7 @@ def create(name: str) -> nn.Module:
 
 
 def build(name: str, spec: str, **options: Any) -> nn.Module:
-    """A model with random weights and no classifier; options as timm's ``create_model`` takes them.
-
-    Raises
-    ------
-    RequestError
-        If timm has no such model.
-    """
+    """A model with random weights and no classifier; options as timm's ``create_model`` takes them."""
     timm = _library()
     _check(timm, name, spec, timm.list_models())
     with hub.quiet():

@@ -57,13 +57,7 @@ def load(
 
 
 def _channels(network: nn.Module, found: Fitted, spec: str, name: str) -> int | None:
-    """The channels of the file's first layer, where they are not the architecture's.
-
-    Raises
-    ------
-    RequestError
-        If images have not so many, or other weights than this layer's and positions have another shape.
-    """
+    """The channels of the file's first layer, where they are not the architecture's."""
     goal = network.state_dict()
     first = network.pretrained_cfg.get("first_conv")  # type: ignore[union-attr, operator]
     layer = f"{first[0] if isinstance(first, (list, tuple)) else first}.weight"
@@ -87,13 +81,7 @@ def _channels(network: nn.Module, found: Fitted, spec: str, name: str) -> int | 
 
 
 def _size(network: nn.Module, found: Fitted, spec: str, asked: int | None) -> int | None:
-    """The image size to build the model at, where it is not its own.
-
-    Raises
-    ------
-    RequestError
-        If the positions are those of another size, and neither they nor the user say which.
-    """
+    """The image size to build the model at, where it is not its own."""
     about: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
     positions = [name for name in found.shapes if POSITIONS.search(name)]
     if asked is not None:

@@ -62,13 +62,7 @@ def check_there(path: Path) -> None:
 
 
 def read_layout(path: Path) -> Layout:
-    """Read and check the header of a safetensors file.
-
-    Raises
-    ------
-    RequestError
-        If the file is missing, may hold code, or is not a whole safetensors file.
-    """
+    """Read and check the header of a safetensors file."""
     check_there(path)
     if path.is_dir():
         raise RequestError(f"{str(path)!r} is a folder, but a .safetensors file was expected; name the file in it.")

@@ -54,13 +54,7 @@ def settle(path: Path) -> list[Path]:
 
 
 def check_finished(path: Path) -> None:
-    """Say how to go on where the run is not done.
-
-    Raises
-    ------
-    RequestError
-        If it is not.
-    """
+    """Say how to go on where the run is not done."""
     settle(path)
     if (path / MANIFEST).exists():
         return
@@ -75,13 +69,7 @@ def check_finished(path: Path) -> None:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold a folder against every other process.
-
-    Raises
-    ------
-    RequestError
-        If another process writes there.
-    """
+    """Hold a folder against every other process."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(path))
@@ -125,13 +113,7 @@ def taken(path: Path, request: Request, *, resume: bool, overwrite: bool) -> Ite
 
 
 def check_own(path: Path) -> None:
-    """Put right what a killed process left there, and leave alone what somebody else has put there.
-
-    Raises
-    ------
-    RequestError
-        If something stands there that is no run.
-    """
+    """Put right what a killed process left there, and leave alone what somebody else has put there."""
     settle(path)
     if not is_free(path) and not holds_run(path):
         raise RequestError(f"{str(path)!r} exists and is not a Sterna run, so it is left alone: name another out=.")

@@ -92,13 +92,7 @@ class RunFolder:
         return record
 
     def read_record(self) -> Record:
-        """Read the record of a finished run.
-
-        Raises
-        ------
-        RequestError
-            If it is missing or damaged.
-        """
+        """Read the record of a finished run."""
         check_finished(self.path)
         return read_record(self._file("manifest.json"))
 

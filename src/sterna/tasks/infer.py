@@ -72,13 +72,7 @@ def infer_task(
 
 
 def task_type(name: str) -> type[Task]:
-    """The class of a task, ours or another package's.
-
-    Raises
-    ------
-    RequestError
-        If there is none of this name.
-    """
+    """The class of a task, ours or another package's."""
     known = TASKS.names()
     wanted = next((each for each in known if _plain(each) == _plain(name)), None)
     if wanted is None:
@@ -98,13 +92,7 @@ def _plain(name: str) -> str:
 
 
 def task_from_state(state: dict[str, Any]) -> Task:
-    """Build a task again from what its `state` gave.
-
-    Raises
-    ------
-    RequestError
-        If the state names no known task.
-    """
+    """Build a task again from what its `state` gave."""
     rest = dict(state)
     names = rest.get("classes")
     if names is not None and not (isinstance(names, list | tuple) and len({type(name) for name in names}) == 1):

@@ -172,13 +172,7 @@ class Regression(Task):
         return HistGradientBoostingRegressor(min_samples_leaf=leaf, early_stopping=False, random_state=0)
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
-        """Refuse: a regression has no classes.
-
-        Raises
-        ------
-        RequestError
-            Always.
-        """
+        """Refuse: a regression has no classes."""
         raise RequestError("A regression has no probabilities; ask for its predictions instead (predict).")
 
     def answers(self, outputs: np.ndarray[Any, Any]) -> Floats:

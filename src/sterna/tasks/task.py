@@ -275,13 +275,7 @@ class Task(ABC):
         return np.zeros((len(targets), 0), dtype=bool)
 
     def known_metric(self, name: str) -> str:
-        """The name, if it is one of the task's own metrics or of those that installed packages add to it.
-
-        Raises
-        ------
-        RequestError
-            If it is neither.
-        """
+        """The name, if it is one of the task's own metrics or of those that installed packages add to it."""
         if name not in self.metric_names():
             added_metric(name, self.id, self.metric_names())
         return name

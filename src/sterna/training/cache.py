@@ -49,13 +49,7 @@ def default_folder() -> Path:
 
 
 def default_gigabytes() -> float:
-    """``$STERNA_CACHE_GB``, or 10.
-
-    Raises
-    ------
-    RequestError
-        If it is not a number, or below zero.
-    """
+    """``$STERNA_CACHE_GB``, or 10."""
     given = os.environ.get("STERNA_CACHE_GB") or "10"
     with suppress(ValueError):
         if 0 <= float(given) < math.inf:

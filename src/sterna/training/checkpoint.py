@@ -96,13 +96,7 @@ def save(path: Path, state: State, objective: Weights, optimizer: dict[str, Any]
 
 
 def load(path: Path) -> tuple[State, Weights, dict[str, Any]]:
-    """Read it back; nothing is unpickled.
-
-    Raises
-    ------
-    RequestError
-        If the file is damaged.
-    """
+    """Read it back; nothing is unpickled."""
     with reading(path, "delete it and go on with resume=True: this fit then begins anew"), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END) - _HASH - len(_SEAL)
         file.seek(max(0, size))
