@@ -6,15 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from sterna.bench.problem import Array, Problem
 from sterna.bench.source_answers import answers
 from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Inputs
+from sterna.domains.learnt import Learnt
 from sterna.domains.text import TEXT
 from sterna.errors import RequestError
 from sterna.preparations.rules import BY_KIND
@@ -57,35 +58,24 @@ def _column_names(value: Any) -> Any:
     return column_map(value) if isinstance(value, str | Mapping) else value
 
 
-RulesSetting = Annotated[
-    str | None,
-    BeforeValidator(_rules_text),
-    Field(description="a file of rules, or the rules themselves; extracted from the source's data or model if none"),
-]
-ColumnsSetting = Annotated[
-    dict[str, str] | None,
-    BeforeValidator(_column_names),
-    Field(description="what the target calls the source's columns: OURS=THEIRS,... or a JSON or YAML file"),
-]
-DepthSetting = Annotated[
-    int, Field(ge=1, le=20, description="most conditions of a rule that is extracted from the source")
-]
-LeavesSetting = Annotated[
-    int, Field(ge=2, le=500, description="most leaves of the tree that rules are extracted from the source with")
-]
+class RuleSettings(BaseModel):
+    """The settings of a method that works with rules: a class that a method derives from beside `Method`."""
 
+    rules: Annotated[str | None, BeforeValidator(_rules_text)] = Field(
+        None,
+        description="a file of rules, or the rules themselves; extracted from the source's data or model if none",
+    )
+    columns: Annotated[dict[str, str] | None, BeforeValidator(_column_names)] = Field(
+        None, description="what the target calls the source's columns: OURS=THEIRS,... or a JSON or YAML file"
+    )
+    depth: int = Field(4, ge=1, le=20, description="most conditions of a rule that is extracted from the source")
+    leaves: int = Field(
+        16, ge=2, le=500, description="most leaves of the tree that rules are extracted from the source with"
+    )
 
-class RuleSettings(Protocol):
-    """What a method that works with rules lets the user set."""
-
-    @property
-    def rules(self) -> str | None: ...
-    @property
-    def columns(self) -> dict[str, str] | None: ...
-    @property
-    def depth(self) -> int: ...
-    @property
-    def leaves(self) -> int: ...
+    def learnt_before(self) -> Learnt | None:
+        """The rows that its rules were extracted from, where they say so."""
+        return origin_of(self.rules)
 
 
 @dataclass(frozen=True, eq=False)

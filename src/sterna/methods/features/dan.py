@@ -8,15 +8,21 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sterna.bench import Bench, Fitted
 from sterna.bench.adapting import DomainTerm
-from sterna.methods.method import Method, Needs
+from sterna.methods.adapting import Adapting
 
 BANDWIDTHS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Multiples of the mean squared distance."""
 
 
-class Dan(Method):
+class KernelDistance(DomainTerm):
+    """:func:`squared_mmd` as a term of a loss."""
+
+    def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
+        return squared_mmd(source, target)
+
+
+class Dan(Adapting):
     """A network is trained on the source's labels while a kernel distance between its features is made small.
 
     What moves: the source's labels, and the source's body where there is one. The loss of a step is
@@ -37,29 +43,9 @@ class Dan(Method):
     Borgwardt, Rasch, Schölkopf and Smola, "A kernel two-sample test", JMLR 2012.
     """
 
-    needs = Needs.LIKE_SOURCE
-    validation = "kept"
+    term = KernelDistance
 
     weight: float = Field(1.0, ge=0, description="factor on the squared maximum mean discrepancy")
-    epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
-    )
-
-    def ablated(self) -> Dan:
-        return self.model_copy(update={"weight": 0.0})
-
-    def run(self, bench: Bench) -> Fitted:
-        return bench.adapt(
-            KernelDistance, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dan"
-        )
-
-
-class KernelDistance(DomainTerm):
-    """:func:`squared_mmd` as a term of a loss."""
-
-    def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
-        return squared_mmd(source, target)
 
 
 def squared_mmd(source: Tensor, target: Tensor, bandwidths: Sequence[float] = BANDWIDTHS) -> Tensor:

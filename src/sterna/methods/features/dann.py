@@ -9,12 +9,24 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from sterna.bench import Bench, Fitted
 from sterna.bench.adapting import DomainTerm
-from sterna.methods.method import Method, Needs
+from sterna.methods.adapting import Adapting
 
 
-class Dann(Method):
+class DomainClassifier(DomainTerm):
+    """Learns to tell the domains apart, while the features below learn to prevent it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.layers = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+
+    def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
+        outputs = self.layers(reverse(torch.cat([source, target]), strength(progress)))[:, 0]
+        answers = torch.cat([outputs.new_ones(len(source)), outputs.new_zeros(len(target))])
+        return nn.functional.binary_cross_entropy_with_logits(outputs, answers)
+
+
+class Dann(Adapting):
     """A network is trained on the source's labels, and against a classifier that tells its features' domains apart.
 
     What moves: the source's labels, and the source's body where there is one. A classifier D learns whether a row's
@@ -34,35 +46,9 @@ class Dann(Method):
     neural networks", JMLR 2016.
     """
 
-    needs = Needs.LIKE_SOURCE
-    validation = "kept"
+    term = DomainClassifier
 
     weight: float = Field(1.0, ge=0, description="factor on the domain classifier's loss")
-    epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
-    )
-
-    def ablated(self) -> Dann:
-        return self.model_copy(update={"weight": 0.0})
-
-    def run(self, bench: Bench) -> Fitted:
-        return bench.adapt(
-            DomainClassifier, weight=self.weight, epochs=self.epochs, learning_rate=self.learning_rate, stage="dann"
-        )
-
-
-class DomainClassifier(DomainTerm):
-    """Learns to tell the domains apart, while the features below learn to prevent it."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.layers = nn.Sequential(nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
-
-    def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
-        outputs = self.layers(reverse(torch.cat([source, target]), strength(progress)))[:, 0]
-        answers = torch.cat([outputs.new_ones(len(source)), outputs.new_zeros(len(target))])
-        return nn.functional.binary_cross_entropy_with_logits(outputs, answers)
 
 
 def strength(progress: float) -> float:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from sterna.bench import Bench, Fitted
 from sterna.bench.adapting import DomainTerm
-from sterna.methods.method import Method, Needs
+from sterna.methods.adapting import Adapting
 
 
-class DeepCoral(Method):
+class CovarianceDistance(DomainTerm):
+    """:func:`covariance_distance` as a term of a loss."""
+
+    def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
+        return covariance_distance(source, target)
+
+
+class DeepCoral(Adapting):
     """A network is trained on the source's labels while the covariances of its features are brought together.
 
     What moves: the source's labels, and the source's body where there is one. The loss of a step is
@@ -28,33 +34,9 @@ class DeepCoral(Method):
     Sun and Saenko, "Deep CORAL: correlation alignment for deep domain adaptation", ECCV workshops 2016.
     """
 
-    needs = Needs.LIKE_SOURCE
-    validation = "kept"
+    term = CovarianceDistance
 
     weight: float = Field(1.0, ge=0, description="factor on the distance of the covariances")
-    epochs: int | None = Field(None, ge=1, description="passes over the source's rows; 4 to 30 by their number if none")
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
-    )
-
-    def ablated(self) -> DeepCoral:
-        return self.model_copy(update={"weight": 0.0})
-
-    def run(self, bench: Bench) -> Fitted:
-        return bench.adapt(
-            CovarianceDistance,
-            weight=self.weight,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            stage="deep-coral",
-        )
-
-
-class CovarianceDistance(DomainTerm):
-    """:func:`covariance_distance` as a term of a loss."""
-
-    def forward(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
-        return covariance_distance(source, target)
 
 
 def covariance_distance(source: Tensor, target: Tensor) -> Tensor:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesSetting, rules_for
-from sterna.domains.learnt import Learnt
+from sterna.bench.drawn_rules import RuleSettings, rules_for
 from sterna.methods.method import Method, Needs
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body
 from sterna.networks.rule_vote import RuleVote
 from sterna.preparations.rules import BY_KIND
-from sterna.rules.origin import origin_of
 
 
-class RuleHead(Method):
+class RuleHead(RuleSettings, Method):
     """Rules predict directly: those that fire on a row vote, each with what its confidence adds to its class's share.
 
     What moves: rules, written by someone who knows, or extracted from the source by a small tree that learns its
@@ -35,14 +33,6 @@ class RuleHead(Method):
 
     needs = Needs.UNLABELLED_TARGET
     suits = Needs.RULES
-
-    rules: RulesSetting = None
-    columns: ColumnsSetting = None
-    depth: DepthSetting = 4
-    leaves: LeavesSetting = 16
-
-    def learnt_before(self) -> Learnt | None:
-        return origin_of(self.rules)
 
     def run(self, bench: Bench) -> Fitted:
         found = rules_for(bench, self)

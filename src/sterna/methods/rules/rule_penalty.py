@@ -9,16 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesFound, RulesSetting, rules_for
+from sterna.bench.drawn_rules import RuleSettings, RulesFound, rules_for
 from sterna.bench.problem import Array
 from sterna.bench.side_by_side import LAYER_DECAY, groups_of
 from sterna.bench.tuning import BATCH, default_epochs, minimise
 from sterna.domains.inputs import Inputs
-from sterna.domains.learnt import Learnt
 from sterna.methods.method import Method, Needs
 from sterna.networks.network import Network
 from sterna.networks.statistics import hold_statistics
-from sterna.rules.origin import origin_of
 from sterna.tasks.losses import at_least_float32, weighted_mean
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
@@ -26,7 +24,7 @@ from sterna.training.objective import Objective
 from sterna.training.together import whole_batch
 
 
-class RulePenalty(Method):
+class RulePenalty(RuleSettings, Method):
     """A network learns from the target's labels, with a penalty wherever its prediction departs from the rules' vote.
 
     What moves: rules (written, or extracted from the source) as a soft constraint. The loss is
@@ -50,21 +48,14 @@ class RulePenalty(Method):
     suits = Needs.RULES
     validation = "epoch"
 
-    rules: RulesSetting = None
-    columns: ColumnsSetting = None
     strength: float = Field(1.0, ge=0, le=1000, description="λ, the weight of the penalty")
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="peak learning rate; 1e-4 for a source's body and 1e-3 for a small one if none"
     )
     epochs: int | None = Field(None, ge=1, description="passes over the rows; 8 to 30 by their number if none")
-    depth: DepthSetting = 4
-    leaves: LeavesSetting = 16
 
     def ablated(self) -> RulePenalty:
         return self.model_copy(update={"strength": 0.0})
-
-    def learnt_before(self) -> Learnt | None:
-        return origin_of(self.rules)
 
     def run(self, bench: Bench) -> Fitted:
         found = rules_for(bench, self)

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from sterna.bench import Bench, Fitted, Problem
-from sterna.bench.drawn_rules import ColumnsSetting, DepthSetting, LeavesSetting, RulesFound, RulesSetting, rules_for
+from sterna.bench.drawn_rules import RuleSettings, RulesFound, rules_for
 from sterna.bench.plain import fit, raw_learners, rows_of
 from sterna.bench.problem import Array
 from sterna.domains.domain import Domain
 from sterna.domains.groups import joined_groups
 from sterna.domains.joined import joined_inputs
-from sterna.domains.learnt import Learnt
 from sterna.errors import RequestError
 from sterna.kinds.kind import Raw, kind_of
 from sterna.methods.method import Method, Needs
@@ -21,14 +20,13 @@ from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
-from sterna.rules.origin import origin_of
 from sterna.tasks.task import Task
 
 EVEN = 1e-4
 """Margin of a vote below which it counts as none: a rule at even odds breaks a tie, but knows nothing."""
 
 
-class WeakLabels(Method):
+class WeakLabels(RuleSettings, Method):
     """Rules vote on the target's unlabelled rows, and a linear model learns from the votes and the labels together.
 
     What moves: rules (written, or extracted from the source) as labels of rows that nobody labelled. On each row the
@@ -50,14 +48,6 @@ class WeakLabels(Method):
 
     needs = Needs.UNLABELLED_TARGET
     suits = Needs.RULES
-
-    rules: RulesSetting = None
-    columns: ColumnsSetting = None
-    depth: DepthSetting = 4
-    leaves: LeavesSetting = 16
-
-    def learnt_before(self) -> Learnt | None:
-        return origin_of(self.rules)
 
     def run(self, bench: Bench) -> Fitted:
         problem, found = bench.problem, rules_for(bench, self)
