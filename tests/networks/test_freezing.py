@@ -50,7 +50,7 @@ def test_frozen_blocks_stay_and_the_others_move(name: str) -> None:
             freeze(module)
     before = state(network)
     train_a_step(network)
-    frozen = {id(p) for _, some in network.depth_groups()[:half] for p in some}
+    frozen = {id(p) for _, some in network.depth_modules()[:half] for m in some for p in m.parameters()}
     for key, parameter in network.named_parameters():
         unused = key.removeprefix("body.module.") in network.body.unused
         assert torch.equal(before[key], parameter) == (id(parameter) in frozen or unused), key
@@ -121,7 +121,7 @@ def test_blocks_frozen_one_by_one_freeze_the_body() -> None:
 
 def test_groups_hold_every_used_parameter_once() -> None:
     network = network_of("vit_tiny_patch16_224")
-    groups = network.depth_groups()
+    groups = [(name, [p for m in modules for p in m.parameters()]) for name, modules in network.depth_modules()]
     assert [name for name, _ in groups] == [b.name for b in network.body.blocks] + ["head"]
     together = [id(p) for _, some in groups for p in some]
     assert len(together) == len(set(together)) and set(together) == {id(p) for p in network.parameters()}

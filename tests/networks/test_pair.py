@@ -89,7 +89,7 @@ def test_its_features_are_those_of_each_half_on_its_own_preparation(pair, images
 
 
 def test_every_parameter_is_in_one_block_and_freezing_the_first_half_leaves_the_second(pair, images, weights_of):
-    inside = [id(p) for _, group in pair.depth_groups() for p in group]
+    inside = [id(p) for _, modules in pair.depth_modules() for m in modules for p in m.parameters()]
     assert sorted(inside) == sorted(id(p) for p in pair.parameters())
     names = [name for name, _ in pair.depth_modules()]
     assert names[0].startswith("first.") and names[-2].startswith("second.") and names[-1] == "head"
@@ -297,7 +297,9 @@ def test_pairs_can_be_nested(pair, images, tmp_path, trainer):
     )
     names = [block.name for block in body.blocks]
     assert "second.answers" in names and any(name.startswith("second.first.") for name in names)
-    assert {id(p) for _, group in network.depth_groups() for p in group} == {id(p) for p in network.parameters()}
+    assert {id(p) for _, modules in network.depth_modules() for m in modules for p in m.parameters()} == {
+        id(p) for p in network.parameters()
+    }
     same_after_a_round_trip(network, images, tmp_path, trainer)
 
 

@@ -79,10 +79,10 @@ def test_length_rate_and_statistics_come_from_the_rows():
         behind = (-RANGE - np.array(fitted.mean)) / np.array(fitted.std)
         np.testing.assert_allclose(item[0, :, -1], behind, atol=1e-4)
     assert fitted.collate([items[0], items[1]]).shape == (2, 1, 40, fitted.frames)
-    assert items.note() is None
+    assert fitted.note(items) is None
     longer = fitted.items(AudioSequence([noise(2.0)]))
     assert longer[0].shape == (1, 40, fitted.frames)
-    assert longer.note() == f"Recordings are read up to {fitted.frames / 100:.3g} s; what comes after is cut off."
+    assert fitted.note(longer) == f"Recordings are read up to {fitted.frames / 100:.3g} s; what comes after is cut off."
     again = preparation_from_state(fitted.state())
     np.testing.assert_array_equal(again.items(inputs)[3], items[3])
     assert again.fingerprint() == fitted.fingerprint()

@@ -36,7 +36,7 @@ def test_items_are_the_tokenizers_own_numbers_cut_and_counted() -> None:
     plain = make_tokenizer()
     for text, item in zip(TEXTS, items, strict=True):
         assert item == plain(text, truncation=True, max_length=8)["input_ids"] and isinstance(item, list)
-    assert items.truncated == preparation.truncated == sum(len(plain(t)["input_ids"]) > 8 for t in TEXTS) == 1
+    assert items.truncated == sum(len(plain(t)["input_ids"]) > 8 for t in TEXTS) == 1
     assert items.note() == "1 of 5 texts are longer than the 8 tokens that are read; what came after was cut off."
     assert TextPreparation(make_tokenizer()).items(TextInputs(TEXTS)).note() is None
     assert TextPreparation(make_tokenizer()).max_length == 64

@@ -188,7 +188,7 @@ def test_very_short_and_very_long_recordings(tmp_path):
     preparation = source.prepared(sounds(0.4))
     items = preparation.items(sounds(0.4, 3.0))
     assert preparation.seconds == 0.5 or preparation.seconds == 1.0
-    assert len(items[1]) == preparation.samples and "what comes after is cut off" in items.note()
+    assert len(items[1]) == preparation.samples and "what comes after is cut off" in preparation.note(items)
     assert source.prepared(sounds(31.0)).seconds == 30.0
 
 

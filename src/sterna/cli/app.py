@@ -30,6 +30,9 @@ Trust = Annotated[
         "--trust", metavar="MODULE:FUNCTION", help="A function that the run's network may import and call; repeatable."
     ),
 ]
+Text = Annotated[str | None, typer.Option(metavar="NAME", help="Column whose texts are the inputs.")]
+Drop = Annotated[list[str], typer.Option(metavar="NAME", help="Column to leave out; may be repeated.")]
+DomainColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")]
 
 

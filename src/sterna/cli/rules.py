@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
+from sterna.cli.app import Debug, DomainColumn, Drop, Json, Quiet, Text, Trust, app, print_json
 from sterna.cli.once import App
 from sterna.errors import RequestError
 
@@ -23,9 +23,6 @@ rules = App(help="Extract readable rules from a model or from data, check them, 
 app.add_typer(rules, name="rules")
 
 Label = Annotated[str | None, typer.Option(metavar="NAME", help="Target column.")]
-Text = Annotated[str | None, typer.Option(metavar="NAME", help="Column whose texts are the inputs.")]
-Drop = Annotated[list[str], typer.Option(metavar="NAME", help="Column to leave out; may be repeated.")]
-DomainColumn = Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")]
 TargetDomain = Annotated[str | None, typer.Option(metavar="VALUE", help="Only the rows of this domain.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="File of rules.")]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
+from sterna.cli.app import Debug, DomainColumn, Json, Quiet, Trust, app, print_json
 from sterna.cli.wording import say
 
 
@@ -17,7 +17,7 @@ def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     domain: Annotated[str, typer.Argument(help="A labelled Domain.")],
     label: Annotated[str | None, typer.Option(help="Target column; the run's own if not given.")] = None,
-    domain_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")] = None,
+    domain_column: DomainColumn = None,
     target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Score the rows of this domain.")] = None,
     trust: Trust = [],  # noqa: B006
     json: Json = False,

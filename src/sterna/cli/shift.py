@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sterna.cli.app import Debug, Json, Quiet, Trust, app, print_json
+from sterna.cli.app import Debug, DomainColumn, Drop, Json, Quiet, Text, Trust, app, print_json
 from sterna.errors import RequestError, closest
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def shift(
     label: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of labels, which are not compared; a file may lack it.")
     ] = None,
-    text: Annotated[str | None, typer.Option(metavar="NAME", help="Column whose texts are compared.")] = None,
-    drop: Annotated[list[str], typer.Option(metavar="NAME", help="Column to leave out; may be repeated.")] = [],  # noqa: B006
+    text: Text = None,
+    drop: Drop = [],  # noqa: B006
     group: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column (a patient, say) whose rows are not independent.")
     ] = None,
-    domain_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names domains.")] = None,
+    domain_column: DomainColumn = None,
     source_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of SOURCE to compare.")] = None,
     target_domain: Annotated[str | None, typer.Option(metavar="VALUE", help="Rows of TARGET to compare.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the sample and the test.")] = 0,

@@ -21,7 +21,6 @@ def check_request(
     domain: Domain,
     targets: np.ndarray,
     test_fraction: float | None,
-    validation_fraction: float,
     labels_per_class: int | None,
     labels: int | None,
 ) -> None:
@@ -32,8 +31,6 @@ def check_request(
         raise RequestError(
             f"test_size={test_fraction:g} is out of range; a share of 0.01 to 0.9, or a number of rows, was expected."
         )
-    if not 0 <= validation_fraction <= 0.9:
-        raise RequestError(f"validation_fraction={validation_fraction} is out of range; 0 to 0.9 was expected.")
     if len(targets) != len(domain):
         raise RequestError(f"{domain.name} has {len(domain)} rows but {len(targets)} targets; give one for each.")
     if labels is not None and labels_per_class is not None:

@@ -19,6 +19,9 @@ from sterna.errors import RequestError
 if TYPE_CHECKING:
     import pandas as pd
 
+VALIDATION = 0.2
+"""Share of the labelled rows that are not test rows, or of the few labels, for validation."""
+
 NAMES = ("train", "validation", "test", "unlabelled", "left_out")
 
 
@@ -70,7 +73,6 @@ def make_splits(
     seed: int,
     split_seed: int = 0,
     test_fraction: float | None = None,
-    validation_fraction: float = 0.2,
     labels_per_class: int | None = None,
     labels: int | None = None,
     gap: float = 0.0,
@@ -95,8 +97,6 @@ def make_splits(
         Draws the test split.
     test_fraction
         Of the labelled rows, or about how many of them (1 or more); 0.2 if none.
-    validation_fraction
-        Of the labelled rows that are not test rows, or of the few labels.
     labels_per_class
         Keep this many labels of each class for training and validation together; others are hidden.
     labels
@@ -110,7 +110,7 @@ def make_splits(
     RequestError
         If there are no labels, one class only, a class with too few rows, or fewer labels than asked for.
     """
-    check_request(domain, targets, test_fraction, validation_fraction, labels_per_class, labels)
+    check_request(domain, targets, test_fraction, labels_per_class, labels)
     known = labelled_rows(targets)
     given, notes = _given(domain, known)
     units = _Units(domain)
@@ -122,7 +122,7 @@ def make_splits(
         raise RequestError(f"gap={gap:g} is for splits by time; name the column of times as well (time=).")
     if domain.times is not None:
         chosen = _chosen(labels_per_class, labels, targets, units, seed)
-        return _by_time(domain, domain.times, targets, units, test_fraction, validation_fraction, gap, chosen)
+        return _by_time(domain, domain.times, targets, units, test_fraction, gap, chosen)
     if "test" in given:
         test = given["test"]
         pool = _pool(given, known)
@@ -134,7 +134,7 @@ def make_splits(
     validation = given.get("validation")
     if labels_per_class is None and labels is None:
         if validation is None:
-            validation = _draw(pool, targets, units, validation_fraction, seed)
+            validation = _draw(pool, targets, units, VALIDATION, seed)
             pool = np.setdiff1d(pool, validation)
     else:
         # A given validation split brings its labels too: "k labels" counts all that training and choosing may see.
@@ -148,7 +148,7 @@ def make_splits(
                 domain, targets[pool], pool, least=labels_per_class, what=f"labels_per_class={labels_per_class}"
             )
         pool = draw_labels(pool, targets, units, labels_per_class, labels, np.random.default_rng([seed, 1]))
-        validation = _draw(pool, targets, units, validation_fraction, seed)
+        validation = _draw(pool, targets, units, VALIDATION, seed)
         pool = np.setdiff1d(pool, validation)
     rest = np.setdiff1d(np.arange(len(domain)), np.concatenate([pool, validation, test]))
     # Rows of a group that is tested are seen by no method, not even without their labels. Given splits stay as given.
@@ -171,7 +171,7 @@ def _chosen(labels_per_class: int | None, labels: int | None, targets: np.ndarra
 
 def _by_time(
     domain: Domain, times: Times, targets: np.ndarray, units: _Units, test_fraction: float | None,
-    validation_fraction: float, gap: float, chosen: Chosen,
+    gap: float, chosen: Chosen,
 ) -> Splits:  # fmt: skip
     """The last rows are the test split, those before it validation; no row of a tested group is in either."""
     if domain.splits:
@@ -190,8 +190,8 @@ def _by_time(
         )
     seen = chosen(past)
     train, validation = seen, seen[:0]
-    if validation_fraction and len(np.unique(times[seen])) > 1:
-        train, validation = last_part(seen, times, units, validation_fraction, gap)
+    if len(np.unique(times[seen])) > 1:
+        train, validation = last_part(seen, times, units, VALIDATION, gap)
     if len(seen) and not len(train):  # every group goes on: better none to choose by than none to learn from
         train, validation = seen, seen[:0]
     if targets.dtype.kind in "iu" and len(train) and len(np.unique(targets[train])) == 1:

@@ -87,10 +87,6 @@ class Network(nn.Module):
         blocks: list[tuple[str, list[nn.Module]]] = [(b.name, [self.body.view(b)]) for b in self.body.blocks]
         return [*blocks, ("head", [self.map, self.head])]
 
-    def depth_groups(self) -> list[tuple[str, list[nn.Parameter]]]:
-        """The same as names and parameters."""
-        return [(name, [p for m in modules for p in m.parameters()]) for name, modules in self.depth_modules()]
-
     def train(self, mode: bool = True) -> Network:
         """Set the mode of all that is not frozen."""
         super().train(mode)

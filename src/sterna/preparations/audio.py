@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ AT_ONCE = 60.0
 """Seconds of recordings that are run at once: a speech encoder's first convolutions keep megabytes for each."""
 
 _LOOKED_AT = 128
+
+P = TypeVar("P", bound=Preparation)
 
 
 def usual_rate(inputs: Inputs) -> int:
@@ -74,31 +76,34 @@ class _Mel(Preparation):
         return SoundItems(inputs, self)
 
     def note(self, items: SoundItems) -> str | None:
-        return items.note()
+        return cut_note(items.inputs, self.seconds)
+
+    def collate(self, items: Sequence[Any]) -> Tensor:
+        """Rows to a tensor ``(n, ...)``."""
+        return torch.from_numpy(np.stack([np.asarray(item) for item in items]))
 
 
-class SoundItems:
-    """Prepared recordings, one when asked for; the spectrograms of the first many are kept.
+class Recordings(Generic[P]):
+    """Rows of recordings, and what makes them what a body takes."""
 
-    Parameters
-    ----------
-    inputs
-        Raw recordings.
-    preparation
-        Makes them what the body takes.
-    """
+    def __init__(self, inputs: Inputs, preparation: P) -> None:
+        if inputs.kind != "audio":
+            raise RequestError(f"An audio preparation takes recordings, but came upon {inputs.kind}.")
+        self.inputs, self.preparation = inputs, preparation
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+class SoundItems(Recordings[_Mel]):
+    """Prepared recordings, one when asked for; the spectrograms of the first many are kept."""
 
     KEPT = 200_000_000  # bytes of spectrograms: all of some hours
 
     def __init__(self, inputs: Inputs, preparation: _Mel) -> None:
-        if inputs.kind != "audio":
-            raise RequestError(f"An audio preparation takes recordings, but came upon {inputs.kind}.")
-        self.inputs, self.preparation = inputs, preparation
+        super().__init__(inputs, preparation)
         self._kept: dict[int, Array] = {}
         self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self.inputs)
 
     def __getitem__(self, row: int) -> Array:
         return self.preparation.prepared(self.spectrogram(row))
@@ -112,10 +117,6 @@ class SoundItems:
             self._kept[row] = found
             self._bytes += found.nbytes
         return found
-
-    def note(self) -> str | None:
-        """One sentence where recordings are cut."""
-        return cut_note(self.inputs, self.preparation.seconds)
 
 
 def rows_at_once(seconds: float) -> int:
@@ -211,10 +212,6 @@ class LogMelPreparation(_Mel):
             np.moveaxis(changed, axis, 0)[first : first + width] = 0.0
         return changed
 
-    def collate(self, items: Sequence[Any]) -> Tensor:
-        """Rows ``(1, mels, frames)`` to a tensor ``(n, 1, mels, frames)``."""
-        return torch.from_numpy(np.stack([np.asarray(item) for item in items]))
-
     def state(self) -> dict[str, Any]:
         return {
             "type": "log-mel",
@@ -256,10 +253,6 @@ class LogMelStatistics(_Mel):
         edges = np.linspace(0, spectrogram.shape[1], 4).astype(int)
         thirds = [spectrogram[:, low : max(high, low + 1)].mean(1) for low, high in pairwise(edges)]
         return np.concatenate([spectrogram.mean(1), spectrogram.std(1), *thirds])
-
-    def collate(self, items: Sequence[Any]) -> Tensor:
-        """Rows ``(width,)`` to a tensor ``(n, width)``."""
-        return torch.from_numpy(np.stack([np.asarray(item) for item in items]))
 
     def state(self) -> dict[str, Any]:
         return {"type": "log-mel-statistics", "rate": self.rate, "mels": self.mels}

@@ -228,15 +228,7 @@ class ImagePreparation(Preparation):
 
 
 class ImageItems:
-    """Prepared images, one when asked for.
-
-    Parameters
-    ----------
-    inputs
-        Raw images.
-    preparation
-        Makes them what the body takes.
-    """
+    """Prepared images, one when asked for."""
 
     def __init__(self, inputs: Inputs, preparation: ImagePreparation) -> None:
         if inputs.kind != "images":

@@ -13,7 +13,7 @@ from torch import Tensor
 from sterna.domains.audio import FEW, lengths_of, resampled, some_of
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.errors import RequestError, require
-from sterna.preparations.audio import cut_note, rows_at_once
+from sterna.preparations.audio import Recordings, cut_note, rows_at_once
 from sterna.preparations.log_mel import Array
 
 LONGEST = 30.0
@@ -87,7 +87,7 @@ class SpeechPreparation(Preparation):
         return SpeechItems(inputs, self)
 
     def note(self, items: SpeechItems) -> str | None:
-        return items.note()
+        return cut_note(items.inputs, self.seconds)
 
     def inference_rows(self, on_cpu: bool) -> int:
         return rows_at_once(self.seconds)
@@ -135,28 +135,8 @@ class SpeechPreparation(Preparation):
         return {"type": "speech", "extractor": self.about, "layers": layers, "seconds": self.seconds}
 
 
-class SpeechItems:
-    """Recordings at the encoder's rate, one when asked for.
-
-    Parameters
-    ----------
-    inputs
-        Raw recordings.
-    preparation
-        Says the rate and the length.
-    """
-
-    def __init__(self, inputs: Inputs, preparation: SpeechPreparation) -> None:
-        if inputs.kind != "audio":
-            raise RequestError(f"An audio preparation takes recordings, but came upon {inputs.kind}.")
-        self.inputs, self.preparation = inputs, preparation
-
-    def __len__(self) -> int:
-        return len(self.inputs)
+class SpeechItems(Recordings[SpeechPreparation]):
+    """Recordings at the encoder's rate, one when asked for."""
 
     def __getitem__(self, row: int) -> Array:
         return resampled(self.inputs[row], self.preparation.rate)[: self.preparation.samples]
-
-    def note(self) -> str | None:
-        """One sentence where recordings are cut."""
-        return cut_note(self.inputs, self.preparation.seconds)

@@ -73,11 +73,6 @@ class TextPreparation(Preparation):
     max_length
         Tokens of a text that are read; by default what the tokenizer says, 512 at most.
 
-    Attributes
-    ----------
-    truncated
-        How many texts the last call of `items` cut.
-
     Raises
     ------
     RequestError
@@ -97,7 +92,6 @@ class TextPreparation(Preparation):
         self.max_length = known if max_length is None else int(max_length)
         if self.max_length <= self.tokenizer.num_special_tokens_to_add():
             raise RequestError(f"max_length is {self.max_length}, which leaves no room for a word; give at least 3.")
-        self.truncated = 0
 
     def items(self, inputs: Inputs) -> TokenItems:
         """Token numbers of all texts, cut at `max_length`."""
@@ -107,7 +101,6 @@ class TextPreparation(Preparation):
             found = self.tokenizer(texts, truncation=True, max_length=self.max_length, return_token_type_ids=False)
             lists += [np.asarray(each, dtype=np.int32) for each in found["input_ids"]]  # type: ignore[misc]
             truncated += sum(bool(each.overflowing) for each in found.encodings)
-        self.truncated = truncated
         return TokenItems(lists, truncated, self.max_length)
 
     def note(self, items: TokenItems) -> str | None:
@@ -150,9 +143,6 @@ class TextPreparation(Preparation):
             raise RequestError("A text preparation is rebuilt from its tokenizer's files; name the folder they are in.")
         return cls(Path(folder) / TOKENIZER, state["max_length"])
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "truncated": 0}
-
 
 class HashedTextPreparation(Preparation):
     """Texts as numbers of hashed n-grams: words one and two at a time, and two to four characters.
@@ -173,7 +163,6 @@ class HashedTextPreparation(Preparation):
 
     def __init__(self, buckets: int = 2**15, max_length: int = 2048) -> None:
         self.buckets, self.max_length = int(buckets), int(max_length)
-        self.truncated = 0
 
     @property
     def size(self) -> int:
@@ -199,7 +188,6 @@ class HashedTextPreparation(Preparation):
                     truncated += 1
                     numbers = numbers[np.linspace(0, len(numbers) - 1, self.max_length).astype(int)]
                 lists.append(numbers)  # type: ignore[arg-type]
-        self.truncated = truncated
         return TokenItems(lists, truncated, self.max_length)
 
     def note(self, items: TokenItems) -> str | None:
