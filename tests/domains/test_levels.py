@@ -159,6 +159,29 @@ def test_an_image_that_decodes_but_does_not_convert_is_skipped_and_listed(tmp_pa
         load_domain(tmp_path / "x", strict=True)
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_one_image_below_zero_among_others_is_skipped_and_listed(tmp_path, kind):
+    pictures = {f"{c}/{i}": RAMP.astype(kind) for c in "ab" for i in range(10)}
+    one = folder(tmp_path / "x", pictures | {"a/bad": (RAMP - 500).astype(kind)}, "tif")
+    with pytest.warns(
+        UserWarning, match=r"1 of 21 images .*bad.tif \(it has values from -500 to 3,595, and the others"
+    ):
+        domain = load_domain(one)
+    assert len(domain) == 20 and domain.reading["levels"] == [0, 4095] and "skipped" in " ".join(domain.notes)
+    with pytest.raises(RequestError, match=r"a/bad.tif in .* none below zero"):
+        load_domain(one, strict=True)
+    assert len(load_domain(one, levels=(-500, 4095))) == 21  # who names the range has seen it
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_set_with_values_below_zero_and_rounding_below_zero_stay(tmp_path):
+    pictures = {f"a/{i}": (RAMP - 1000 * (i < 3)).astype(np.int32) for i in range(20)}
+    domain = load_domain(folder(tmp_path / "x", pictures, "tif"))
+    assert len(domain) == 20 and domain.reading["levels"] == [-1024, 4095]
+    pictures = {f"a/{i}": (RAMP / 4095 - 0.001 * (i == 3)).astype(np.float32) for i in range(20)}
+    assert len(load_domain(folder(tmp_path / "y", pictures, "tif"))) == 20
+
+
 def test_other_levels_make_other_keys(tmp_path):
     path = folder(tmp_path / "x", {"a/0": RAMP.astype(np.uint16)}, "png")
     one, other = load_domain(path), load_domain(path, levels=(0, 9000))

@@ -83,6 +83,10 @@ class FileInputs(Inputs):
         taken._keys = None if self._keys is None else [self._keys[int(row)] for row in rows]
         return taken
 
+    def odd_ones(self) -> dict[int, str]:
+        """Rows that can be read by themselves, but not as the others are, and why; of those that were all decoded."""
+        return {}
+
     def settled(self, given: Any, learnt: Rows | None) -> tuple[Inputs, list[str]]:
         """The same once all of them are known, and notes; see the kinds of data where rows bear on each other.
 

@@ -93,7 +93,7 @@ def load_files(path: Path, kind: FileKind, names: Sequence[str], options: Option
         notes.append(f"Left out, no {kind.many} by their ending: {len(names) - len(files):,} of the files in "
                      f"{path.name}.")  # fmt: skip
     inputs = kind.inputs(path, [place.file for place in places])
-    good, corrupt_notes = without_corrupt(inputs, kind, options.strict)
+    good, corrupt_notes = without_corrupt(inputs, kind, options)
     places = [places[i] for i in good]
     labels = np.array([place.label for place in places] + [None], dtype=object)[:-1]
     splits = {split: np.flatnonzero([place.split == split for place in places]).astype(np.int64) for split in SPLITS}
@@ -114,13 +114,13 @@ def learnt_of(splits: Mapping[str, Rows], rows: int) -> Rows:
     return np.setdiff1d(np.arange(rows), splits.get("test", np.array([], dtype=np.int64)))
 
 
-def without_corrupt(inputs: FileInputs, kind: FileKind, strict: bool) -> tuple[list[int], list[str]]:
-    """Rows whose file can be read, and a note on the others."""
+def without_corrupt(inputs: FileInputs, kind: FileKind, options: Options) -> tuple[list[int], list[str]]:
+    """Rows whose file can be read, and a note on the others; a few that are unlike the rest are among these."""
     full = len(inputs) <= FULL_CHECK_FILES and sum(_sizes(inputs)) <= FULL_CHECK_BYTES
     names = inputs.names()
     bad: dict[int, str] = {}
-    for row, problem in problems_of(inputs, kind, full):
-        if strict:
+    for row, problem in _problems(inputs, kind, full, options):
+        if options.strict:
             raise RequestError(
                 f"{names[row]} in {inputs.root} cannot be read as {kind.one} ({problem}); replace or remove it, or "
                 "leave strict out to skip such files."
@@ -135,6 +135,13 @@ def without_corrupt(inputs: FileInputs, kind: FileKind, strict: bool) -> tuple[l
     note = f"{what}; skipped."
     warnings.warn(note, UserWarning, stacklevel=6)  # where load_domain was called
     return [row for row in range(len(inputs)) if row not in bad], [note]
+
+
+def _problems(inputs: FileInputs, kind: FileKind, full: bool, options: Options) -> Iterator[tuple[int, str]]:
+    yield from problems_of(inputs, kind, full)
+    odd = inputs.odd_ones() if full and options.levels is None else {}
+    if len(odd) <= MOST_CORRUPT * len(inputs):  # more are how the set is
+        yield from odd.items()
 
 
 def problems_of(inputs: FileInputs, kind: FileKind, full: bool) -> Iterator[tuple[int, str]]:

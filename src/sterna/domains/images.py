@@ -100,6 +100,19 @@ class ImageFiles(PixelInputs, FileInputs):
             self._deep |= {row: self._extent(row) for row in rows if self._deep[row] is None}
         return [extent for row in rows if (extent := self._deep[row]) is not None]
 
+    def odd_ones(self) -> dict[int, str]:
+        """Deep images that go below zero, where most do not: they are of another scale, or broken."""
+        known = {row: extent for row, extent in self._deep.items() if extent is not None}
+        others = [extent for extent in known.values() if extent.low >= 0]
+        if len(others) <= len(known) / 2:
+            return {}
+        grey = levels_of(others)[1] / 255  # less than one level below zero is rounding, and is cut off
+        return {
+            row: f"it has values from {extent.low:,.6g} to {extent.high:,.6g}, and the others none below zero"
+            for row, extent in known.items()
+            if extent.low < -grey
+        }
+
     def take(self, rows: Rows) -> ImageFiles:
         taken = super().take(rows)
         taken._deep = {i: self._deep[int(row)] for i, row in enumerate(rows) if int(row) in self._deep}

@@ -110,7 +110,7 @@ def load_manifest(path: Path, manifest: str, kind: FileKind, names: Sequence[str
     if others:
         notes.append(f"Left out, not named in {where}: {others:,} {kind.many}.")
     inputs = kind.inputs(path, [file for i in there if (file := found[rows[int(i)]]) is not None])
-    good, corrupt = without_corrupt(inputs, kind, options.strict)
+    good, corrupt = without_corrupt(inputs, kind, options)
     rest = read.take(there[good])
     settled, more = inputs.take(np.array(good, dtype=np.int64)).settled(
         options.levels, learnt_of(rest.splits, len(rest))
