@@ -147,7 +147,7 @@ def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> Recor
     means = Means(budget, asked["batch_size"], "auto", FeatureCache(), Progress(quiet=True), False)
     units: dict[str, list[Any]] = {}
     for i, splits in enumerate(plan.splits):
-        problem, _ = make_problem(plan.source, asked["target"], plan.task, splits, "none", seed=asked["seed"] + i)
+        problem = make_problem(plan.source, asked["target"], plan.task, splits, plan.balance, seed=asked["seed"] + i)
         for each in (method, *plan.controls):
             validated = each is not method and len(plan.controls) > 1
             about = ("pair", "labels", "labels_per_class", "epochs", "steps", "batch_size")

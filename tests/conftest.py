@@ -110,15 +110,15 @@ def problem_of():
 
     def make(source, domain, *, seed=0, balance="none", task=None, metric=None, splits=None, **draws):
         from sterna.domains.splits import make_splits
-        from sterna.experiment.problem import make_problem
+        from sterna.experiment.problem import applied_balance, make_problem
         from sterna.tasks import infer_task
 
         asked = infer_task(domain, task, metric)
         targets = asked.encode(domain.labels)
         splits = make_splits(domain, targets, seed=seed, **draws) if splits is None else splits
         asked = infer_task(domain, task, metric, fit_rows=np.concatenate([splits.train, splits.validation]))
-        problem, _ = make_problem(source, domain, asked, splits, balance, seed)
-        return problem, splits
+        balance = applied_balance(balance, asked, by_metric=metric is not None or len(splits.train) > 0)
+        return make_problem(source, domain, asked, splits, balance, seed), splits
 
     return make
 

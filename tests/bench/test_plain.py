@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sterna.bench.plain import boosting_learner, fit, raw_learners
+from sterna.bench.plain import on_raw, raw_learners, tree_learners
 from sterna.kinds.kind import kind_of
 from sterna.tasks import Classification, MultiLabel
 
@@ -17,8 +17,8 @@ def texts(n=60):
 
 
 def probabilities(x, targets):
-    learner = raw_learners(MultiLabel(("red", "blue")), kind_of("text").raw())[-1]
-    fit(learner, x, targets, np.ones(len(x)))
+    model = raw_learners(MultiLabel(("red", "blue")))[-1].model
+    learner = on_raw(kind_of("text").raw(), model, x, targets, np.ones(len(x)))
     return learner, learner.predict_proba(list(x))
 
 
@@ -49,7 +49,9 @@ def test_a_label_that_all_known_rows_have_is_always_answered():
     assert (probabilities(x, targets)[1][:, 1] == 1).all()
 
 
-def test_boosting_is_left_out_where_classes_are_very_many():
+def test_trees_are_left_out_where_classes_are_very_many():
     names = tuple(f"c{i}" for i in range(51))
-    assert boosting_learner(Classification(names), 500) is None
-    assert boosting_learner(Classification(names[:50]), 500) is not None
+    assert tree_learners(Classification(names), 500) == []
+    assert [type(each.model).__name__ for each in tree_learners(Classification(names[:50]), 500)] == [
+        "HistGradientBoostingClassifier", "ExtraTreesClassifier",
+    ]  # fmt: skip

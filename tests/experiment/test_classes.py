@@ -95,7 +95,7 @@ def test_source_labels_are_matched_by_name():
     more = Domain.from_arrays(theirs, labels, classes=["d", "c", "a"], name="more")
     for known, columns, kept in ((other, [np.nan, 1, 0], 20), (more, [2, np.nan, 1], 40)):
         plan = planned(known, domain)
-        rows = source_rows(plan.source, plan.task, domain)
+        rows = source_rows(plan.source, plan.task, domain, evenly=False)
         wanted = [np.full(kept, np.nan) if c != c else known.labels[:, int(c)] for c in columns]
         assert rows.same_task and np.array_equal(rows.targets, np.column_stack(wanted), equal_nan=True)
     assert "more has labels that are never learnt and are left out: 'd'" in notes_of(more, domain)

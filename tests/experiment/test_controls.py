@@ -87,10 +87,15 @@ def test_controls_that_do_not_run_are_named_with_the_reason(source, digits, seve
     assert set(left) == {"source-only", "pooled"} and "labelled source data (source=load_domain(...))" in left["pooled"]
     photos = transfer(source, digits(60), settings={"blocks": "last", "penalty": 1.0}, seeds=1)
     assert (
-        set(photos.controls) == {"target-only"} and "--control scratch adds it" in photos.record["left_out"]["scratch"]
+        set(photos.controls) == {"constant", "target-only"}
+        and "--control scratch adds it" in photos.record["left_out"]["scratch"]
     )
     run = dict(settings={"blocks": "last", "penalty": 1.0}, seeds=1, steps=1)
-    assert set(transfer(source, digits(60), **run).controls) == {"target-only", "scratch"}  # a budget bounds it
+    assert set(transfer(source, digits(60), **run).controls) == {
+        "constant",
+        "target-only",
+        "scratch",
+    }  # a budget bounds it
     asked = transfer(source, digits(60), **{**run, "control": "target-only"})
     assert asked.record["left_out"]["scratch"] == "not asked for"
 

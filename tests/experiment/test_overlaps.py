@@ -82,7 +82,7 @@ def test_the_group_column_is_read_in_the_source_too(tmp_path):
     assert len(unseen(source, here, held_back(here))[0].data) == len(here) - len(held_back(here))
     bare = read_source(replace(asked, source_data=str(tmp_path / "bare.csv")))
     assert bare.data.groups is None and len(bare.data) == 120
-    with pytest.raises(Exception, match="'nothing'"):
+    with pytest.raises(Exception, match="nothing: old.csv has no such column"):
         read_source(replace(asked, source_data=str(tmp_path / "old.csv"), source_label="nothing"))
 
 

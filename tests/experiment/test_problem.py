@@ -103,7 +103,7 @@ def test_numbers_get_no_scale_from_test_rows_of_the_source(target):
     source = Source("other", data=Domain.from_arrays(pd.DataFrame({"a": x, "b": x, "c": x}), labels, splits=splits))
     task = infer_task(target)
     rows = make_splits(target, task.encode(target.labels), seed=0, labels=0)
-    found = make_problem(source, target, task, rows, "none", 0)[0].task
+    found = make_problem(source, target, task, rows, "none", 0).task
     assert not len(rows.train) and (found.mean, found.scale) == pytest.approx((14.5, np.std(np.arange(30.0))))
 
 

@@ -112,16 +112,17 @@ def test_no_hidden_target_label_is_looked_at(problem_of, trainer):
     np.testing.assert_array_equal(first, LabelPropagation().fit(again, trainer()).network.head.weight.detach())
 
 
-def test_labelled_rows_keep_their_label_and_the_weight_of_their_class(problem_of, trainer):
+def test_labelled_rows_keep_their_label_and_the_weight_of_their_class(problem_of, trainer, monkeypatch):
     seen = {}
+    true = label_propagation.fit_layer
 
-    class Watched(Bench):
-        def fit_head(self, x, targets, weights=None, **more):
-            seen.update(targets=targets, weights=weights)
-            return super().fit_head(x, targets, weights, **more)
+    def spy(x, targets, task, weights, *more):
+        seen.update(targets=targets, weights=weights)
+        return true(x, targets, task, weights, *more)
 
+    monkeypatch.setattr(label_propagation, "fit_layer", spy)
     problem, _ = problem_of(None, moons(90), labels=20, balance="weights")
-    LabelPropagation().run(Watched(problem, trainer(), make_method))
+    LabelPropagation().run(Bench(problem, trainer(), make_method))
     count = len(problem.train)
     np.testing.assert_array_equal(seen["targets"][:count], np.eye(2)[problem.targets[problem.train]])
     np.testing.assert_allclose(seen["targets"].sum(1), 1)

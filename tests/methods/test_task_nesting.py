@@ -16,11 +16,13 @@ from sterna.methods.controls.target_only import TargetOnly
 from sterna.methods.method import make_method
 from sterna.methods.networks.task_nesting import TaskNesting, as_it_is, factors, source_network
 from sterna.networks.estimator import EstimatorHead
+from sterna.networks.identity import identity_body
 from sterna.networks.network import Network
 from sterna.networks.pair import AnswerBody, PairBody
 from sterna.networks.saved import load_network, save_network
 from sterna.preparations.table import TablePreparation
 from sterna.record.choice import Choice
+from sterna.selection.cross_validation import fit_head
 from sterna.sources.source import Source
 from sterna.tasks import Classification, Regression, infer_task
 from sterna.training.cache import FeatureCache
@@ -77,8 +79,10 @@ def test_the_sources_answer_helps_where_it_is_half_of_the_rule(chain, trainer, t
     assert isinstance(network.body, PairBody) and isinstance(network.body.halves["second"], AnswerBody)
     assert coach.log.chosen["features"].startswith("answers and features")
     ours = scores(network, problem, domain, splits, trainer)
-    alone = scores(TargetOnly().fit(problem, trainer()).network, problem, domain, splits, trainer)
-    assert ours > 0.85 and ours > alone + 0.03
+    columns = TablePreparation().fit(problem.inputs.take(problem.train))
+    head = fit_head(columns.items(problem.inputs)[problem.train], problem.targets[problem.train], problem.task)[0]
+    linear = Network(columns, identity_body(3), head, task=problem.task)
+    assert ours > 0.85 and ours > scores(linear, problem, domain, splits, trainer) + 0.1
     save_network(network, tmp_path / "n")
     test = domain.take(splits.test).inputs
     found = trainer().outputs(load_network(tmp_path / "n"), test)
@@ -101,12 +105,13 @@ def test_the_head_is_scikit_learns_with_a_stronger_penalty_on_the_own_features(c
     rows = problem.train
     factor = factors(3, 2)[coach.log.chosen["features"]]
     standard = (x - x[rows].mean(0)) / x[rows].std(0) * factor
-    found = problem.task.probabilities(trainer().outputs(network, problem.inputs))[:, 1]
+    outputs = trainer().outputs(network, problem.inputs)
     # One logit w = w₁ − w₀ with w₁ = −w₀ has half the penalty: λ/2 (‖w₁‖² + ‖w₀‖²) = λ/4 ‖w‖².
     two = LogisticRegression(C=2 / (len(rows) * coach.log.chosen["penalty"]), tol=1e-10, max_iter=5000).fit(
         standard[rows], problem.targets[rows]
     )
-    np.testing.assert_allclose(found, two.predict_proba(standard)[:, 1], atol=2e-3)
+    apart = outputs[:, 1] - outputs[:, 0] - two.decision_function(standard)  # what held-out outputs lacked, a number
+    np.testing.assert_allclose(apart, apart.mean(), atol=2e-2)
 
 
 def test_factors_bring_the_blocks_to_one_weight():

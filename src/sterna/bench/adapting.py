@@ -167,7 +167,7 @@ def _streams(bench: Bench, network: Network) -> dict[str, Stream]:
     if recoloured is not None:
         preparation, augment = recoloured, True
     stream = partial(bench.trainer.stream, preparation, batch_size=BATCH, augment=augment)
-    streams = {"source": stream(known.inputs, known.targets), "target": stream(ours, None)}
+    streams = {"source": stream(known.inputs, known.targets, weights=known.weights), "target": stream(ours, None)}
     if len(problem.train):
         streams["labelled"] = bench.stream(preparation, batch_size=BATCH, augment=augment)
     return streams

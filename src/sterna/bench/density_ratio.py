@@ -44,8 +44,8 @@ class BothDomains:
         How rows become vectors.
     order
         Which of the source's rows, as they came, stands at each place, ``(n,)``.
-    source, source_targets
-        The source's rows ``(n, d)`` and their encoded labels.
+    source, source_targets, source_weights
+        The source's rows ``(n, d)``, their encoded labels and their weights.
     target
         Every visible target row ``(m, d)``, the unlabelled ones first.
     labelled, targets, weights
@@ -58,6 +58,7 @@ class BothDomains:
     order: Array
     source: Array
     source_targets: Array
+    source_weights: Array
     target: Array
     labelled: Array
     targets: Array
@@ -89,6 +90,7 @@ def both_domains(bench: Bench) -> BothDomains:
         order,
         vectors.of(known.inputs)[order],
         known.targets[order],
+        known.weights[order],
         np.concatenate([vectors.of(problem.unlabelled.inputs), ours]),
         ours,
         problem.targets[problem.train],

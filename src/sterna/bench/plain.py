@@ -1,9 +1,9 @@
-"""Plain learners on a target's own labels: linear models and gradient boosting, without any source."""
+"""Plain learners on a target's own labels: linear models, trees and naive Bayes, without any source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from sterna.kinds.kind import Raw, kind_of
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body
+from sterna.selection.calibration import Calibration, calibration
 from sterna.selection.cross_validation import choose_penalty, folds_of, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import as_layer, fit_linear, in_memory, moments
@@ -29,8 +30,34 @@ if TYPE_CHECKING:
 STRENGTHS = (1.0, 10.0, 100.0)
 """Inverse penalties C tried on raw rows."""
 
-MOST_BOOSTED = 50
-"""Classes up to which gradient boosting is tried."""
+MOST_CLASSES = 50
+"""Classes up to which trees are tried: boosting grows one for each class in each of 100 rounds."""
+
+
+class Learner(NamedTuple):
+    """A candidate.
+
+    Attributes
+    ----------
+    model
+        Of scikit-learn, not fitted.
+    scaled
+        Whether held-out predictions say how sure it may be; a linear model's penalty says so already.
+    """
+
+    model: BaseEstimator
+    scaled: bool
+
+
+class Held(NamedTuple):
+    """How well a candidate did on held-out rows, and what its outputs lacked."""
+
+    loss: float
+    calibration: Calibration
+
+
+Part = tuple[Array, Array, Any, Any]
+"""Of a fold: rows learnt from, rows held out, and the vectors of both."""
 
 
 def plain_learner(bench: Bench) -> Fitted:
@@ -40,10 +67,10 @@ def plain_learner(bench: Bench) -> Fitted:
     vectors = kind.vectors(problem.inputs.take(problem.train)) if raw is None else None
     if raw is not None:
         preparation, body = raw.preparation, identity_body(None)
-        (head, compared), chosen = _best_estimator(raw, problem), "penalty"
+        (head, compared), chosen = _best_on_raw(raw, problem), "penalty"
     elif vectors is not None:
         preparation, x = vectors.preparation, vectors.of(problem.inputs)
-        body, head, chosen, compared = identity_body(x.shape[1]), _linear_or_boosting(x, problem), "learner", True
+        body, head, chosen, compared = identity_body(x.shape[1]), _best_on_vectors(x, problem), "learner", True
     else:
         raise RequestError(f"target-only knows no plain learner of {kind.noun}; choose another control.")
     rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed))
@@ -57,8 +84,8 @@ def rows_of(problem: Problem) -> Any:
     return np.array([problem.inputs[i] for i in range(len(problem.inputs))], dtype=object)
 
 
-def _linear_or_boosting(x: Array, problem: Problem) -> Any:
-    """The better of a linear model and, on tables and audio, gradient boosting, by the cross-validated loss."""
+def _best_on_vectors(x: Array, problem: Problem) -> Any:
+    """The best of a linear model and, on tables and audio, trees, by the cross-validated loss."""
     task, train = problem.task, problem.train
     rows = sample_of(train, problem.targets, task, problem.seed)
     weights = problem.row_weights()
@@ -66,18 +93,21 @@ def _linear_or_boosting(x: Array, problem: Problem) -> Any:
     standard = ((x - mean) / scale).astype(np.float32)
     targets, units = problem.targets[rows], problem.units[rows]
     linear = choose_penalty(standard[rows], targets, task, weights[rows], problem.seed, units=units)
-    boosting = boosting_learner(task, len(train)) if kind_of(problem.target.kind).boosting else None
-    if boosting is not None:
-        folds = folds_of(targets, task, 5, problem.seed, units=units)  # those that choose_penalty takes
-        loss = cross_validated_loss(boosting, x[rows], targets, weights[rows], task, folds)
-        if loss < linear.loss:
-            fit(boosting, x[train], problem.targets[train], weights[train])
-            return EstimatorHead(boosting, task)
+    trees = tree_learners(task, len(train)) if kind_of(problem.target.kind).boosting else []
+    if trees:
+        seen, folds = x[rows], folds_of(targets, task, 5, problem.seed, units=units)  # those that choose_penalty takes
+        parts = [(a, b, seen[a], seen[b]) for a, b in folds]
+        held = held_out(trees, parts, targets, weights[rows], task)
+        best = int(np.argmin([each.loss for each in held]))
+        if held[best].loss < linear.loss:
+            fit_model(trees[best].model, x[train], problem.targets[train], weights[train])
+            return _head(trees[best].model, held[best].calibration, task)
     solution = fit_linear(in_memory(standard[train]), problem.targets[train], task, weights[train], linear.penalty)
+    solution[:, -1] += linear.offset
     return as_layer(solution, mean, scale, task)
 
 
-def _best_estimator(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
+def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
     """The learner on raw rows with the lowest cross-validated loss, fitted on all, and whether labels compared any.
 
     Of one class alone it answers that class; where no fold can be learnt from, the first learner is taken.
@@ -85,7 +115,7 @@ def _best_estimator(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
     task, train, x = problem.task, problem.train, rows_of(problem)
     if task.one_class and len(np.unique(problem.targets[train])) == 1:
         constant = DummyClassifier(strategy="prior")
-        fit(constant, x[train], problem.targets[train], problem.row_weights()[train])
+        fit_model(constant, x[train], problem.targets[train], problem.row_weights()[train])
         return EstimatorHead(constant, task), False
     rows = sample_of(train, problem.targets, task, problem.seed)
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
@@ -96,45 +126,67 @@ def _best_estimator(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
     if silent[train].all():
         noun = kind_of(problem.target.kind).noun
         raise RequestError(f"All {len(train):,} {noun} to learn from are empty; look at the column that was named.")
-    folds = [fold for fold in folds if not silent[rows][fold[0]].all()]
-    learners = raw_learners(task, raw)
-    losses = [cross_validated_loss(each, x[rows], targets, weights, task, folds) for each in learners]
-    best = learners[int(np.argmin(losses))]
-    fit(best, x[train], problem.targets[train], problem.row_weights()[train])
-    return EstimatorHead(best, task), bool(folds)
+    parts: list[Part] = []
+    for a, b in folds:
+        if not silent[rows][a].all():
+            vectoriser = raw.vectoriser().fit(list(x[rows][a]))
+            parts.append((a, b, *(vectoriser.transform(list(x[rows][some])) for some in (a, b))))
+    learners = raw_learners(task)
+    held = held_out(learners, parts, targets, weights, task)
+    best = int(np.argmin([each.loss for each in held]))
+    found = on_raw(raw, learners[best].model, x[train], problem.targets[train], problem.row_weights()[train])
+    return _head(found, held[best].calibration, task), bool(parts)
 
 
-def cross_validated_loss(
-    learner: BaseEstimator, x: Array, targets: Array, weights: Array, task: Task, folds: Sequence[tuple[Array, Array]]
-) -> float:
-    """Weighted sum of the losses of the rows that the folds hold out, over the sum of all weights."""
-    total = 0.0
-    for train, held in folds:
-        copy = clone(learner)
-        fit(copy, x[train], targets[train], weights[train])
-        outputs = EstimatorHead(copy, task)(x[held] if x.dtype != object else list(x[held])).double()
-        held_weights = torch.as_tensor(weights[held])
-        total += float(task.loss(outputs, torch.as_tensor(targets[held]), held_weights) * held_weights.sum())
-    return total / float(weights.sum())
+def on_raw(raw: Raw, model: BaseEstimator, x: Array, targets: Array, weights: Array) -> Pipeline:
+    """The vectors of raw rows under a model, both fitted on these rows."""
+    vectoriser = raw.vectoriser()
+    vectors = vectoriser.fit_transform(list(x))
+    for _, each in vectoriser.transformer_list:  # numbers of numpy would be saved as so many files
+        each.vocabulary_ = {word: int(place) for word, place in each.vocabulary_.items()}
+    return Pipeline([("vectors", vectoriser), ("model", fit_model(model, vectors, targets, weights))])
 
 
-def fit(learner: BaseEstimator, x: Array, targets: Array, weights: Array) -> None:
-    """Fit with row weights; a pipeline passes them to its last step, several labels go without."""
-    if isinstance(learner, Pipeline):
-        several = isinstance(learner[-1], OneVsRestClassifier)
-        options = {} if several else {f"{learner.steps[-1][0]}__sample_weight": weights}
-        learner.fit(list(x), np.nan_to_num(targets), **options)
-        if several and np.isnan(targets).any():
-            learner[-1].estimators_ = _of_known_cells(learner, x, targets)
-        for _, vectors in learner[0].transformer_list:  # numbers of numpy would be saved as so many files
-            vectors.vocabulary_ = {word: int(place) for word, place in vectors.vocabulary_.items()}
+def _head(model: BaseEstimator, found: Calibration, task: Task) -> EstimatorHead:
+    return EstimatorHead(model, task, found.scale, found.offset.tolist())
+
+
+def held_out(
+    learners: Sequence[Learner], parts: Sequence[Part], targets: Array, weights: Array, task: Task
+) -> list[Held]:
+    """How well each candidate does on the rows that the folds hold out: their weighted losses over all weights."""
+    outputs = np.zeros((len(learners), len(targets), task.outputs))
+    asked, usable = np.zeros(len(targets), dtype=bool), np.zeros(len(targets), dtype=bool)
+    for train, held, seen, unseen in parts:
+        asked[held] = True
+        usable[held] = not task.one_class or np.isin(
+            targets[held], targets[train]
+        )  # who knows a class can say how surely
+        for each, learner in zip(outputs, learners, strict=True):
+            model = fit_model(clone(learner.model), seen, targets[train], weights[train])
+            each[held] = task.from_estimator(model, unseen)
+    found = []
+    for each, learner in zip(outputs, learners, strict=True):
+        better = calibration(each, targets, weights, task, scaled=learner.scaled, usable=usable)
+        rows, share = better.of(torch.from_numpy(each[asked])), torch.as_tensor(weights[asked])
+        loss = float(task.loss(rows, torch.as_tensor(targets[asked]), share) * share.sum()) if asked.any() else 0.0
+        found.append(Held(loss / float(weights.sum()), better))
+    return found
+
+
+def fit_model(model: BaseEstimator, x: Any, targets: Array, weights: Array) -> BaseEstimator:
+    """Fit with row weights; several labels go without, and each is learnt of the rows that say whether it applies."""
+    if isinstance(model, OneVsRestClassifier):
+        model.fit(x, np.nan_to_num(targets))
+        if np.isnan(targets).any():
+            model.estimators_ = _of_known_cells(model, x, targets)
     else:  # equal weights change nothing, and boosting's weighted bins take ten times as long
-        learner.fit(x, targets, sample_weight=None if (weights == weights[0]).all() else weights)
+        model.fit(x, targets, sample_weight=None if (weights == weights[0]).all() else weights)
+    return model
 
 
-def _of_known_cells(learner: Pipeline, x: Array, targets: Array) -> list[BaseEstimator]:
+def _of_known_cells(model: OneVsRestClassifier, x: Any, targets: Array) -> list[BaseEstimator]:
     """The model of each label again, of the rows alone that say whether it applies; without any, it says one half."""
-    vectors, model = learner[0].transform(list(x)), learner[-1]
     found = list(model.estimators_)
     for label, column in enumerate(targets.T):
         known = np.flatnonzero(~np.isnan(column))
@@ -142,25 +194,22 @@ def _of_known_cells(learner: Pipeline, x: Array, targets: Array) -> list[BaseEst
             found[label] = DummyClassifier(strategy="prior").fit([[0.0], [0.0]], [0, 1])
         elif len(known) < len(column):
             twice = np.column_stack([column[known], column[known]])  # one column alone would be read as two classes
-            found[label] = clone(model).fit(vectors[known], twice).estimators_[0]
+            found[label] = clone(model).fit(x[known], twice).estimators_[0]
     return found
 
 
-def boosting_learner(task: Task, rows: int) -> BaseEstimator | None:
-    """Gradient boosting whose leaves suit this many rows; ``None`` for several labels a row, or very many classes.
-
-    It grows a tree for each class in each of 100 rounds: with 1,000 classes that takes minutes, and it learns less than
-    a linear model does of the few rows that each class then has.
-    """
-    if task.outputs > MOST_BOOSTED:
-        return None
+def tree_learners(task: Task, rows: int) -> list[Learner]:
+    """Trees whose leaves suit this many rows; none for very many classes, of which a linear model learns more."""
+    if task.outputs > MOST_CLASSES:
+        return []
     leaf = int(np.clip(rows // 20, 2, 20))
-    return task.boosting_estimator(leaf)
+    return [Learner(model, True) for model in task.tree_estimators(leaf)]
 
 
-def raw_learners(task: Task, raw: Raw) -> list[BaseEstimator]:
-    """The vectors of raw rows under a linear model of several strengths."""
-    return [Pipeline([("vectors", raw.vectoriser()), ("model", task.linear_estimator(c))]) for c in STRENGTHS]
+def raw_learners(task: Task) -> list[Learner]:
+    """Models on the vectors of raw rows: a linear one of several strengths, and those that count."""
+    linear = [Learner(task.linear_estimator(c), False) for c in STRENGTHS]
+    return linear + [Learner(model, True) for model in task.count_estimators()]
 
 
 def _describe(head: Any) -> str:
@@ -169,4 +218,5 @@ def _describe(head: Any) -> str:
         return "linear"
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     last = getattr(last, "estimator", last)
-    return f"{type(last).__name__}(C={last.C:g})" if hasattr(last, "C") else type(last).__name__
+    strength = next((f"({name}={getattr(last, name):g})" for name in ("C", "alpha") if hasattr(last, name)), "")
+    return f"{type(last).__name__}{strength}"

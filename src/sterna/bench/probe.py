@@ -39,8 +39,9 @@ def probe(bench: Bench, blocks: str | Sequence[str] = "auto", penalty: float | N
     else:
         names = (LAST,) if isinstance(blocks, str) else tuple(body.selecting(blocks).outputs)
     features = bench.features(body, preparation, problem.inputs, names, views)
-    chosen, penalty, choices = _chosen(bench, features, names, blocks == "auto", penalty)
-    head = fit_layer_on(only(features, names, chosen), problem.targets, bench.task, problem.train_weights(), penalty)
+    chosen, penalty, offset, choices = _chosen(bench, features, names, blocks == "auto", penalty)
+    seen, weights = only(features, names, chosen), problem.train_weights()
+    head = fit_layer_on(seen, problem.targets, bench.task, weights, penalty, offset)
     network = bench.network(preparation, body.selecting(chosen), head, views)
     freeze(network.body)
     return Fitted(network, choices)
@@ -48,11 +49,11 @@ def probe(bench: Bench, blocks: str | Sequence[str] = "auto", penalty: float | N
 
 def _chosen(
     bench: Bench, features: Features, names: tuple[str, ...], search: bool, penalty: float | None
-) -> tuple[tuple[str, ...], float, tuple[Choice, ...]]:
-    """The blocks and the penalty: the first set whose loss is within one standard error of the lowest."""
+) -> tuple[tuple[str, ...], float, Array | float, tuple[Choice, ...]]:
+    """Blocks, penalty and what the intercepts lack, of the first set within one standard error of the lowest loss."""
     problem = bench.problem
     if not search and penalty is not None:
-        return names, penalty, ()
+        return names, penalty, 0.0, ()
     rows = sample_of(problem.train, problem.targets, bench.task, bench.seed)
     targets, weights, units = problem.targets[rows], problem.row_weights()[rows], problem.units[rows]
     table = by_block(features, names, rows)
@@ -62,9 +63,10 @@ def _chosen(
         found[each] = choose_penalty(x, targets, bench.task, weights, bench.seed, units=units)
     blocks, choice = bench.among("blocks", found, len(rows))
     choices = [choice] if search else []
-    if penalty is None:
-        choices.append(bench.cross_validated("penalty", found[blocks].penalty, len(rows)))
-    return blocks, penalty or found[blocks].penalty, tuple(choices)
+    if penalty is not None:
+        return blocks, penalty, 0.0, tuple(choices)
+    best = found[blocks]
+    return blocks, best.penalty, best.offset, (*choices, bench.cross_validated("penalty", best.penalty, len(rows)))
 
 
 def by_block(features: Features, names: Sequence[str], rows: Array | None = None) -> dict[str, Array]:

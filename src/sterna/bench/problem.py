@@ -39,6 +39,8 @@ class Labelled:
         Whether that is what the problem asks: `task` is then the problem's own.
     same_inputs
         Whether they have what the target's inputs have: its kind, and in a table its columns.
+    weights
+        Weight of each row, ``(n,)``.
     """
 
     domain: Domain
@@ -46,6 +48,7 @@ class Labelled:
     task: Task
     same_task: bool
     same_inputs: bool
+    weights: Array
 
     @property
     def inputs(self) -> Inputs:
@@ -207,7 +210,7 @@ class Problem:
             validation=rows[:0],
             unlabelled=self.known.domain.take(rows[:0]),
             task=self.known.task,
-            weights=np.ones(len(rows)),
+            weights=self.known.weights,
             draw=None,
             labels_of="source",
         )
@@ -222,7 +225,7 @@ class Problem:
             target=Domain(self.target.name, both, groups=joined_groups(self.target, self.known.domain)),
             targets=np.concatenate([self.targets, self.known.targets]) if count else self.known.targets,
             train=np.concatenate([self.train, np.arange(count, count + more)]),
-            weights=np.concatenate([self.row_weights(), np.ones(more)]),
+            weights=np.concatenate([self.row_weights(), self.known.weights]),
             draw=None,
             labels_of="source and target" if count else "source",
         )

@@ -159,7 +159,12 @@ def streams_of(bench: Bench, sides: Sides, augment: bool) -> Streams:
     assert known is not None
     streams = {
         "source": bench.trainer.stream(
-            sides.source_preparation, known.inputs, known.targets, batch_size=BATCH, augment=augment
+            sides.source_preparation,
+            known.inputs,
+            known.targets,
+            weights=known.weights,
+            batch_size=BATCH,
+            augment=augment,
         ),
         "target": bench.stream(sides.target_preparation, batch_size=BATCH, augment=augment),
     }

@@ -163,7 +163,7 @@ class EachScaled:
         x = np.concatenate([self.target[len(self.target) - count :], source])
         theirs = problem.known.targets
         targets = np.concatenate([problem.targets[problem.train], theirs]) if count else theirs
-        weights = np.concatenate([problem.row_weights()[problem.train], np.ones(len(source))])
+        weights = np.concatenate([problem.row_weights()[problem.train], problem.known.weights])
         of = "source and target" if count else "source"
         units = unit_ids(problem.target.take(problem.train), problem.known.domain)
         head, choice = bench.fit_head(x, targets, weights, of=of, units=units)

@@ -71,7 +71,7 @@ def _why_not(name: str, method: Method, kind: str, have: Needs, budgeted: bool) 
 
 def _ordered(names: Sequence[str]) -> list[str]:
     """Cheap ones first."""
-    order = ("target-only", "source-only", "pooled", ABLATION)
+    order = ("constant", "target-only", "source-only", "pooled", ABLATION)
     return sorted(names, key=lambda name: (name == SCRATCH, order.index(name) if name in order else len(order)))
 
 

@@ -49,6 +49,8 @@ class Plan:
         Controls that do not run, and why.
     notes
         What a user should know of it, one sentence each.
+    balance
+        ``"none"``, ``"weights"`` or ``"sampler"``.
     judged
         Whether a verdict can be given: not where the labels used are all the same.
     """
@@ -62,6 +64,7 @@ class Plan:
     controls: dict[str, Method]
     left_out: dict[str, str]
     notes: tuple[str, ...]
+    balance: str
     judged: bool
 
 
@@ -89,7 +92,8 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     unjudged = nothing_to_learn(task, targets, splits[0], answered)
     said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
     notes = (*notes, *alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen))
-    applied_balance(request.balance, task, targets[splits[0].train])
+    by_metric = request.metric is not None or len(splits[0].train) > 0
+    balance = applied_balance(request.balance, task, by_metric=by_metric)
     there, known = have(source, domain, task, splits[0], answers(source, task)), list(method_ids())
     try:
         if request.labels == 0 and Needs.TARGET_LABELS in method.needs:
@@ -107,7 +111,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     notes = (*splits[0].notes, *notes, *_unknown(source, domain, splits[0]))
     notes = (*notes, *trust_note(source.body if source else None))
     exam = make_exam(domain, task, splits[0], source, method)
-    return Plan(source, task, exam, splits, seeds, controls, left, notes, not unjudged)
+    return Plan(source, task, exam, splits, seeds, controls, left, notes, balance, not unjudged)
 
 
 def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int) -> Splits:

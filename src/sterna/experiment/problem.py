@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sterna.bench.problem import Array, Known, Labelled, Problem
-from sterna.domains.balance import class_weights, is_imbalanced
+from sterna.domains.balance import class_weights
 from sterna.domains.domain import Domain
 from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
@@ -18,6 +18,7 @@ from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
+from sterna.tasks.metrics import CLASSES_EVENLY
 from sterna.tasks.task import Task
 
 BALANCES = ("none", "weights", "sampler", "auto")
@@ -71,8 +72,8 @@ def make_exam(
     return Exam(test, rows, task.matched(test)[0], groups, overlaps)
 
 
-def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled | None:
-    """The labelled rows of the source's data, those of its test split left out."""
+def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bool) -> Labelled | None:
+    """The labelled rows of the source's data, those of its test split left out; evenly: each class counts the same."""
     if source is None or source.data is None:
         return None
     data, keep = source.data, learnt_rows(source.data)
@@ -81,8 +82,9 @@ def source_rows(source: Source | None, task: Task, target: Domain) -> Labelled |
     known = replace(data.take(np.flatnonzero(keep)), splits={}, notes=(), reading={})
     own = source_task(source, task)
     assert own is not None and known.labels is not None
-    same = known.inputs.covers(target.inputs)
-    return Labelled(known, own.matched(known)[0], own, same_task(source, task), same)
+    targets, same = own.matched(known)[0], same_task(source, task)
+    weights = weights_of_classes(task, targets)[targets] if evenly and same else np.ones(len(targets))
+    return Labelled(known, targets, own, same, known.inputs.covers(target.inputs), weights)
 
 
 def learnt_rows(data: Domain) -> Array:
@@ -119,13 +121,11 @@ def widened(task: Task, source: Source | None) -> Task:
     return task if task.answered_by(own) is None else task.widened(own.classes)
 
 
-def make_problem(
-    source: Source | None, domain: Domain, task: Task, splits: Splits, balance: str, seed: int
-) -> tuple[Problem, str]:
-    """What a method may see with this split, and the balance that was applied.
+def make_problem(source: Source | None, domain: Domain, task: Task, splits: Splits, balance: str, seed: int) -> Problem:
+    """What a method may see with this split, its classes balanced so (see `applied_balance`).
 
-    Numbers are standardised by the training rows alone, or where there are none by the source's; by the training rows
-    classes are weighted.
+    Numbers are standardised by the training rows alone, or where there are none by the source's; classes are weighted
+    by the labelled rows of each domain.
     """
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
@@ -134,17 +134,16 @@ def make_problem(
         learnt = target.take(train) if len(train) else source_labels(source)
         task = task.fitted(task.matched(learnt)[0])
     targets = task.matched(target)[0] if target.labels is not None else np.zeros(0)
-    balance = applied_balance(balance, task, targets[train])
     weights, draw = np.ones(len(rows)), None
     if balance == "weights":
-        weights = weights_of_classes(task, targets[train])[targets]
+        weights = weights_of_classes(task, targets)[targets]
     elif balance == "sampler":
-        draw = weights_of_classes(task, targets[train])[targets] / len(train)
+        draw = weights_of_classes(task, targets)[targets] / len(targets)
     # What the reader noted, and where it read, may lead to the test rows.
     target = replace(target, splits={}, notes=(), reading={})
     hidden = replace(domain.take(splits.unlabelled), labels=None, splits={}, notes=(), reading={})
-    sources = () if source is None else (Known(source, source_rows(source, task, domain)),)
-    return Problem(target, targets, train, validation, hidden, task, weights, draw, seed, sources), balance
+    sources = () if source is None else (Known(source, source_rows(source, task, domain, evenly=balance != "none")),)
+    return Problem(target, targets, train, validation, hidden, task, weights, draw, seed, sources)
 
 
 def source_labels(source: Source | None) -> Domain:
@@ -161,8 +160,15 @@ def weights_of_classes(task: Task, targets: Array) -> Array:
     return weights
 
 
-def applied_balance(balance: str, task: Task, targets: Array) -> str:
-    """What `balance` comes to for these training targets: ``auto`` weights classes where they are uneven."""
+def applied_balance(balance: str, task: Task, *, by_metric: bool) -> str:
+    """What `balance` comes to: ``auto`` weights classes evenly where the metric counts them so.
+
+    Parameters
+    ----------
+    by_metric
+        Whether the metric may decide: it was asked for, or chosen by labels that the run uses. Else classes count
+        evenly, since no label says how often each comes.
+    """
     if balance not in BALANCES:
         raise RequestError(f"balance is {balance!r}; expected one of {', '.join(BALANCES)}.")
     if not task.one_class:
@@ -170,7 +176,7 @@ def applied_balance(balance: str, task: Task, targets: Array) -> str:
             raise RequestError(f"balance={balance!r} is for classes; the task here is {task.id}: use balance='none'.")
         return "none"
     if balance == "auto":
-        return "weights" if len(targets) and is_imbalanced(targets) else "none"
+        return "weights" if task.metric in CLASSES_EVENLY or not by_metric else "none"
     return balance
 
 

@@ -52,7 +52,7 @@ def transfer(
     metric: str | None = None,
     labels_per_class: int | None = None,
     labels: int | None = None,
-    balance: str = "none",
+    balance: str = "auto",
     control: str | Sequence[str] = "auto",
     seeds: int | None = None,
     seed: int = 0,
@@ -96,7 +96,8 @@ def transfer(
         Use only so many target labels, for training and validation together; the other rows count as unlabelled.
     balance
         ``"none"``, ``"weights"`` (of classes in the loss), ``"sampler"`` (rare classes drawn more often), or
-        ``"auto"``: weights where the largest class has at least 1.5 times the rows of the smallest.
+        ``"auto"``: weights where the metric counts classes evenly (balanced accuracy), and where no target labels are
+        used unless another metric is asked for.
     control
         ``"auto"``, ``"none"``, or ids of controls.
     seeds, seed
@@ -272,11 +273,11 @@ def _fill(
 
 
 def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folder: RunFolder, means: Means) -> Fitted:
-    made = [
-        make_problem(plan.source, domain, plan.task, splits, request.balance, seed=seed)
+    problems = [
+        make_problem(plan.source, domain, plan.task, splits, plan.balance, seed=seed)
         for seed, splits in zip(plan.seeds, plan.splits, strict=True)
     ]
-    problems, balance, own = [problem for problem, _ in made], made[0][1], method.id()
+    own = method.id()
     units = {own: [fit_unit(own, method, p, plan.exam, folder, means, keep=p is problems[0]) for p in problems]}
     if plan.controls:
         means.progress.meanwhile(_first_answer(plan, own, units[own]))
@@ -287,7 +288,15 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     notes = overlap_notes(plan.exam.overlaps, plan.task, plan.exam.targets, outputs)
     return Fitted(
-        plan.task, plan.exam, units, plan.splits, plan.seeds, plan.left_out, balance, (*plan.notes, *notes), plan.judged
+        plan.task,
+        plan.exam,
+        units,
+        plan.splits,
+        plan.seeds,
+        plan.left_out,
+        plan.balance,
+        (*plan.notes, *notes),
+        plan.judged,
     )
 
 

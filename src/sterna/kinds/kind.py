@@ -93,7 +93,7 @@ class Kind(ABC):
     learnt
         Whether a small network that learns its features from labelled rows is better than a linear model on vectors.
     boosting
-        Whether gradient boosting on vectors is a plain learner.
+        Whether trees on vectors (gradient boosting, extra trees) are plain learners.
     """
 
     noun: ClassVar[str]

@@ -144,7 +144,8 @@ class Request:
     )  # fmt: skip
     metric: str | None = _option(None, "Primary metric.", TRAINING, "NAME")
     balance: str = _option(
-        "none", "Of uneven classes: none, weights, sampler or auto.", TRAINING, "NAME",
+        "auto", "Of uneven classes: none, weights, sampler, or auto: weights where the metric is balanced.", TRAINING,
+        "NAME",
         choices=("none", "weights", "sampler", "auto"),
     )  # fmt: skip
     control: tuple[str, ...] = _option(

@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from torch import nn
 
 from sterna.domains.draws import deal_whole, strata_of
+from sterna.selection.calibration import calibration
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer, fit_linear, in_memory, moments, rotated
 
@@ -39,12 +40,16 @@ class Trial:
         Their weighted mean.
     units
         Rows of one number are not independent of each other, ``(n,)``; ``None`` where all are.
+    offset
+        What the held-out outputs lacked, to be added to the intercepts, ``(o,)``: see
+        :func:`~sterna.selection.calibration.calibration`.
     """
 
     penalty: float
     losses: Array
     loss: float
     units: Array | None = None
+    offset: Array | float = 0.0
 
     def is_near(self, best: Trial) -> bool:
         """Whether the loss is within one standard error of the best (Breiman et al., 1984), over whole units."""
@@ -86,14 +91,16 @@ def choose_penalty(
     last = task.last_layer()
     tried: list[Trial] = []
     for penalty in PENALTIES:
-        losses = np.full(len(x), np.nan)
+        outputs = torch.zeros((len(x), task.outputs), dtype=torch.float64)
         for fold, (train, held) in enumerate(parts):
             found = fit_linear(
                 in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
             )
-            outputs = last(torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]))
-            losses[held], starts[fold] = task.losses(outputs, torch.as_tensor(targets[held])).numpy(), found
-        tried.append(Trial(penalty, losses, float(np.average(losses, weights=weights)), units))
+            outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
+        shift = calibration(outputs.numpy(), targets, weights, task)
+        losses = task.losses(last(shift.of(outputs)), torch.as_tensor(targets)).numpy()
+        loss = float(np.average(losses, weights=weights))
+        tried.append(Trial(penalty, losses, loss, units, shift.offset))
         best = min(tried, key=lambda trial: trial.loss)
         if len(tried) > 2 and best not in tried[-2:]:
             break
@@ -132,13 +139,15 @@ def fit_head(
         Rows of one number are held out together, ``(n,)``.
     """
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    offset: Array | float = 0.0
     if penalty is None:
         mean, scale = moments(in_memory(x), weights)
         some = sample_of(np.flatnonzero(weights), targets, task, seed)
         tied = None if units is None else units[some]
         scaled = (x[some] - mean) / scale
-        penalty = choose_penalty(scaled, targets[some], task, weights[some], seed, units=tied).penalty
-    return fit_layer(x, targets, task, weights, penalty), penalty
+        chosen = choose_penalty(scaled, targets[some], task, weights[some], seed, units=tied)
+        penalty, offset = chosen.penalty, chosen.offset
+    return fit_layer(x, targets, task, weights, penalty, offset), penalty
 
 
 def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:

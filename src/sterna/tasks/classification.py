@@ -207,11 +207,18 @@ class Classification(Task):
 
         return LogisticRegression(C=strength, max_iter=1000)
 
-    def boosting_estimator(self, leaf: int) -> BaseEstimator:
-        """Gradient boosting of the log loss."""
-        from sklearn.ensemble import HistGradientBoostingClassifier
+    def tree_estimators(self, leaf: int) -> tuple[BaseEstimator, ...]:
+        """Gradient boosting of the log loss, and extra trees."""
+        from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 
-        return HistGradientBoostingClassifier(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+        boosting = HistGradientBoostingClassifier(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+        return boosting, ExtraTreesClassifier(min_samples_leaf=leaf, random_state=0)
+
+    def count_estimators(self) -> tuple[BaseEstimator, ...]:
+        """Complement naive Bayes with three strengths of smoothing."""
+        from sklearn.naive_bayes import ComplementNB
+
+        return tuple(ComplementNB(alpha=alpha) for alpha in (0.1, 0.3, 1.0))
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Softmax of the outputs, ``(n, k)``."""

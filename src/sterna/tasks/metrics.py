@@ -23,6 +23,9 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped to ``[EPSILON, 1]`` in a log loss, so that one sure mistake costs 36 and not infinity."""
 
+CLASSES_EVENLY = frozenset({"balanced_accuracy"})
+"""Metrics in which every class counts the same, however many rows it has."""
+
 CHUNK = 2_000_000
 """Weights worked on at a time: bounds memory to about 100 MB whatever the number of rows and resamples."""
 

@@ -186,10 +186,6 @@ class MultiLabel(Task):
 
         return OneVsRestClassifier(LogisticRegression(C=strength, max_iter=1000))
 
-    def boosting_estimator(self, leaf: int) -> None:
-        """None: boosting answers one label a row."""
-        return
-
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Logistic function of the outputs, ``(n, k)``; rows need not sum to one."""
         probabilities: Floats = np.exp(log_sigmoid(self.checked(outputs)))

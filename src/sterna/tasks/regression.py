@@ -165,11 +165,12 @@ class Regression(Task):
 
         return Ridge(alpha=1 / strength)
 
-    def boosting_estimator(self, leaf: int) -> BaseEstimator:
-        """Gradient boosting of the squared error."""
-        from sklearn.ensemble import HistGradientBoostingRegressor
+    def tree_estimators(self, leaf: int) -> tuple[BaseEstimator, ...]:
+        """Gradient boosting of the squared error, and extra trees."""
+        from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 
-        return HistGradientBoostingRegressor(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+        boosting = HistGradientBoostingRegressor(min_samples_leaf=leaf, early_stopping=False, random_state=0)
+        return boosting, ExtraTreesRegressor(min_samples_leaf=leaf, random_state=0)
 
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:
         """Refuse: a regression has no classes."""

@@ -128,9 +128,13 @@ class Task(ABC):
     def linear_estimator(self, strength: float) -> BaseEstimator:
         """A linear model of scikit-learn for encoded targets; `strength` is the inverse of the penalty."""
 
-    @abstractmethod
-    def boosting_estimator(self, leaf: int) -> BaseEstimator | None:
-        """Gradient boosting of scikit-learn with at least `leaf` rows a leaf; None where there is none for the task."""
+    def tree_estimators(self, leaf: int) -> tuple[BaseEstimator, ...]:
+        """Trees of scikit-learn for encoded targets, with at least `leaf` rows a leaf."""
+        return ()
+
+    def count_estimators(self) -> tuple[BaseEstimator, ...]:
+        """Models of scikit-learn for encoded targets and rows of counts or TF-IDF, beside the linear one."""
+        return ()
 
     @abstractmethod
     def probabilities(self, outputs: np.ndarray[Any, Any]) -> Floats:

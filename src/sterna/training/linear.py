@@ -146,7 +146,9 @@ def unrotated(solution: Array, basis: Array | None) -> Array:
     return solution if basis is None else np.concatenate([solution[:, :-1] @ basis, solution[:, -1:]], axis=1)
 
 
-def fit_layer_on(features: Features, targets: Array, task: Task, weights: Array, penalty: float) -> nn.Linear:
+def fit_layer_on(
+    features: Features, targets: Array, task: Task, weights: Array, penalty: float, offset: Array | float = 0.0
+) -> nn.Linear:
     """A linear head on these features, whatever their number: in memory where they are few, else from disk.
 
     Parameters
@@ -159,6 +161,8 @@ def fit_layer_on(features: Features, targets: Array, task: Task, weights: Array,
         A weight for each row, ``(n,)``; rows of weight zero are not looked at.
     penalty
         λ of :func:`fit_linear`.
+    offset
+        Is added to the intercepts, ``(o,)``.
     """
     mean, scale = moments(features.chunks, weights)
     rows = np.flatnonzero(weights)
@@ -168,20 +172,25 @@ def fit_layer_on(features: Features, targets: Array, task: Task, weights: Array,
             for start, part in features.chunks():
                 yield start, (part - mean) / scale
 
-        return as_layer(fit_linear(standardised, targets, task, weights, penalty), mean, scale, task)
-    return fit_layer(features.array(rows), targets[rows], task, weights[rows], penalty)
+        solution = fit_linear(standardised, targets, task, weights, penalty)
+        solution[:, -1] += offset
+        return as_layer(solution, mean, scale, task)
+    return fit_layer(features.array(rows), targets[rows], task, weights[rows], penalty, offset)
 
 
-def fit_layer(x: Array, targets: Array, task: Task, weights: Array, penalty: float) -> nn.Linear:
+def fit_layer(
+    x: Array, targets: Array, task: Task, weights: Array, penalty: float, offset: Array | float = 0.0
+) -> nn.Linear:
     """A linear head on features ``(n, width)`` in memory.
 
     They are standardised by these rows for the fit; the layer takes them as they are. Rows of weight zero are not
-    looked at.
+    looked at. The offset ``(o,)`` is added to the intercepts.
     """
     mean, scale = moments(in_memory(x), weights)
     rows = np.flatnonzero(weights)
     found, basis = rotated((x[rows] - mean) / scale)
     solution = fit_linear(in_memory(found), targets[rows], task, weights[rows], penalty)
+    solution[:, -1] += offset
     return as_layer(unrotated(solution, basis), mean, scale, task)
 
 

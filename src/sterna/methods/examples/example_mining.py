@@ -14,6 +14,7 @@ from sterna.bench.problem import Array
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
+from sterna.selection.calibration import calibration
 from sterna.selection.cross_validation import Trial, fit_head, folds_of, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer
@@ -69,11 +70,11 @@ class ExampleMining(Method):
         assert known is not None
         both = both_domains(bench)
         ranked = ranking(scores_of(both, self.by, bench.seed))
-        share, penalty, choices = (self.share, None, ()) if self.share is not None else _choose(both, ranked, bench)
+        share, choices = (self.share, ()) if self.share is not None else _choose(both, ranked, bench)
         kept = ranked[: kept_rows(share, len(ranked))]
         of = "source and target" if len(kept) else None
         units = np.concatenate([both.labelled_units, both.source_units[kept]])
-        head, choice = bench.fit_head(*together(both, kept), penalty=penalty, of=of, units=units)
+        head, choice = bench.fit_head(*together(both, kept), of=of, units=units)
         bench.say(_told(both.order[kept], known))
         return Fitted(both.vectors.network(head), (*choices, choice))
 
@@ -107,7 +108,7 @@ def together(
     return (
         np.concatenate([both.labelled[rows], both.source[kept]]),
         np.concatenate([both.targets[rows], both.source_targets[kept]]),
-        np.concatenate([both.weights[rows], np.full(len(kept), weight)]),
+        np.concatenate([both.weights[rows], weight * both.source_weights[kept]]),
     )
 
 
@@ -117,28 +118,30 @@ def trial(both: BothDomains, kept: Array, rows: Array, task: Task, seed: int, we
     ours = both.labelled_units[rows]
     units = np.concatenate([ours, both.source_units[kept]])
     penalty = fit_head(x, targets, task, weights, seed=seed, units=units)[1]
-    losses = np.empty(len(rows))
+    outputs = torch.zeros((len(rows), task.outputs), dtype=torch.float64)
     for train, held in folds_of(both.targets[rows], task, FOLDS, seed, units=ours):
         x, targets, weights = together(both, kept, rows[train], weight)
         head = fit_layer(x, targets, task, weights, penalty).double()
-        outputs = head(torch.from_numpy(both.labelled[rows[held]])).detach()
-        losses[held] = task.losses(outputs, torch.as_tensor(both.targets[rows[held]])).numpy()
-    return Trial(penalty, losses, float(np.average(losses, weights=both.weights[rows])), ours)
+        outputs[held] = head(torch.from_numpy(both.labelled[rows[held]])).detach()
+    targets, weights = both.targets[rows], both.weights[rows]
+    outputs = calibration(outputs.numpy(), targets, weights, task).of(outputs)
+    losses = task.losses(outputs, torch.as_tensor(targets)).numpy()
+    return Trial(penalty, losses, float(np.average(losses, weights=weights)), ours)
 
 
-def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, float | None, tuple[Choice, ...]]:
-    """Share and penalty; of a large source some rows are tried, each in the place of several."""
+def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, tuple[Choice, ...]]:
+    """The share; of a large source some rows are tried, each in the place of several."""
     task, seed = bench.task, bench.seed
     rows = sample_of(np.arange(len(both.labelled)), both.targets, task, seed)
     if len(rows) < 2:  # none can be held out to compare by
-        return 1.0, None, ()
+        return 1.0, ()
     tried = drawn(len(ranked), seed)
     found = {}
     for share in SHARES:
         kept = ranked[tried[tried < kept_rows(share, len(ranked))]]
         found[share] = trial(both, kept, rows, task, seed, len(ranked) / len(tried))
     share, choice = bench.among("share of the source's rows", found, len(rows))
-    return share, found[share].penalty, (choice,)
+    return share, (choice,)
 
 
 def _told(kept: Array, known: Labelled) -> str:

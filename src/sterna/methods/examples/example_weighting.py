@@ -67,7 +67,7 @@ class ExampleWeighting(Method):
         )
         x, ours = np.concatenate([both.labelled, both.source]), both.targets
         targets = np.concatenate([ours, both.source_targets]) if len(ours) else both.source_targets
-        counts = np.concatenate([both.weights * rows / effective, weights])
+        counts = np.concatenate([both.weights * rows / effective, weights * both.source_weights])
         units = np.concatenate([both.labelled_units, both.source_units])
         of = "source and target" if len(ours) else "source"
         head, choice = bench.fit_head(x, targets, counts, of=of, units=units)

@@ -19,9 +19,9 @@ from sterna.domains.groups import unit_ids
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
-from sterna.selection.cross_validation import choose_penalty, sample_of
+from sterna.selection.cross_validation import Trial, choose_penalty, sample_of
 from sterna.tasks.task import Task
-from sterna.training.linear import standardised
+from sterna.training.linear import fit_layer, standardised
 
 MOST = 10_000
 """Rows of each part (labelled, unlabelled, source's) that the graph holds; of more, so many are drawn."""
@@ -79,11 +79,11 @@ class LabelPropagation(Method):
         targets = np.concatenate([own, soft[reached]])
         weights = np.concatenate([rows.weights, soft[reached] @ class_weights(own, rows.weights)])
         units = np.concatenate([rows.units[: len(own)], rows.units[len(own) :][reached]])
-        penalty = _penalty(x, targets, weights, units, task, bench.seed)
-        head, _ = bench.fit_head(x, targets, weights, penalty=penalty, units=units)
+        best = _trial(x, targets, weights, units, task, bench.seed)
+        head = fit_layer(x, targets, task, weights, best.penalty, best.offset)
         labels = len(rows.codes) + len(rows.source)
         of = " and ".join(name for name, some in (("source", rows.source), ("target", rows.codes)) if len(some))
-        choice = Choice("penalty", penalty, "cross-validation on spread labels", labels, of)
+        choice = Choice("penalty", best.penalty, "cross-validation on spread labels", labels, of)
         return Fitted(rows.vectors.network(head), (choice,))
 
 
@@ -179,7 +179,8 @@ def class_weights(own: Array, weights: Array) -> Array:
     return np.asarray(np.where(counts > 0, own.T @ weights / np.maximum(counts, 1), 1.0))
 
 
-def _penalty(x: Array, targets: Array, weights: Array, units: Array, task: Task, seed: int) -> float:
+def _trial(x: Array, targets: Array, weights: Array, units: Array, task: Task, seed: int) -> Trial:
+    """The penalty, by the most probable class of each row."""
     hard, weights = targets.argmax(1), weights * targets.max(1)
     some = sample_of(np.arange(len(x)), hard, task, seed)
-    return choose_penalty(standardised(x)[0][some], hard[some], task, weights[some], seed, units=units[some]).penalty
+    return choose_penalty(standardised(x)[0][some], hard[some], task, weights[some], seed, units=units[some])

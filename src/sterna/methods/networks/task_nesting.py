@@ -79,11 +79,12 @@ class TaskNesting(Method):
         alone = as_it_is(source, task, own)
         if alone is not None and _trial(alone, x[rows], targets, task, weights[rows], units).is_near(found[name]):
             return alone, (bench.cross_validated("features", "the source alone", len(rows)),)
-        penalty = found[name].penalty
+        best = found[name]
         choices = (
-            bench.cross_validated("features", name, len(rows)), bench.cross_validated("penalty", penalty, len(rows))
+            bench.cross_validated("features", name, len(rows)),
+            bench.cross_validated("penalty", best.penalty, len(rows)),
         )  # fmt: skip
-        return _fitted(x, mean_scale[0], scales[name], problem, penalty), choices
+        return _fitted(x, mean_scale[0], scales[name], problem, best), choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,9 +203,10 @@ def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array
     return Trial(0.0, losses, float(np.average(losses, weights=weights)), units)
 
 
-def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, penalty: float) -> nn.Linear:
+def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, best: Trial) -> nn.Linear:
     rows = problem.train
     found, basis = rotated((x[rows] - mean) / scale)
     weights = problem.row_weights()[rows]
-    solution = fit_linear(in_memory(found), problem.targets[rows], problem.task, weights, penalty)
+    solution = fit_linear(in_memory(found), problem.targets[rows], problem.task, weights, best.penalty)
+    solution[:, -1] += best.offset
     return as_layer(unrotated(solution, basis), mean, scale, problem.task)

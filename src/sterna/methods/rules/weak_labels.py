@@ -8,7 +8,7 @@ import numpy as np
 
 from sterna.bench import Bench, Fitted, Problem
 from sterna.bench.drawn_rules import RuleSettings, RulesFound, rules_for
-from sterna.bench.plain import fit, raw_learners, rows_of
+from sterna.bench.plain import on_raw, raw_learners, rows_of
 from sterna.bench.problem import Array
 from sterna.domains.domain import Domain
 from sterna.domains.groups import joined_groups
@@ -123,8 +123,8 @@ def voted_labels(outputs: Array, task: Task) -> tuple[Array, Array]:
 
 def _on_raw(bench: Bench, raw: Raw) -> Network:
     """The vectors of raw rows under the linear model of middle strength: no label is there to choose by."""
-    problem, learner = bench.problem, raw_learners(bench.task, raw)[1]
-    fit(learner, rows_of(problem), problem.targets, problem.weights)
+    problem, model = bench.problem, raw_learners(bench.task)[1].model
+    learner = on_raw(raw, model, rows_of(problem), problem.targets, problem.weights)
     network = bench.network(raw.preparation, identity_body(None), EstimatorHead(learner, bench.task))
     freeze(network)
     return network
