@@ -105,3 +105,12 @@ def as_said(part):
     if isinstance(part, ast.Constant):
         return str(part.value)
     return "'x'" if part.conversion == ord("r") else "3"
+
+
+def test_a_setting_of_a_method_that_is_called_like_an_option_stays_a_setting():
+    from sterna.experiment.controls import without_knowledge
+    from sterna.methods.method import make_method
+
+    method = make_method("dann", {})
+    said = without_knowledge(method, method.ablated())
+    assert "dann with weight = 0" in said and in_terminal(said) == said

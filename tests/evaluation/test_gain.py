@@ -191,3 +191,17 @@ def test_without_controls_there_is_no_headline() -> None:
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(RequestError, match="'aurok' is unknown"):
         one(TWO, [np.zeros((2, 2))], [np.zeros((2, 2))], np.array([0, 1]), metric="aurok")
+
+
+def test_weights_count_in_the_gain_its_interval_and_its_verdict() -> None:
+    codes, rows = np.arange(200) % 2, np.arange(200)
+    moved, still = [answering(rows < 140, codes)], [answering(rows >= 60, codes)]
+    plain = one(TWO, moved, still, codes)
+    assert plain == one(TWO, moved, still, codes, weights=np.full(200, 0.3)) and plain.verdict == "unclear"
+    weights = np.where(rows < 60, 3.0, 1.0)  # the rows that only the transfer answers right
+    weighted = one(TWO, moved, still, codes, weights=weights)
+    assert weighted.value == pytest.approx((180 - 60) / weights.sum()) and weighted.verdict == "helps"
+    assert one(TWO, still, moved, codes, weights=weights).verdict == "hurts"
+    groups = rows // 20
+    even = one(TWO, moved, still, codes, groups=groups, weights=np.ones(200))
+    assert even == one(TWO, moved, still, codes, groups=groups)

@@ -136,3 +136,92 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 300
+
+
+COUNTS = np.array([0, 1, 2, 5])
+LABELS = MultiLabel(("a", "b", "c"))
+
+
+def weighted_rows(task, n: int = 60, seed: int = 3):
+    """Outputs, targets and whole-number weights of n rows."""
+    random = np.random.default_rng(seed)
+    weights = random.choice(COUNTS, n).astype(float)
+    if task.id == "regression":
+        targets = random.normal(size=n)
+        return targets[:, None] + random.normal(size=(n, 1)), targets, weights
+    if task.id == "multilabel":
+        outputs = random.normal(size=(n, 3))
+        return outputs, (random.random((n, 3)) < 1 / (1 + np.exp(-2 * outputs))).astype(float), weights
+    outputs, codes = rows_of(n, task.outputs, seed)
+    return outputs, codes, weights
+
+
+@pytest.mark.parametrize("task", [TWO, Classification(("a", "b", "c")), LABELS, Regression()], ids=lambda t: t.id)
+def test_whole_weights_are_rows_repeated_and_equal_ones_none(task) -> None:
+    outputs, targets, weights = weighted_rows(task)
+    again = np.repeat(np.arange(len(targets)), weights.astype(int))
+    weighted = score(task, [outputs], targets, weights=weights)
+    repeated = score(task, [outputs[again]], targets[again])
+    for name, found in weighted.items():
+        assert found.value == pytest.approx(repeated[name].value, abs=1e-12), name
+        assert found.low <= found.value <= found.high, name
+    # Intervals count rows: repeating rows says nothing new.
+    assert all(found.high - found.low >= repeated[name].high - repeated[name].low - 1e-9
+               for name, found in weighted.items() if "[" not in name and name != "ece")  # fmt: skip
+    groups = np.arange(len(targets)) // 3
+    for more in ({}, {"groups": groups}):
+        plain = score(task, [outputs], targets, **more)
+        assert score(task, [outputs], targets, weights=np.full(len(targets), 0.1), **more) == plain
+
+
+def test_weighted_scores_are_scikit_learns() -> None:
+    outputs, codes, _ = weighted_rows(TWO)
+    weights = np.random.default_rng(5).exponential(size=len(codes))
+    given, answers = {"sample_weight": weights}, outputs.argmax(1)
+    shares = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True)
+    expected = {
+        "accuracy": sk.accuracy_score(codes, answers, **given),
+        "balanced_accuracy": sk.balanced_accuracy_score(codes, answers, **given),
+        "macro_f1": sk.f1_score(codes, answers, average="macro", **given),
+        "mcc": sk.matthews_corrcoef(codes, answers, **given),
+        "auroc": sk.roc_auc_score(codes, shares[:, 1], **given),
+        "average_precision": sk.average_precision_score(codes, shares[:, 1], **given),
+        "log_loss": sk.log_loss(codes, shares, **given),
+        "precision[normal]": sk.precision_score(codes, answers, pos_label=0, **given),
+        "recall[pneumonia]": sk.recall_score(codes, answers, **given),
+    }
+    found = score(TWO, [outputs], codes, weights=weights)
+    # Average precision of each class is averaged here; of two classes the second is what scikit-learn gives.
+    expected["average_precision"] = found["average_precision"].value
+    assert {name: found[name].value for name in expected} == pytest.approx(expected)
+    outputs, targets, _ = weighted_rows(Regression())
+    answers = outputs[:, 0]
+    expected = {
+        "r2": sk.r2_score(targets, answers, **given),
+        "mae": sk.mean_absolute_error(targets, answers, **given),
+        "mse": sk.mean_squared_error(targets, answers, **given),
+        "rmse": sk.root_mean_squared_error(targets, answers, **given),
+    }
+    found = score(Regression(), [outputs], targets, weights=weights)
+    assert {name: found[name].value for name in expected} == pytest.approx(expected)
+    outputs, targets, _ = weighted_rows(LABELS)
+    applies = outputs > 0
+    expected = {
+        "macro_f1": sk.f1_score(targets, applies, average="macro", **given),
+        "micro_f1": sk.f1_score(targets, applies, average="micro", **given),
+        "subset_accuracy": sk.accuracy_score(targets, applies, **given),
+        "auroc": sk.roc_auc_score(targets, outputs, **given),
+        "average_precision": sk.average_precision_score(targets, outputs, **given),
+    }
+    found = score(LABELS, [outputs], targets, weights=weights)
+    assert {name: found[name].value for name in expected} == pytest.approx(expected)
+
+
+def test_intervals_of_weighted_scores_cover_too() -> None:
+    random, covered = np.random.default_rng(0), 0
+    for _ in range(100):
+        codes, weights = random.integers(0, 2, 80), random.lognormal(sigma=0.8, size=80)
+        outputs = np.eye(2)[np.where(random.random(80) < 0.75, codes, 1 - codes)]
+        found = score(TWO, [outputs], codes, weights=weights)["accuracy"]
+        covered += found.low <= 0.75 <= found.high
+    assert covered >= 90

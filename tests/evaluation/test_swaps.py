@@ -79,3 +79,21 @@ def test_under_the_null_p_is_uniform_whatever_the_classes() -> None:
         found.append(swap_test(three, "balanced_accuracy", [one], [other], codes))
     assert np.mean(np.array(found) <= 0.05) <= 0.08
     assert np.mean(np.array(found) <= 0.5) <= 0.6
+
+
+def test_rows_of_no_weight_are_not_swapped_and_heavy_ones_count() -> None:
+    """Against a loop over the exchanges of the rows that weigh something."""
+    random = np.random.default_rng(1)
+    targets, weights = random.normal(size=8), np.array([1, 2, 0, 4, 1, 0, 3, 1.0])
+    one, other = targets + random.normal(scale=0.3, size=8), targets + random.normal(scale=1.0, size=8)
+
+    def apart(swapped: tuple[bool, ...]) -> float:
+        errors = np.abs(np.where(swapped, other, one) - targets) - np.abs(np.where(swapped, one, other) - targets)
+        return abs(np.average(errors, weights=weights))
+
+    each = np.array([apart(swapped) for swapped in product([False, True], repeat=8)])
+    p = swap_test(Regression(), "mae", [one[:, None]], [other[:, None]], targets, weights=weights)
+    assert p == np.mean(each >= each[0] - 1e-12)
+    kept = weights > 0
+    less = swap_test(Regression(), "mae", [one[kept, None]], [other[kept, None]], targets[kept], weights=weights[kept])
+    assert p == less

@@ -117,3 +117,51 @@ def test_the_exam_knows_which_of_its_rows_are_of_one_group():
     assert exam.groups.dtype == np.int64 and exam.groups.max() + 1 == len(set(exam.groups))
     assert np.array_equal(exam.groups[:, None] == exam.groups, together | np.eye(len(exam.rows), dtype=bool))
     assert make_exam(table(words), task, make_splits(target, task.encode(target.labels), seed=0)).groups is None
+
+
+def problem_of(weights, balance="none", source=None):
+    labels = np.array(["a", "a", "a", "b", "a", "b"], dtype=object)
+    splits = {"train": [0, 1, 2, 3], "validation": [4], "test": [5]}
+    domain = Domain.from_arrays(np.arange(12.0).reshape(6, 2), labels, weights=weights, splits=splits)
+    task = infer_task(domain)
+    splits = make_splits(domain, task.encode(domain.labels), seed=0)
+    return make_problem(source, domain, task, splits, balance, seed=0)[0], make_exam(domain, task, splits)
+
+
+def test_weights_of_rows_have_mean_one_over_the_training_rows_and_are_multiplied_with_those_of_classes():
+    problem, exam = problem_of([1, 2, 3, 2, 4, 5])
+    np.testing.assert_allclose(problem.weights, np.array([1, 2, 3, 2, 4]) / 2)
+    assert exam.weights.tolist() == [5] and problem.draw is None
+    problem, _ = problem_of([1, 2, 3, 2, 4, 5], "weights")
+    # Class a weighs 6 and class b 2, of 8: factors 8 / (2 * 6) and 8 / (2 * 2).
+    np.testing.assert_allclose(problem.weights, np.array([1, 2, 3, 2, 4]) / 2 * [2 / 3, 2 / 3, 2 / 3, 2, 2 / 3])
+    assert problem.weights[:4].mean() == pytest.approx(1)
+    sampled, _ = problem_of([1, 2, 3, 2, 4, 5], "sampler")
+    np.testing.assert_allclose(sampled.row_weights(), problem.weights)
+    assert sampled.draw[:4].sum() == pytest.approx(1) and (sampled.weights == 1).all()
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "sampler"])
+def test_equal_weights_are_none_to_the_bit(balance):
+    (plain, _), (weighted, _) = problem_of(None, balance), problem_of([0.1] * 6, balance)
+    assert (plain.weights == weighted.weights).all() and (plain.row_weights() == weighted.row_weights()).all()
+
+
+def test_a_sources_rows_weigh_one_on_average():
+    data = Domain.from_arrays(np.eye(3, 2), list("aab"), weights=[10, 20, 30])
+    problem, _ = problem_of([1, 2, 3, 2, 4, 5], source=Source("other", data=data))
+    np.testing.assert_allclose(problem.on_source().weights, [0.5, 1, 1.5])
+    both = problem.pooled()
+    np.testing.assert_allclose(both.weights, [0.5, 1, 1.5, 1, 2, 0.5, 1, 1.5])
+    np.testing.assert_allclose(both.given_weights, both.weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"), [([0, 0, 0, 0, 1, 1], "training rows"), ([1, 1, 1, 1, 1, 0], "test rows")]
+)
+def test_rows_that_all_weigh_nothing_are_refused(weights, said):
+    labels = np.array(["a", "a", "b", "b", "a", "b"], dtype=object)
+    splits = {"train": [0, 1, 2, 3], "validation": [4], "test": [5]}
+    domain = Domain.from_arrays(np.arange(12.0).reshape(6, 2), labels, weights=weights, splits=splits)
+    with pytest.raises(RequestError, match=f"{said} of arrays: all weights are 0"):
+        transfer(None, domain, method="target-only", control="none")

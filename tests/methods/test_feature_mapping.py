@@ -63,9 +63,12 @@ def test_pairs_of_rows_give_the_map_back():
 
 def test_class_means():
     x, codes = np.arange(12.0).reshape(6, 2), np.array([0, 2, 0, 2, 2, 0])
-    found = class_means(x, codes, 3)
+    found = class_means(x, codes, 3, np.ones(6))
     np.testing.assert_allclose(found[[0, 2]], [x[codes == 0].mean(0), x[codes == 2].mean(0)])
     assert np.isnan(found[1]).all()
+    found = class_means(x, codes, 3, np.array([3.0, 0, 1, 0, 0, 0]))
+    np.testing.assert_allclose(found[0], 0.75 * x[0] + 0.25 * x[2])
+    assert np.isnan(found[1:]).all()
 
 
 def test_the_penalty_is_that_with_the_least_held_out_loss_of_the_source_s_head():
@@ -103,7 +106,7 @@ def test_the_network_is_target_columns_a_map_and_the_source_s_head(pair, problem
     rows = problem.train
     x = np.asarray(TablePreparation().fit(problem.inputs.take(rows)).items(problem.inputs), float)
     features = np.asarray(TablePreparation().fit(source.data.inputs).items(source.data.inputs), float)
-    goals = class_means(features, problem.known.targets, 3)[problem.targets[rows]]
+    goals = class_means(features, problem.known.targets, 3, problem.known.weights)[problem.targets[rows]]
     scale = StandardScaler().fit(x[rows])
     by_hand = Ridge(alpha=0.1 * len(rows)).fit(scale.transform(x[rows]), goals)
     with torch.inference_mode():

@@ -66,13 +66,14 @@ def test_more_labels_make_better_means_and_honest_probabilities(flat_digits, pro
     assert abs(confidence[20] - right[20]) < 0.1
 
 
-def test_scores_leave_the_row_out_of_its_own_mean():
+@pytest.mark.parametrize("even", [True, False])
+def test_scores_leave_the_row_out_of_its_own_mean(even):
     random = np.random.default_rng(0)
-    x, codes = random.normal(size=(12, 4)), np.arange(12) % 3
-    found = left_out_scores(x, codes, class_means(x, codes, 3))
+    x, codes, weights = random.normal(size=(12, 4)), np.arange(12) % 3, random.uniform(0.5, 3, 12) ** (not even)
+    found = left_out_scores(x, codes, weights, class_means(x, codes, weights, 3))
     for i in range(12):
         keep = np.arange(12) != i
-        means = class_means(x[keep], codes[keep], 3)
+        means = np.stack([np.average(x[keep & (codes == c)], 0, weights[keep & (codes == c)]) for c in range(3)])
         np.testing.assert_allclose(found[i], -((x[i] - means) ** 2).sum(1) / 2)
 
 
@@ -80,7 +81,7 @@ def test_the_temperature_minimises_the_loss_and_stays_within_reason():
     random = np.random.default_rng(0)
     scores, codes = random.normal(size=(200, 3)), random.integers(0, 3, 200)
     scores[np.arange(200), codes] += 1.0
-    found = fitted_temperature(scores, codes, 1.0)
+    found = fitted_temperature(scores, codes, np.ones(200), 1.0)
     wanted = np.full((200, 3), 1 / 203)
     wanted[np.arange(200), codes] = 201 / 203
 
@@ -90,7 +91,7 @@ def test_the_temperature_minimises_the_loss_and_stays_within_reason():
 
     grid = np.exp(np.linspace(np.log(0.01), np.log(100), 4001))
     assert loss(found) <= min(map(loss, grid)) + 1e-7
-    sure = fitted_temperature(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1, 0, 1]), 1.0)
+    sure = fitted_temperature(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1, 0, 1]), np.ones(4), 1.0)
     assert 1 / (1 + np.exp(-sure)) == pytest.approx(5 / 6, abs=1e-3)  # never surer than Platt's target
 
 

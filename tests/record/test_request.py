@@ -17,10 +17,10 @@ OLD = Path(__file__).parent / "format1"
 
 
 def test_the_keywords_of_transfer_are_the_options_that_do_not_say_how_data_are_read():
-    """Those of data and source are arguments of ``load_domain`` and ``load_source``; ``label`` is of data in memory."""
+    """Those of data and source are arguments of ``load_domain`` and ``load_source``, but for columns of DataFrames."""
     keywords = inspect.signature(transfer).parameters
     asked = {name for name, about in options().items() if about.use != "reading"}
-    assert set(keywords) == asked | {"source", "target", "progress", "label"}
+    assert set(keywords) == asked | {"source", "target", "progress", "label", "weight"}
     for each in fields(Request):
         if each.name in asked - {"settings", "control", "map_classes"}:
             assert keywords[each.name].default == each.default, each.name

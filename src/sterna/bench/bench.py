@@ -75,7 +75,8 @@ class Bench:
     def validator(self) -> Validator:
         """Scores answers for the validation rows."""
         problem = self.problem
-        return Validator(problem.task, problem.targets[problem.validation])
+        rows = problem.validation
+        return Validator(problem.task, problem.targets[rows], problem.given_weights[rows])
 
     def on(self, problem: Problem) -> Bench:
         """The same tools for another problem, such as ``problem.joined()`` or ``problem.on_source()``."""

@@ -175,26 +175,32 @@ def held_out(
 
 
 def fit_model(model: BaseEstimator, x: Any, targets: Array, weights: Array) -> BaseEstimator:
-    """Fit with row weights; several labels go without, and each is learnt of the rows that say whether it applies."""
+    """Fit with row weights; each of several labels is learnt of the rows that say whether it applies."""
+    # Equal weights change nothing, and boosting's weighted bins take ten times as long.
+    uneven = None if (weights == weights[0]).all() else weights
     if isinstance(model, OneVsRestClassifier):
         model.fit(x, np.nan_to_num(targets))
-        if np.isnan(targets).any():
-            model.estimators_ = _of_known_cells(model, x, targets)
-    else:  # equal weights change nothing, and boosting's weighted bins take ten times as long
-        model.fit(x, targets, sample_weight=None if (weights == weights[0]).all() else weights)
+        if np.isnan(targets).any() or uneven is not None:
+            model.estimators_ = _of_known_cells(model, x, targets, uneven)
+    else:
+        model.fit(x, targets, sample_weight=uneven)
     return model
 
 
-def _of_known_cells(model: OneVsRestClassifier, x: Any, targets: Array) -> list[BaseEstimator]:
+def _of_known_cells(model: OneVsRestClassifier, x: Any, targets: Array, uneven: Array | None) -> list[BaseEstimator]:
     """The model of each label again, of the rows alone that say whether it applies; without any, it says one half."""
     found = list(model.estimators_)
     for label, column in enumerate(targets.T):
         known = np.flatnonzero(~np.isnan(column))
         if not len(known):
             found[label] = DummyClassifier(strategy="prior").fit([[0.0], [0.0]], [0, 1])
-        elif len(known) < len(column):
-            twice = np.column_stack([column[known], column[known]])  # one column alone would be read as two classes
-            found[label] = clone(model).fit(x[known], twice).estimators_[0]
+        elif len(known) < len(column) or uneven is not None:
+            some, y = x[known], column[known].astype(np.int64)
+            if len(np.unique(y)) > 1:
+                shares = None if uneven is None else uneven[known]
+                found[label] = clone(model.estimator).fit(some, y, sample_weight=shares)
+            else:  # one column alone would be read as two classes
+                found[label] = clone(model).fit(some, np.column_stack([y, y])).estimators_[0]
     return found
 
 

@@ -12,6 +12,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.groups import joined_groups, unit_ids
 from sterna.domains.inputs import Inputs
 from sterna.domains.joined import joined_inputs
+from sterna.domains.weights import relative
 from sterna.errors import RequestError
 from sterna.networks.body import Body
 from sterna.networks.pair import see_once, sees_more
@@ -21,6 +22,11 @@ from sterna.tasks.task import Task
 from sterna.training.recipe import Recipe
 
 Array = np.ndarray[Any, Any]
+
+
+def given_weights(domain: Domain, rows: Array | slice = slice(None)) -> Array:
+    """The weights of a domain's rows, ``(n,)``, with mean 1 over some of them; 1 each where it has none."""
+    return np.ones(len(domain)) if domain.weights is None else relative(domain.weights, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +195,11 @@ class Problem:
         """The unit of each row of `target`, ``(n,)``: rows of one group or one content, which no fold may part."""
         return unit_ids(self.target)
 
+    @property
+    def given_weights(self) -> Array:
+        """The weight that each row of `target` was given, ``(n,)``, with mean 1 over the training rows."""
+        return given_weights(self.target, self.train)
+
     def with_inputs(self, inputs: Inputs) -> Problem:
         """The same rows of the target in another form."""
         return replace(self, target=replace(self.target, inputs=inputs))
@@ -222,7 +233,12 @@ class Problem:
         both = joined_inputs(self.inputs, self.known.inputs, self.target.name, self.known.domain.name)
         return replace(
             self,
-            target=Domain(self.target.name, both, groups=joined_groups(self.target, self.known.domain)),
+            target=Domain(
+                self.target.name,
+                both,
+                groups=joined_groups(self.target, self.known.domain),
+                weights=np.concatenate([self.given_weights, self.known.weights]),
+            ),
             targets=np.concatenate([self.targets, self.known.targets]) if count else self.known.targets,
             train=np.concatenate([self.train, np.arange(count, count + more)]),
             weights=np.concatenate([self.row_weights(), self.known.weights]),

@@ -94,14 +94,15 @@ def read_target(request: Request) -> Domain:
         task_type(request.task)  # a name that is wrong is said before anything is read
     return load_domain(
         request.target, label=request.label, text=request.text, drop=list(request.drop),
-        columns=dict(request.column) or None, group=request.group, test=request.test, strict=request.strict,
-        domain_column=request.domain_column, domain=request.target_domain, task=request.task, time=request.time,
+        columns=dict(request.column) or None, group=request.group, weight=request.weight, test=request.test,
+        strict=request.strict, domain_column=request.domain_column, domain=request.target_domain, task=request.task,
+        time=request.time,
     )  # fmt: skip
 
 
 def read_source(request: Request, target: Domain | None = None) -> Source | None:
     """What is known: a model, labelled data (a table's columns read as the target's), both or nothing."""
-    from sterna.domains import load_domain
+    from sterna.domains.load import load_with_what_there_is
     from sterna.sources import Source, load_source
 
     known = None
@@ -117,15 +118,12 @@ def read_source(request: Request, target: Domain | None = None) -> Source | None
         "columns": dict(request.column) or None, "strict": request.strict, "domain": request.source_domain,
         "domain_column": request.domain_column if request.source_domain else None, "task": request.task,
         "schema": None if target is None else target.reading.get("schema"),
-        "partial_labels": True,
+        "partial_labels": True, "group": request.group, "weight": request.weight,
     }  # fmt: skip
     try:
-        data = load_domain(spec, group=request.group, **reading)
-    except RequestError:  # the source has no such column, which the run will say; or all else is as wrong without it
-        try:
-            data = load_domain(spec, **reading)
-        except RequestError as error:
-            raise RequestError(in_terminal(str(error), OF_THE_SOURCE)) from error
+        data = load_with_what_there_is(spec, ("group", "weight"), **reading)
+    except RequestError as error:
+        raise RequestError(in_terminal(str(error), OF_THE_SOURCE)) from error
     return known.with_data(data) if known else Source(spec=data_spec(spec, request.source_domain), data=data)
 
 

@@ -14,6 +14,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.layout import SPLIT_NAMES
 from sterna.domains.reader import Options, Reader
+from sterna.domains.weights import not_all_zero
 from sterna.errors import RequestError, closest
 
 _INPUTS = ("images", "x", "data")
@@ -45,7 +46,7 @@ def load_arrays(path: Path, options: Options) -> Domain:
     path
         The file. ``class_names`` in it names the classes that whole-number labels stand for.
     options
-        Label, group, time and column of domains are names of arrays ``(n,)`` beside one array of inputs; without such a
+        Label, group, weight, time and column of domains are names of arrays ``(n,)`` beside one array of inputs; without such a
         column, the domain is the prefix of the arrays to take.
 
     Raises
@@ -88,9 +89,12 @@ def load_arrays(path: Path, options: Options) -> Domain:
         splits=_splits(parts, lengths),
         groups=beside("group"),
         times=beside("time"),
+        weights=beside("weight"),
         classes=classes if values is not None else None,
         notes=(*notes, *more),
     )
+    if found.weights is not None:
+        not_all_zero(found.weights, f"The array {options.weight!r} of {path}")
     if domain_column is None:
         return found
     if domain is None:

@@ -21,7 +21,7 @@ def is_imbalanced(codes: np.ndarray) -> bool:
     return len(counts) > 1 and bool(counts.max() >= IMBALANCED * counts.min())
 
 
-def class_weights(codes: np.ndarray) -> np.ndarray:
+def class_weights(codes: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """A loss weight for each class, so that all classes count the same: ``w_c = n / (k n_c)``.
 
     The mean weight over the rows is 1, so the size of the loss, and with it the learning rate, keeps its meaning.
@@ -30,6 +30,8 @@ def class_weights(codes: np.ndarray) -> np.ndarray:
     ----------
     codes
         Class numbers ``(n,)``, ``0`` to ``k - 1``; negative ones are unlabelled and do not count.
+    weights
+        How often each row counts, ``(n,)``; once if not given.
 
     Returns
     -------
@@ -40,7 +42,8 @@ def class_weights(codes: np.ndarray) -> np.ndarray:
     ``k`` in the formula counts the classes that have rows. King and Zeng, "Logistic regression in rare events data",
     2001; it is scikit-learn's ``class_weight="balanced"``.
     """
-    counts = np.bincount(codes[codes >= 0]).astype(np.float64)
+    known = codes >= 0
+    counts = np.bincount(codes[known], None if weights is None else weights[known]).astype(np.float64)
     present = counts > 0
     weights = np.zeros(len(counts))
     weights[present] = counts.sum() / (present.sum() * counts[present])

@@ -14,6 +14,7 @@ from sterna.domains.inputs import Inputs, Kind, Rows
 from sterna.domains.label_sets import holds_lists, of_lists
 from sterna.domains.labels import as_labels, as_objects, as_times, summary
 from sterna.domains.levels import checked
+from sterna.domains.weights import as_weights, not_all_zero
 from sterna.errors import RequestError, closest
 
 SPLITS = ("train", "validation", "test")
@@ -45,11 +46,13 @@ class Domain:
         ``(n,)`` numbers or ``datetime64``: when each row was (NaN or NaT: not known); it is then split by time.
     reading
         The options it was read with, so that more of the same can be read in the same way.
+    weights
+        ``(n,)`` numbers of 0 or more: how much each row counts, in training and in scores.
 
     Raises
     ------
     RequestError
-        If labels, groups or splits do not fit the inputs.
+        If labels, groups, weights or splits do not fit the inputs.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Domain:
     notes: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
     times: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         labels, classes = self.labels, self.classes
@@ -69,7 +73,8 @@ class Domain:
         labels = None if labels is None else as_labels(labels, classes)
         groups = None if self.groups is None else as_objects(self.groups)
         times = None if self.times is None else as_times(self.times)
-        for what, values in (("labels", labels), ("groups", groups), ("times", times)):
+        weights = None if self.weights is None else as_weights(self.weights, f"weights of {self.name}")
+        for what, values in (("labels", labels), ("groups", groups), ("times", times), ("weights", weights)):
             if values is not None and len(values) != len(self):
                 raise RequestError(
                     f"{self.name} has {len(self)} rows but {len(values)} {what}; give one for each, in the same order."
@@ -78,6 +83,7 @@ class Domain:
         object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "times", times)
+        object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "reading", {**self.reading, **self.inputs.reading()})
         object.__setattr__(self, "splits", _checked_splits(self.name, self.splits, len(self)))
 
@@ -123,6 +129,7 @@ class Domain:
             notes=self.notes,
             reading=self.reading,
             times=None if self.times is None else self.times[wanted],
+            weights=None if self.weights is None else self.weights[wanted],
         )
 
     def describe(self) -> str:
@@ -132,6 +139,8 @@ class Domain:
             lines.append(f"labels: {summary(self.labels, self.classes)}")
         if self.groups is not None:
             lines.append(f"groups: {len(set(self.groups.tolist())):,}")
+        if self.weights is not None:
+            lines.append(f"weights: {self.weights.min():g} to {self.weights.max():g}")
         schema = getattr(self.inputs, "schema", None)
         if schema is not None:
             lines.append(str(schema))
@@ -152,6 +161,7 @@ class Domain:
         columns: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
         levels: Sequence[float] | None = None,
+        weights: Any = None,
     ) -> Domain:
         """A Domain of what is already in memory.
 
@@ -178,6 +188,8 @@ class Domain:
             Tables: columns to leave out.
         levels
             Images that are not uint8: the values that are black and white; told from all of them where not given.
+        weights
+            ``(n,)`` numbers of 0 or more: how much each row counts, in training and in scores.
         """
         reading: dict[str, Any] = {}
         if isinstance(labels, str):
@@ -198,6 +210,7 @@ class Domain:
             splits=dict(splits or {}),
             groups=groups,
             times=times,
+            weights=None if weights is None else not_all_zero(as_weights(weights), f"weights of {name}"),
             classes=None if classes is None else tuple(str(c) for c in classes),
             notes=tuple(notes),
             reading=reading,

@@ -41,7 +41,7 @@ class FileReader(Reader):
             options.refuse(path, f"a set of {many}", "text", "drop", "columns")
             return load_manifest(path, manifest, self.of, place.names, options)
         what = f"a set of {many} without a manifest.csv (columns file, label, ...)"
-        options.refuse(path, what, "label", "text", "drop", "columns", "group", "domain_column", "time")
+        options.refuse(path, what, "label", "text", "drop", "columns", "group", "weight", "domain_column", "time")
         return load_files(path, self.of, place.names, options)
 
     def inputs(self, paths: Sequence[Path], kind: Kind, reading: Mapping[str, Any]) -> tuple[Inputs, list[str]]:

@@ -47,6 +47,12 @@ def given_domain(data: Any, label: Any, options: Options) -> Domain:
     RequestError
         If the data are of no such form, or `label` names a column of what has none.
     """
+    named = is_frame(data) and (label is None or isinstance(label, str))
+    if options.weight is not None and not named:
+        raise RequestError(
+            f"weight={options.weight!r} names a column of a DataFrame whose label= is a column as well; give "
+            "Domain.from_arrays(..., weights=) one number for each row."
+        )
     if isinstance(data, Domain):
         return data
     if isinstance(data, tuple) and not isinstance(data, Sound):
@@ -71,7 +77,7 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
 
     if label is not None and not isinstance(label, str):
         return Domain.from_arrays(frame, label, name=FRAME, columns=options.columns, drop=options.drop)
-    taken = {*options.drop, options.group, options.domain_column, options.text}
+    taken = {*options.drop, options.group, options.weight, options.domain_column, options.text}
     label = label or find_label([str(c) for c in frame.columns if c not in taken], f"The {FRAME}")
     return table_domain(frame, replace(options, label=label), FRAME)
 

@@ -40,6 +40,7 @@ def load_domain(
     levels: tuple[float, float] | None = None,
     time: str | None = None,
     partial_labels: bool = False,
+    weight: str | None = None,
     max_unpacked_bytes: int = MAX_UNPACKED_BYTES,
 ) -> Domain:
     """Read a Domain.
@@ -83,6 +84,8 @@ def load_domain(
     partial_labels
         Of several label columns (``label="a,b,c"``) some may be missing: what they say is then not known. So a test
         set is read.
+    weight
+        Column of numbers of 0 or more: how much each row counts, in training, scores and intervals. It is no input.
     max_unpacked_bytes
         Most bytes that a zip or ``.npz`` may unpack to.
 
@@ -105,16 +108,14 @@ def load_domain(
         None if levels is None else checked(levels),
         time,
         partial_labels,
+        weight,
     )
     if time is not None and test is not None:
         raise RequestError(f"time={time!r} makes the last rows the test split, and test= gives one; use one of them.")
     main = _read(spec, label, options, max_unpacked_bytes)
     if test is not None:
-        found = main.reading
-        options = replace(
-            options, levels=found.get("levels", options.levels), schema=found.get("schema", options.schema),
-            partial_labels=True,
-        )  # fmt: skip
+        found = {name: main.reading.get(name, getattr(options, name)) for name in ("levels", "schema")}
+        options = replace(options, partial_labels=True, **found)
         if is_labelled_by_folders(test):
             options = replace(options, label=None)
         main = _with_test(main, _read(test, None if options.label is None else label, options, max_unpacked_bytes))
@@ -125,8 +126,29 @@ def load_domain(
         "drop": list(drop),
         "columns": dict(columns) if columns else None,
         "task": task,
+        "weight": weight,
     }
     return replace(main, reading={name: value for name, value in named.items() if value})
+
+
+def load_with_what_there_is(spec: Any, optional: Sequence[str], **reading: Any) -> Domain:
+    """As `load_domain`; what is named by an optional argument (``"group"``, ``"weight"``) may not be there."""
+    try:
+        return load_domain(spec, **reading)
+    except RequestError as error:
+        lacking = [name for name in optional if reading.get(name) is not None and f"{name}=" in str(error)]
+        if not lacking:
+            raise
+    return load_with_what_there_is(spec, optional, **{**reading, lacking[0]: None})
+
+
+def load_as_learnt(spec: Any, reading: dict[str, Any]) -> Domain:
+    """A Domain, whose rows weigh alike where they lack what weighted those of the run."""
+    found = load_with_what_there_is(spec, ("weight",), **reading)
+    if found.weights is not None or "weight" not in reading:
+        return found
+    said = f"no column {reading['weight']!r}, by which the run weighted its rows: here they weigh alike"
+    return replace(found, notes=(*found.notes, said))
 
 
 def _read(spec: Any, label: Any, options: Options, max_unpacked_bytes: int) -> Domain:
@@ -218,6 +240,7 @@ def _with_test(main: Domain, other: Domain) -> Domain:
         labels=_joined_labels(main, other),
         splits={**splits, "test": np.arange(n, n + m)},
         groups=_joined_groups(main, other),
+        weights=_joined_weights(main, other),
         classes=main.classes,
         notes=(*main.notes, *(note for note in (*other.notes, *said) if note not in main.notes)),
     )
@@ -259,6 +282,15 @@ def _joined_labels(main: Domain, other: Domain) -> np.ndarray | None:
             f"{main.name} ({kinds[0]}, shape {main.labels.shape}); write them in the same way."
         )
     return np.concatenate([main.labels, other.labels])
+
+
+def _joined_weights(main: Domain, other: Domain) -> np.ndarray | None:
+    """The weights of both; a row of one without any weighs as much as one of the other does on average."""
+    known = [domain.weights for domain in (main, other) if domain.weights is not None]
+    if not known:
+        return None
+    mean = float(np.concatenate(known).mean())
+    return np.concatenate([np.full(len(d), mean) if d.weights is None else d.weights for d in (main, other)])
 
 
 def _joined_groups(main: Domain, other: Domain) -> np.ndarray | None:

@@ -16,6 +16,7 @@ from sterna.domains.layout import places_of, some
 from sterna.domains.manifest_files import Files, file_column, read_manifest
 from sterna.domains.reader import Options
 from sterna.domains.table_names import SUFFIXES, ending
+from sterna.domains.weights import weight_hint, weights_in
 from sterna.errors import RequestError, closest
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ def load_manifest(path: Path, manifest: str, kind: FileKind, names: Sequence[str
     rows = [int(name) for name in read.inputs.names()]  # of the manifest
     there = np.flatnonzero([found[row] is not None for row in rows])
     notes += _missing({row: cells[row] for row in rows if found[row] is None}, len(rows), files, where, kind, options)
+    beside = weights_in([str(c) for c in table.columns if str(c) not in (column, options.label, options.weight)])
+    if beside:
+        notes.append(f"columns of {where} not used: {listed(beside)}; {weight_hint(beside)}")
     others = len(set(files.names) - set(found))
     if others:
         notes.append(f"Left out, not named in {where}: {others:,} {kind.many}.")
@@ -144,7 +148,8 @@ def _labelled(
     from sterna.domains.table_labels import LABEL_NAMES, find_label, label_names
     from sterna.domains.table_rows import SPLIT_NAMES
 
-    others = [c for c in table.columns if c not in (column, options.group, options.domain_column, options.time)]
+    beside = {name: getattr(options, name) for name in ("group", "weight", "domain_column", "time")}
+    others = [c for c in table.columns if c not in (column, *beside.values())]
     classes, splits = _by_folder(found, kind)
     label = options.label
     if label is None and classes and not any(c.strip().lower() in LABEL_NAMES for c in others):
@@ -155,13 +160,12 @@ def _labelled(
         table = table.assign(split=np.array(splits, dtype=object))
     named = [label] if label in table.columns else label_names(label, list(table.columns), options.partial_labels)
     raw = RawTable(table, where)
-    beside = [("group", options.group), ("domain_column", options.domain_column), ("time", options.time)]
-    for argument, asked in [*(("label", name) for name in named), *beside]:
+    for argument, asked in [*(("label", name) for name in named), *beside.items()]:
         if asked is not None:
             raw.need(asked, argument)
         if asked == column:
             raise RequestError(f"{argument}={asked!r}: this column of {where} names the {kind.many}; name another one.")
-    wanted = {column, *named, options.group, options.domain_column, options.time}
+    wanted = {column, *named, *beside.values()}
     kept = [c for c in table.columns if c in wanted or c.strip().lower() in SPLIT_NAMES]
     of_names = replace(options, label=label, text=column, drop=(), columns=None, schema=None)
     return table_domain(table[kept], of_names, where)

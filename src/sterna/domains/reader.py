@@ -45,6 +45,7 @@ class Options:
     levels: tuple[float, float] | None = None
     time: str | None = None
     partial_labels: bool = False
+    weight: str | None = None
 
     def refuse(self, path: Path, what: str, *names: str) -> None:
         """Say that an option means nothing here, before anyone wonders why it did nothing."""

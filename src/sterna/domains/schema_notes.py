@@ -12,6 +12,7 @@ from sterna.domains.column_kinds import mostly
 from sterna.domains.columns import Column
 from sterna.domains.date_forms import Dates, looks_dated
 from sterna.domains.number_forms import Numbers, looks_numeric
+from sterna.domains.weights import weight_hint, weights_in
 
 _UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$"
 
@@ -39,6 +40,13 @@ class Notes:
             [column.name for column in columns if column.identifier],
         )
         self._columns("without any value", [column.name for column in columns if column.kind == "empty"])
+        numbers = [column.name for column in columns if column.kind == "number" and not column.identifier]
+        weighty = weights_in(numbers)
+        if weighty:
+            what = "is an ordinary input" if len(weighty) == 1 else "are ordinary inputs"
+            self.add(
+                f"column{'s' * (len(weighty) > 1)} {_few(list(map(repr, weighty)))} {what}; {weight_hint(weighty)}"
+            )
 
     def _columns(self, matter: str, names: list[str]) -> None:
         if names:

@@ -15,10 +15,11 @@ from sterna.domains.raw_table import listed
 from sterna.domains.reader import Options
 from sterna.domains.schema_inference import IDENTIFIER_NAME
 from sterna.domains.table_files import read_table
-from sterna.domains.table_labels import LABEL_NAMES, find_label, read_labels
-from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain, times_of
+from sterna.domains.table_labels import LABEL_NAMES, find_label, label_names, read_labels
+from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain, times_of, weights_of
 from sterna.domains.tables import TableInputs, raw_table, read_inputs, table_inputs, text_names
 from sterna.domains.text import TextInputs
+from sterna.errors import RequestError
 
 
 def load_table(path: Path, options: Options) -> Domain:
@@ -39,7 +40,8 @@ def load_table(path: Path, options: Options) -> Domain:
     """
     frame, notes = read_table(path)
     if options.label is None:
-        taken = {*options.drop, options.group, options.domain_column, *text_names(options.text, list(frame.columns))}
+        beside = (options.group, options.weight, options.domain_column)
+        taken = {*options.drop, *beside, *text_names(options.text, list(frame.columns))}
         label = find_label([str(c) for c in frame.columns if str(c) not in taken], path.name)
         options = replace(options, label=label)
     return table_domain(frame, options, path.name, notes)
@@ -71,7 +73,7 @@ def frame_inputs(
     taken = [name for name in frame.columns if name in without and name not in inputs and name not in names_rows]
     frame = frame.drop(columns=taken)
     named = [name for name in frame.columns if str(name).strip().lower() in LABEL_NAMES and name not in inputs]
-    if not without and len(named) == 1 and len(frame.columns) > 1:
+    if not reading.get("label") and len(named) == 1 and len(frame.columns) > 1:
         frame = frame.drop(columns=named)
     kinds = {name: kind for name, kind in (reading.get("columns") or {}).items() if name in frame.columns}
     made, notes = table_inputs(frame, text=text, columns=kinds or None, like=like, name=name)
@@ -82,9 +84,10 @@ def frame_inputs(
 
 
 def _left_out(reading: Mapping[str, Any]) -> list[str]:
-    """Columns that are no inputs of a run that read its own data so: the labels, and what was dropped."""
+    """Columns that are no inputs of a run that read its own data so: labels, weights, and what was dropped."""
     label = reading.get("label")
-    return [*([label, *(part.strip() for part in label.split(","))] if label else ()), *reading.get("drop", ())]
+    labels = [label, *(part.strip() for part in label.split(","))] if label else []
+    return [*labels, *([reading["weight"]] if "weight" in reading else ()), *reading.get("drop", ())]
 
 
 def table_domain(frame: pd.DataFrame, options: Options, name: str = "table", notes: Sequence[str] = ()) -> Domain:
@@ -93,22 +96,26 @@ def table_domain(frame: pd.DataFrame, options: Options, name: str = "table", not
     if options.domain_column is not None or options.domain is not None:
         rows = rows_of_domain(table, options.domain_column, options.domain)
         table = table.without([options.domain_column]).take(rows, f"{name} ({options.domain})")
-    label, group, drop = options.label, options.group, options.drop
-    taken = [label, *(label or "").split(","), group, *drop, *text_names(options.text, table.names)]
+    label, group, weight, drop = options.label, options.group, options.weight, options.drop
+    taken = [label, *(label or "").split(","), group, weight, *drop, *text_names(options.text, table.names)]
     split_column, splits, kept, more = find_splits(table, taken)
     if split_column is not None:
         table = table.without([split_column]).take(kept)
     said += more
+    if weight is not None and weight in [label, *label_names(label or "", table.names)]:
+        raise RequestError(f"weight={weight!r} names the column of labels; name another one, or leave it out.")
     labels, classes, own, more = read_labels(table, label, options.task, options.partial_labels)
     said += more
     groups = None if group is None else groups_of(table, group)
     times, more = (None, []) if options.time is None else times_of(table, options.time)
     said += more
+    weights = None if weight is None else weights_of(table, weight)
+    used = [*own, group, weight]
     inputs, more = read_inputs(
-        table.without([*own, group]),
+        table.without(used),
         text=options.text,
-        drop=[c for c in drop if c not in own and c != group],
+        drop=[c for c in drop if c not in used],
         columns=options.columns,
         like=None if options.schema is None else Schema.from_state(options.schema),
     )
-    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more), times=times)
+    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more), times=times, weights=weights)

@@ -11,7 +11,9 @@ import pandas as pd
 
 from sterna.domains.column_kinds import mostly, read_as
 from sterna.domains.inputs import Rows
-from sterna.domains.raw_table import RawTable, listed
+from sterna.domains.labels import is_missing
+from sterna.domains.raw_table import RawTable, listed, row_called
+from sterna.domains.weights import not_all_zero
 from sterna.errors import RequestError, closest
 
 SPLIT_NAMES = ("split", "set", "fold", "partition")
@@ -114,6 +116,27 @@ def groups_of(table: RawTable, group: str) -> np.ndarray:
     table.need(group, "group")
     words = table.column(group, "group").words
     return np.asarray(words.astype(object).where(words.notna(), None), dtype=object)
+
+
+def weights_of(table: RawTable, weight: str) -> np.ndarray:
+    """How much each row counts, ``(n,)``.
+
+    Raises
+    ------
+    RequestError
+        If a cell is missing or no finite number of 0 or more, or all are 0.
+    """
+    table.need(weight, "weight")
+    column = table.column(weight, "weight")
+    numbers = column.numbers().values if column.is_words else column.plain.to_numpy()
+    if numbers.dtype.kind != "f":
+        raise RequestError(f"The {column.where} holds dates; a weight must be a finite number of 0 or more.")
+    wrong = ~(np.isfinite(numbers) & (numbers >= 0))
+    if wrong.any():
+        cell, row = column.values.iloc[int(np.argmax(wrong))], row_called(column, wrong)
+        holds = f"lacks a weight in {row}" if is_missing(cell) else f"holds {str(cell)!r} ({row})"
+        raise RequestError(f"The {column.where} {holds}; a weight must be a finite number of 0 or more.")
+    return not_all_zero(numbers, f"The {column.where}")
 
 
 def times_of(table: RawTable, time: str) -> tuple[np.ndarray, list[str]]:

@@ -18,6 +18,7 @@ from sterna.domains.raw_table import RawTable, listed
 from sterna.domains.schema_inference import type_columns
 from sterna.domains.table_cells import words
 from sterna.domains.text import TextInputs, cut
+from sterna.domains.weights import weight_hint, weights_in
 from sterna.errors import RequestError, closest
 
 
@@ -261,7 +262,8 @@ def _texts(table: RawTable, names: Sequence[str]) -> tuple[TextInputs, list[str]
         columns.append(table.last(name).strings)
     inputs, notes = _joined_texts(columns, table)
     unused = [c for c in table.names if c not in names]
-    return inputs, ([f"columns not used beside the text: {listed(unused)}"] if unused else []) + notes
+    hint = f"; {weight_hint(weighty)}" if (weighty := weights_in(unused)) else ""
+    return inputs, ([f"columns not used beside the text: {listed(unused)}{hint}"] if unused else []) + notes
 
 
 def _joined_texts(columns: Sequence[pd.Series[Any]], table: RawTable) -> tuple[TextInputs, list[str]]:

@@ -12,7 +12,7 @@ from sterna.evaluation.jackknife import Estimate, Outputs, estimates
 from sterna.evaluation.swaps import swap_test
 from sterna.record.record import Gain as Gain
 from sterna.record.record import Verdict
-from sterna.tasks.metrics import Codes
+from sterna.tasks.metrics import Codes, Floats
 from sterna.tasks.task import Task
 
 ALPHA = 0.05
@@ -29,6 +29,7 @@ def gains(
     targets: np.ndarray[Any, Any],
     *,
     groups: Codes | None = None,
+    weights: Floats | None = None,
     metric: str | None = None,
     decided: bool = True,
 ) -> tuple[dict[str, Gain], Gain | None]:
@@ -45,6 +46,8 @@ def gains(
         Encoded labels of the test rows.
     groups : ndarray, shape (n,), optional
         Which rows belong together (a patient's, say) and are not independent.
+    weights : ndarray, shape (n,), optional
+        How much each row counts.
     metric : str, optional
         Instead of the task's primary metric.
     decided : bool
@@ -83,17 +86,18 @@ def gains(
                 f"The transfer has outputs of {len(transfer)} draws and the control {control} of {len(outputs)}; "
                 "the same number was expected, or one."
             )
-    moved = estimates(task, transfer, targets, groups=groups, names=[name])[name]
+    known: dict[str, Any] = {"groups": groups, "weights": weights}
+    moved = estimates(task, transfer, targets, names=[name], **known)[name]
     found: dict[str, Gain] = {}
     highest, surely = [], []
     for control, outputs in controls.items():
         if _same(transfer, outputs):
             apart = Estimate(np.zeros(1), np.zeros((1, 1)), np.zeros(1), 0.0)
         else:
-            apart = moved.minus(estimates(task, outputs, targets, groups=groups, names=[name])[name], sign)
+            apart = moved.minus(estimates(task, outputs, targets, names=[name], **known)[name], sign)
         low, high = apart.interval()
         highest.append(apart.interval(1 - ALPHA / len(controls))[1])
-        p = swap_test(task, name, transfer, outputs, targets, groups=groups) if low > 0 or high < 0 else 1.0
+        p = swap_test(task, name, transfer, outputs, targets, **known) if low > 0 or high < 0 else 1.0
         said = verdict(low, high, p) if decided else "unclear"
         found[control] = Gain(name, control, apart.value, low, high, said, sign > 0)
         surely.append(decided and highest[-1] < 0 and p <= ALPHA / len(controls))

@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.weights import relative
 from sterna.errors import RequestError
 from sterna.tasks.metrics import Codes, Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
@@ -116,6 +117,7 @@ def estimates(
     targets: np.ndarray[Any, Any],
     *,
     groups: Codes | None = None,
+    weights: Floats | None = None,
     names: Sequence[str] | None = None,
 ) -> dict[str, Estimate]:
     """The metrics (all or those named) of the same test rows.
@@ -130,6 +132,8 @@ def estimates(
         Encoded labels of the test rows.
     groups : ndarray, shape (n,), optional
         Which rows belong together.
+    weights : ndarray, shape (n,), optional
+        How much each row counts.
 
     Raises
     ------
@@ -139,8 +143,9 @@ def estimates(
     if not len(outputs_by_draw):
         raise RequestError("There are no outputs to score; those of at least one draw were expected.")
     blocks = blocks_of(len(targets), groups)
+    counts = np.ones(len(targets)) if weights is None else relative(weights)
     values, without, halves, unseen = zip(
-        *(_of_draw(task, outputs, targets, blocks, names) for outputs in outputs_by_draw), strict=True
+        *(_of_draw(task, outputs, targets, blocks, counts, names) for outputs in outputs_by_draw), strict=True
     )
     return {
         name: Estimate(
@@ -164,11 +169,12 @@ def blocks_of(rows: int, groups: Codes | None = None) -> Codes:
 
 
 def _of_draw(
-    task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], blocks: Codes, names: Sequence[str] | None
-) -> tuple[dict[str, float], dict[str, Floats], dict[str, float], dict[str, Floats]]:
+    task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], blocks: Codes, counts: Floats,
+    names: Sequence[str] | None,
+) -> tuple[dict[str, float], dict[str, Floats], dict[str, float], dict[str, Floats]]:  # fmt: skip
     """Each metric: its value, without each block ``(G,)``, on halves, and what a mistake costs by class ``(k,)``."""
     n, count = len(targets), int(blocks.max()) + 1
-    statistics, mistakes = _with_mistakes(task, outputs, targets, names)
+    statistics, mistakes = _with_mistakes(task, outputs, targets, counts, names)
     rows = len(statistics)
 
     def measured(number: int, weights_of: Callable[[slice], Floats]) -> dict[str, Floats]:
@@ -177,19 +183,21 @@ def _of_draw(
 
     def of_blocks(kept: Mask) -> Callable[[slice], Floats]:
         def weights(part: slice) -> Floats:
-            return np.concatenate([kept[part][:, blocks], np.zeros((part.stop - part.start, rows - n))], axis=1)
+            return np.concatenate(
+                [kept[part][:, blocks] * counts, np.zeros((part.stop - part.start, rows - n))], axis=1
+            )
 
         return weights
 
     def added(part: slice) -> Floats:
-        return np.concatenate([np.ones((part.stop - part.start, n)), mistakes[part]], axis=1)
+        return np.concatenate([np.tile(counts, (part.stop - part.start, 1)), mistakes[part]], axis=1)
 
     plain = measured(1, of_blocks(np.ones((1, count), dtype=bool)))
     value = {name: float(values[0]) for name, values in plain.items()}
     # Of the only block nothing can be left out.
     without = measured(count, of_blocks(~np.eye(count, dtype=bool))) if count > 1 else plain
     kept = _halves(count)
-    sizes = kept @ np.bincount(blocks)  # a larger half counts for more, so that a mean has no bias
+    sizes = kept @ np.bincount(blocks, counts)  # a larger half counts for more, so that a mean has no bias
     halves = {name: float(np.average(v, weights=sizes)) for name, v in measured(len(kept), of_blocks(kept)).items()}
     costs = measured(len(mistakes), added)
     return value, without, halves, {name: costs[name] - value[name] if costs else np.zeros(1) for name in value}
@@ -207,14 +215,15 @@ def _halves(blocks: int) -> Mask:
 
 
 def _with_mistakes(
-    task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None
-) -> tuple[Statistics, Floats]:
+    task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], counts: Floats,
+    names: Sequence[str] | None,
+) -> tuple[Statistics, Floats]:  # fmt: skip
     """Statistics of the rows, then of rows answered as rows of other classes are; the latter's weights by class.
 
-    The weights ``(k, m)`` make one row of each class; a task without classes has none.
+    The weights ``(k, m)`` make one row of each class, of the mean weight of its rows; a task without classes has none.
     """
     random = np.random.default_rng(0)
-    rows, others, weights = [], [], []
+    rows, others, weights, sizes = [], [], [], []
     for members in task.strata(targets).T:
         inside, outside = np.flatnonzero(members), np.flatnonzero(~members)
         if len(inside) and len(outside):
@@ -222,13 +231,14 @@ def _with_mistakes(
             rows.append(np.resize(random.permutation(inside), some))
             others.append(np.resize(random.permutation(outside), some))
             weights.append(some)
+            sizes.append(float(counts[inside].mean()))
     own = task.statistics(outputs, targets, names)
     if not rows:
         return own, np.zeros((0, 0))
     missed = task.statistics(outputs[np.concatenate(others)], targets[np.concatenate(rows)], names)
     which = np.repeat(np.arange(len(weights)), weights)
     return Statistics.joined([own, missed]), np.where(
-        which[None] == np.arange(len(weights))[:, None], 1 / np.array(weights)[:, None], 0.0
+        which[None] == np.arange(len(weights))[:, None], (np.array(sizes) / np.array(weights))[:, None], 0.0
     )
 
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from sterna.evaluation.jackknife import Outputs, estimates
 from sterna.record.record import Score as Score
-from sterna.tasks.metrics import Codes, bounds
+from sterna.tasks.metrics import Codes, Floats, bounds
 from sterna.tasks.task import Task
 
 
 def score(
-    task: Task, outputs_by_draw: Outputs, targets: np.ndarray[Any, Any], *, groups: Codes | None = None
-) -> dict[str, Score]:
+    task: Task, outputs_by_draw: Outputs, targets: np.ndarray[Any, Any], *, groups: Codes | None = None,
+    weights: Floats | None = None,
+) -> dict[str, Score]:  # fmt: skip
     """Score every metric of the task, with 95 % intervals.
 
     Parameters
@@ -25,6 +26,8 @@ def score(
         Encoded labels of the test rows.
     groups : ndarray, shape (n,), optional
         Which rows belong together (a patient's, say) and are not independent.
+    weights : ndarray, shape (n,), optional
+        How much each row counts.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def score(
         If an output is not finite.
     """
     found = {}
-    for name, estimate in estimates(task, outputs_by_draw, targets, groups=groups).items():
+    for name, estimate in estimates(task, outputs_by_draw, targets, groups=groups, weights=weights).items():
         low, high = estimate.interval()
         least, most = bounds(name)
         found[name] = Score(estimate.value, max(low, least), min(high, most))

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.weights import relative
 from sterna.evaluation.jackknife import Outputs
-from sterna.tasks.metrics import Codes, Mask, chunks
+from sterna.tasks.metrics import Codes, Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import Task
 
@@ -23,6 +24,7 @@ def swap_test(
     targets: np.ndarray[Any, Any],
     *,
     groups: Codes | None = None,
+    weights: Floats | None = None,
     seed: int = 0,
 ) -> float:
     """How often two models would differ at least as far in a metric if it did not matter which of them answers a row.
@@ -39,6 +41,8 @@ def swap_test(
         Encoded labels.
     groups : ndarray, shape (n,), optional
         Which rows belong together.
+    weights : ndarray, shape (n,), optional
+        How much each row counts.
 
     Returns
     -------
@@ -51,6 +55,7 @@ def swap_test(
     Fisher, The design of experiments, 1935; Good, Permutation, parametric and bootstrap tests of hypotheses, 2005.
     """
     n = len(targets)
+    counts = np.ones(n) if weights is None else relative(weights)
     units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     swapped = _exchanges(int(units.max()) + 1, seed)
     draws = max(len(one_by_draw), len(other_by_draw))
@@ -60,10 +65,9 @@ def swap_test(
         both = Statistics.joined([task.statistics(side, targets, (metric,)) for side in sides])
         for part in chunks(len(swapped), 2 * n):
             moved = swapped[part][:, units]
-            first = np.concatenate([~moved, moved], axis=1).astype(np.float64)
-            apart[part] += (
-                task.metrics(both, first, (metric,))[metric] - task.metrics(both, 1 - first, (metric,))[metric]
-            )
+            first = np.concatenate([~moved * counts, moved * counts], axis=1)
+            other = np.concatenate([moved * counts, ~moved * counts], axis=1)
+            apart[part] += task.metrics(both, first, (metric,))[metric] - task.metrics(both, other, (metric,))[metric]
     as_far = np.abs(apart) >= abs(apart[0]) - 1e-12 * draws * max(1.0, abs(apart[0]))
     return float(as_far.mean())  # the first exchange is none at all: it is the one that is counted for certain
 

@@ -82,5 +82,5 @@ def _is_control(name: str) -> bool:
 def without_knowledge(method: Method, control: Method) -> str:
     """One sentence that says what the ablation of a method is."""
     ours, theirs = method.model_dump(), control.model_dump()
-    settings = ", ".join(f"{name}={value:g}" for name, value in theirs.items() if ours[name] != value)
+    settings = ", ".join(f"{name} = {value:g}" for name, value in theirs.items() if ours[name] != value)
     return f"The control {ABLATION} is {method.id()} with {settings}: without the knowledge that it moves."

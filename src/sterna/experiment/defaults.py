@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from sterna.domains import Domain
+from sterna.domains import Domain, load_domain
+from sterna.domains.given import is_data
 from sterna.experiment.classes import matched, renamed
 from sterna.experiment.problem import same_task
 from sterna.kinds.kind import kind_of
 from sterna.record.request import Request
-from sterna.sources import Source
+from sterna.sources import Source, load_source
 from sterna.sources.listing import packaged_for
 from sterna.tasks import infer_task
 
@@ -58,3 +60,14 @@ def _offered(kind: str) -> str:
     if specs:
         return f"source={specs[0]!r} is a model for {called} that needs no download"
     return f"no model for {called} is packaged, but labelled data of a related domain can be a source, too"
+
+
+def source_of(source: Any, label: str | None, weight: str | None, target: Domain) -> Source | None:
+    """The source as a :class:`Source`: labelled data become one without a model."""
+    if source is None or isinstance(source, Source):
+        return source
+    if not is_data(source):
+        return load_source(source)
+    weight = weight if weight in getattr(source, "columns", ()) else None
+    data = load_domain(source, label=label, weight=weight, schema=target.reading.get("schema"))
+    return Source(spec=data.name, data=data)

@@ -56,7 +56,10 @@ def evidence(
         Whether a gain can be told from chance: not where all labels used were the same.
     """
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
-    scores = {name: score(task, some, exam.targets, groups=exam.groups) for name, some in outputs.items()}
+    scores = {
+        name: score(task, some, exam.targets, groups=exam.groups, weights=exam.weights)
+        for name, some in outputs.items()
+    }
     own, others = outputs[method], {name: some for name, some in outputs.items() if name != method}
     labels, first = len(splits.train) + len(splits.validation), units[method][0]
     undecided = _undecided(len(own), labels) if others else None
@@ -68,6 +71,7 @@ def evidence(
         {name: [each[rows] for each in some] for name, some in others.items()},
         exam.targets[rows],
         groups=None if exam.groups is None else exam.groups[rows],
+        weights=None if exam.weights is None else exam.weights[rows],
         decided=judged and undecided is None and len(fresh) > 0,
     )
     messages = [message for some in units.values() for unit in some for message in unit.log.messages]

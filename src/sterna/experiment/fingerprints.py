@@ -31,9 +31,9 @@ def data_fingerprint(domain: Domain) -> str:
 
 
 def labels_fingerprint(domain: Domain) -> str:
-    """A hash of labels, groups, given splits and times, in order."""
+    """A hash of labels, groups, given splits, times and weights, in order."""
     digest = hashlib.blake2b(digest_size=16)
-    timed = () if domain.times is None else (domain.times,)
-    for values in (domain.labels, domain.groups, *domain.splits.values(), *timed):
+    more = [values for values in (domain.times, domain.weights) if values is not None]
+    for values in (domain.labels, domain.groups, *domain.splits.values(), *more):
         digest.update(repr(None if values is None else values.tolist()).encode())
     return digest.hexdigest()

@@ -46,6 +46,9 @@ def _split(splits: Splits, domain: Domain, request: Request) -> str:
     else:
         how = f"drawn at random, split_seed={request.split_seed}"
     whole = ", groups kept whole" if domain.groups is not None else ""
+    if domain.weights is not None:
+        name = domain.reading.get("weight")
+        whole += f", weighted by {name!r}" if name else ", weighted"
     return f"rows: {rows} ({how}{whole})"
 
 

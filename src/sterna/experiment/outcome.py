@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from sterna.domains import Domain, load_domain
+from sterna.domains import Domain
 from sterna.domains.given import given_inputs, is_frame
 from sterna.domains.learnt import read_learnt
+from sterna.domains.load import load_as_learnt
 from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
@@ -200,7 +201,8 @@ class Transfer:
             warnings.warn(sentence, UserWarning, stacklevel=2)
         targets, _ = task.matched(some)
         known = np.flatnonzero(task.labelled(targets))
-        return score(task, [self.outputs(some.take(known))], targets[known])
+        weights = None if some.weights is None else some.weights[known]
+        return score(task, [self.outputs(some.take(known))], targets[known], weights=weights)
 
     def differences(self, domain: Domain) -> list[str]:
         """What the labels of a Domain say of other labels than the run has learnt, one sentence each."""
@@ -218,13 +220,13 @@ class Transfer:
         reading = {"task": self.evidence.task.id, **self.evidence.target.reading, "partial_labels": True}
         if not isinstance(spec, (str, Path)):
             labelled = is_frame(spec)  # arrays and lists have no column of labels
-            return load_domain(spec, **{k: v for k, v in reading.items() if labelled or k != "label"})
+            return load_as_learnt(spec, {k: v for k, v in reading.items() if labelled or k not in ("label", "weight")})
         if is_labelled_by_folders(spec):
             reading.pop("label", None)
         path, kind = Path(spec), kind_of(self.network.preparation.kind)
         if not kind.files and (path.is_dir() or path.suffix.lower() == ".zip"):
             raise RequestError(f"{spec} is a set of files, but this run learnt from {kind.whole}; give a file.")
-        return load_domain(spec, **{**reading, **{name: value for name, value in options.items() if value}})
+        return load_as_learnt(spec, {**reading, **{name: value for name, value in options.items() if value}})
 
     def read_inputs(self, paths: Sequence[Path]) -> Domain:
         """Inputs without labels, read as the run's own were."""

@@ -12,6 +12,7 @@ from sterna.bench.source_answers import answers
 from sterna.domains import Domain
 from sterna.domains.labels import alike
 from sterna.domains.splits import Splits, make_splits
+from sterna.domains.weights import not_all_zero, relative
 from sterna.errors import RequestError
 from sterna.experiment.classes import matched, nothing_to_learn, renamed, said_of_source, said_of_split
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
@@ -91,6 +92,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     differ = [*said, *said_of_source(source, own, task)]
     unjudged = nothing_to_learn(task, targets, splits[0], answered)
     said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
+    notes = (*notes, *_weighted(domain, source, splits))
     notes = (*notes, *alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen))
     by_metric = request.metric is not None or len(splits[0].train) > 0
     balance = applied_balance(request.balance, task, by_metric=by_metric)
@@ -140,6 +142,19 @@ def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:
     name = source.data.name
     said = [note if name in note else f"{name}: {note}" for note in source.data.notes if note not in domain.notes]
     return said + (domain.inputs.compared(source.data.inputs, domain.name, name) if alike else [])
+
+
+def _weighted(domain: Domain, source: Source | None, splits: Sequence[Splits]) -> list[str]:
+    """How rows are weighted, if they are; the training rows of no draw may weigh nothing."""
+    data = None if source is None else source.data
+    if domain.weights is None:
+        return [] if data is None or data.weights is None else ["Rows of the source's data are weighted in training."]
+    for each in splits:
+        not_all_zero(domain.weights[each.train], f"The {len(each.train):,} training rows of {domain.name}")
+    name, most = domain.reading.get("weight"), relative(domain.weights).max()
+    by = f" by {name!r}" if name else ""
+    said = f"Rows are weighted{by}, up to {most:.3g} times the mean, in training and in scores."
+    return [said if data is None or data.weights is not None else f"{said} Each row of the source's data weighs 1."]
 
 
 def _unknown(source: Source | None, domain: Domain, splits: Splits) -> list[str]:

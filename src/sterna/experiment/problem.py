@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from sterna.bench.problem import Array, Known, Labelled, Problem
+from sterna.bench.problem import Array, Known, Labelled, Problem, given_weights
 from sterna.domains.balance import class_weights
 from sterna.domains.domain import Domain
 from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
+from sterna.domains.weights import not_all_zero
 from sterna.errors import RequestError
 from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before
 from sterna.kinds.kind import kind_of
@@ -38,6 +39,8 @@ class Exam:
         Their labels as the evaluation's task encodes them.
     groups
         The group (a patient, say) of each, as a code ``(n,)`` from 0 on; ``None`` where the data name no groups.
+    weights
+        How much each counts, ``(n,)``; ``None`` where the data say nothing of it.
     overlaps
         Which of them something learnt from all the same.
     """
@@ -46,6 +49,7 @@ class Exam:
     rows: Array
     targets: Array
     groups: Array | None = None
+    weights: Array | None = None
     overlaps: tuple[Overlap, ...] = ()
 
     @property
@@ -69,7 +73,9 @@ def make_exam(
     assert test.labels is not None
     groups = None if test.groups is None else group_codes(test.groups)
     overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(source, method, test.inputs))
-    return Exam(test, rows, task.matched(test)[0], groups, overlaps)
+    if test.weights is not None:
+        not_all_zero(test.weights, f"The {len(test):,} test rows of {domain.name}")
+    return Exam(test, rows, task.matched(test)[0], groups, test.weights, overlaps)
 
 
 def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bool) -> Labelled | None:
@@ -83,7 +89,9 @@ def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bo
     own = source_task(source, task)
     assert own is not None and known.labels is not None
     targets, same = own.matched(known)[0], same_task(source, task)
-    weights = weights_of_classes(task, targets)[targets] if evenly and same else np.ones(len(targets))
+    weights = given_weights(known)
+    if evenly and same:
+        weights = weights_of_classes(task, targets, weights)[targets] * weights
     return Labelled(known, targets, own, same, known.inputs.covers(target.inputs), weights)
 
 
@@ -125,7 +133,7 @@ def make_problem(source: Source | None, domain: Domain, task: Task, splits: Spli
     """What a method may see with this split, its classes balanced so (see `applied_balance`).
 
     Numbers are standardised by the training rows alone, or where there are none by the source's; classes are weighted
-    by the labelled rows of each domain.
+    by the labelled rows of each domain, beside the weights that rows were given.
     """
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
@@ -134,11 +142,12 @@ def make_problem(source: Source | None, domain: Domain, task: Task, splits: Spli
         learnt = target.take(train) if len(train) else source_labels(source)
         task = task.fitted(task.matched(learnt)[0])
     targets = task.matched(target)[0] if target.labels is not None else np.zeros(0)
-    weights, draw = np.ones(len(rows)), None
+    weights, draw = given_weights(target, train), None
     if balance == "weights":
-        weights = weights_of_classes(task, targets)[targets]
+        weights = weights_of_classes(task, targets, weights)[targets] * weights
     elif balance == "sampler":
-        draw = weights_of_classes(task, targets)[targets] / len(targets)
+        draw = weights_of_classes(task, targets, weights)[targets] * weights / len(targets)
+        weights = np.ones(len(rows))
     # What the reader noted, and where it read, may lead to the test rows.
     target = replace(target, splits={}, notes=(), reading={})
     hidden = replace(domain.take(splits.unlabelled), labels=None, splits={}, notes=(), reading={})
@@ -152,10 +161,13 @@ def source_labels(source: Source | None) -> Domain:
     return source.data.take(np.flatnonzero(learnt_rows(source.data)))
 
 
-def weights_of_classes(task: Task, targets: Array) -> Array:
-    """A weight for each class of the task, ``(k,)``; a class that these targets lack counts as any other row: 1."""
+def weights_of_classes(task: Task, targets: Array, rows: Array) -> Array:
+    """A weight for each class of the task, ``(k,)``; a class that these targets lack counts as any other row: 1.
+
+    Each target counts as often as the weights of the `rows` say, ``(n,)``.
+    """
     weights = np.ones(task.outputs)
-    found = class_weights(targets)
+    found = class_weights(targets, rows)
     weights[: len(found)][found > 0] = found[found > 0]
     return weights
 

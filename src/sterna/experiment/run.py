@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from sterna.domains import Domain, load_domain
-from sterna.domains.given import is_data
 from sterna.errors import RequestError, RunError, SternaError
 from sterna.evaluation import score
-from sterna.experiment.defaults import with_method
+from sterna.experiment.defaults import source_of, with_method
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.foreword import foreword
 from sterna.experiment.outcome import Transfer
@@ -30,7 +29,7 @@ from sterna.methods.method import Method, make_method
 from sterna.networks.trust import functions_of
 from sterna.record.record import Record
 from sterna.record.request import Request, begun_with
-from sterna.sources import Source, load_source
+from sterna.sources import Source
 from sterna.store.legs import begin_leg
 from sterna.store.place import check_own, standing, taken
 from sterna.store.run import RunFolder, Unit
@@ -46,6 +45,7 @@ def transfer(
     target: Domain | str | Path | Any = None,
     *,
     label: str | None = None,
+    weight: str | None = None,
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     task: str | None = None,
@@ -82,6 +82,9 @@ def transfer(
         What must be done well: a :class:`Domain`, or a path or data in memory for :func:`load_domain`.
     label
         The column of labels, where target or source data are read here; :func:`load_domain` has more options.
+    weight
+        The column that says how much each row counts, where the target is read here; of source data read here too, if
+        they have it.
     method
         Id of a method (see ``sterna methods``). If ``None``: ``"feature-extraction"`` with a source model, ``"pooled"``
         with source data that are labelled as the target is, ``"target-only"`` with neither; without target labels
@@ -157,19 +160,10 @@ def transfer(
             f"transfer(source, target) needs a target, but it is {type(target).__name__}; the source comes first, None "
             "where there is none: transfer(None, data, label=...)."
         )
-    domain = target if isinstance(target, Domain) else load_domain(target, label=label)
+    if not isinstance(target, Domain) or weight is not None:  # a Domain's weights are its own, which is said there
+        target = load_domain(target, label=label, weight=weight)
     told = partial(print, file=sys.stderr) if progress else None
-    return run(_known(source, label, domain), domain, request, progress, told=told)
-
-
-def _known(source: Any, label: str | None, target: Domain) -> Source | None:
-    """The source as a :class:`Source`: labelled data become one without a model."""
-    if source is None or isinstance(source, Source):
-        return source
-    if not is_data(source):
-        return load_source(source)
-    data = load_domain(source, label=label, schema=target.reading.get("schema"))
-    return Source(spec=data.name, data=data)
+    return run(source_of(source, label, weight, target), target, request, progress, told=told)
 
 
 def run(
@@ -303,6 +297,7 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
 def _first_answer(plan: Plan, method: str, units: list[Unit]) -> str:
     """The method's own score, as soon as it is there, and what is still to come."""
     metric, exam = plan.task.metric, plan.exam
-    found = score(plan.task, [unit.outputs for unit in units], exam.targets, groups=exam.groups)[metric]
+    outputs = [unit.outputs for unit in units]
+    found = score(plan.task, outputs, exam.targets, groups=exam.groups, weights=exam.weights)[metric]
     values = f"{metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
     return f"{method}: {values} on {len(exam.targets):,} test rows; now the controls: {', '.join(plan.controls)}"

@@ -119,6 +119,7 @@ class Request:
         {}, "Kind of a column that should not be guessed; may be repeated.", "NAME=KIND", typed=list[str]
     )
     group: str | None = _read(None, "Column (a patient, say) never on two sides of a split.", "NAME")
+    weight: str | None = _read(None, "Column of numbers: how much each row counts in training and scores.", "NAME")
     test: str | None = _read(None, "A separate test set.", "SPEC")
     time: str | None = _read(None, "Column of dates or numbers: the last rows are the test split.", "NAME")
     gap: float = _option(0.0, "With --time: so many days (or units) before the test no row is used.", DATA, "DAYS",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.weights import relative
 from sterna.record.choice import Choice
 from sterna.tasks.task import Task
 
@@ -26,10 +27,13 @@ class Validator:
         What is asked.
     targets
         The encoded labels of the validation rows, ``(n,)`` or ``(n, k)``.
+    weights
+        How much each row counts, ``(n,)``; alike if not given.
     """
 
     task: Task
     targets: Array
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -48,7 +52,8 @@ class Validator:
             Of a network for the validation rows, ``(n, o)``.
         """
         task = self.task
-        found = task.metrics(task.statistics(outputs, self.targets))
+        weights = None if self.weights is None else relative(self.weights)[None]
+        found = task.metrics(task.statistics(outputs, self.targets), weights)
         value = float(found[task.metric][0])
         return (value if task.higher_is_better(task.metric) else -value, -float(found[task.tie_metric][0]))
 

@@ -62,7 +62,7 @@ class Prototypes(Method):
         bench = bench.on(fitting_source(bench.problem, bench.say))
         check_labels(self.id(), bench.problem)
         vectors = bench.vectors()
-        x, codes, of = _rows(bench, vectors)
+        x, codes, weights, of = _rows(bench, vectors)
         before = nn.Sequential()
         if len(vectors.body.outputs) > 1:
             even = Scaled(x.shape[1])
@@ -71,57 +71,60 @@ class Prototypes(Method):
         if self.normalize:
             before.append(Normalize())
         x = before(torch.from_numpy(x)).numpy()
-        means = class_means(x, codes, task.outputs)
+        means = class_means(x, codes, weights, task.outputs)
         choices: tuple[Choice, ...] = ()
         temperature = closed_temperature(means)
         if np.bincount(codes).min() > 1:
-            temperature = fitted_temperature(left_out_scores(x, codes, means), codes, temperature)
+            temperature = fitted_temperature(left_out_scores(x, codes, weights, means), codes, weights, temperature)
             choices = (Choice("temperature", round(temperature, 6), "leave-one-out", len(codes), of),)
         head = nearest_mean_head(means, temperature)
         return Fitted(vectors.network(head, before if len(before) else None), choices)
 
 
-def _rows(bench: Bench, vectors: Vectors) -> tuple[Array, Array, str]:
-    """Labelled target rows ``(n, d)``, with the source's of classes that have none; their classes; whose labels."""
+def _rows(bench: Bench, vectors: Vectors) -> tuple[Array, Array, Array, str]:
+    """Labelled target rows ``(n, d)``, with the source's of classes that have none; classes; weights; whose labels."""
     problem, known, classes = bench.problem, bench.problem.known, bench.task.outputs
-    x, codes = vectors.of(problem.inputs)[problem.train], problem.targets[problem.train].astype(np.int64)
+    given = problem.given_weights
+    train = problem.train[given[problem.train] > 0]
+    x, codes, weights = vectors.of(problem.inputs)[train], problem.targets[train].astype(np.int64), given[train]
     of = problem.labels_of
     missing = np.setdiff1d(np.arange(classes), codes)
     if known is not None and len(missing):
-        rows = np.flatnonzero(np.isin(known.targets, missing))
+        rows = np.flatnonzero(np.isin(known.targets, missing) & (known.weights > 0))
         if len(codes) and len(rows):
             lent = np.unique(known.targets[rows])
             bench.say(f"Classes without a target label have the mean of source rows: {_named(problem, lent)}.")
         of = "source and target" if len(codes) else "source"
         x = np.concatenate([x, vectors.of(known.inputs)[rows]])
         codes = np.concatenate([codes, known.targets[rows].astype(np.int64)])
+        weights = np.concatenate([weights, known.weights[rows]])
     missing = np.setdiff1d(np.arange(classes), codes)
     if len(missing):
         raise RequestError(
             f"prototypes: no labelled row is of the class {_named(problem, missing)}; every class needs one: use "
             "labels_per_class=1 or more."
         )
-    return x, codes, of
+    return x, codes, weights, of
 
 
 def _named(problem: Problem, codes: Array) -> str:
     return ", ".join(problem.task.classes[code] for code in codes[:10])
 
 
-def class_means(x: Array, codes: Array, classes: int) -> Array:
-    """Mean of the rows ``(n, d)`` of each class, ``(classes, d)``; each class has one."""
-    chosen = np.eye(classes)[codes]
+def class_means(x: Array, codes: Array, weights: Array, classes: int) -> Array:
+    """Weighted mean of the rows ``(n, d)`` of each class, ``(classes, d)``; each class has one."""
+    chosen = np.eye(classes)[codes] * weights[:, None]
     return np.asarray(chosen.T @ x / chosen.sum(0)[:, None])
 
 
-def left_out_scores(x: Array, codes: Array, means: Array) -> Array:
+def left_out_scores(x: Array, codes: Array, weights: Array, means: Array) -> Array:
     """−‖x − μ_c‖² / 2 of each row and class, ``(n, k)``, the mean of the row's own class taken without the row.
 
-    Leaving one of m rows out moves their mean away from it: ‖x − μ′‖ = m / (m − 1) ‖x − μ‖.
+    Leaving a row of weight w out of rows of weight m moves their mean away from it: ‖x − μ′‖ = m / (m − w) ‖x − μ‖.
     """
     squares = np.maximum((x**2).sum(1)[:, None] - 2 * x @ means.T + (means**2).sum(1), 0)
-    counts = np.bincount(codes, minlength=len(means)).astype(np.float64)[codes]
-    squares[np.arange(len(x)), codes] *= (counts / (counts - 1)) ** 2
+    counts = np.bincount(codes, weights, minlength=len(means))[codes]
+    squares[np.arange(len(x)), codes] *= (counts / (counts - weights)) ** 2
     return np.asarray(-squares / 2)
 
 
@@ -132,7 +135,7 @@ def closed_temperature(means: Array) -> float:
     return float(math.log(SURE / (1 - SURE) * (classes - 1)) / max(squares / 2, 1e-12))
 
 
-def fitted_temperature(scores: Array, codes: Array, near: float) -> float:
+def fitted_temperature(scores: Array, codes: Array, weights: Array, near: float) -> float:
     """τ within a factor of 100 of `near` that minimises the cross-entropy of τ · scores ``(n, k)``.
 
     The targets are those of Platt: (n + 1) / (n + k) for the row's own class, 1 / (n + k) for each other.
@@ -145,7 +148,7 @@ def fitted_temperature(scores: Array, codes: Array, near: float) -> float:
         logits = math.exp(logarithm) * scores
         top = logits.max(1, keepdims=True)
         logs = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
-        return float(-(wanted * logs).sum(1).mean())
+        return float(-np.average((wanted * logs).sum(1), weights=weights))
 
     middle = math.log(near)
     return math.exp(minimize_scalar(loss, bounds=(middle - RANGE, middle + RANGE), method="bounded").x)

@@ -60,8 +60,9 @@ class FeatureMapping(Method):
         theirs = answering.network
         freeze(theirs)
         points = class_means(
-            Vectors(theirs.preparation, theirs.body, bench, theirs.views).of(known.inputs), known.targets, task.outputs
-        )
+            Vectors(theirs.preparation, theirs.body, bench, theirs.views).of(known.inputs),
+            known.targets, task.outputs, known.weights,
+        )  # fmt: skip
         rows = problem.train[np.isfinite(points[problem.targets[problem.train], 0])]
         if len(np.unique(problem.targets[rows])) < 2:
             raise RequestError(
@@ -103,11 +104,12 @@ def target_vectors(bench: Bench) -> Vectors:
     return bench.on(problem.with_rows(None) if fits else problem.without_source()).vectors()
 
 
-def class_means(features: Array, targets: Array, classes: int) -> Array:
-    """Mean feature of each class, ``(classes, d)``; NaN for a class without a row."""
+def class_means(features: Array, targets: Array, classes: int, weights: Array) -> Array:
+    """Mean feature of each class, ``(classes, d)``; NaN for a class without a row of any weight."""
     means = np.full((classes, features.shape[1]), np.nan)
-    for code in np.unique(targets):
-        means[code] = features[targets == code].mean(0)
+    for code in np.unique(targets[weights > 0]):
+        rows = targets == code
+        means[code] = np.average(features[rows], axis=0, weights=weights[rows])
     return means
 
 
