@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, RequestError, Source, transfer
+from sterna.cli.transfer import verdict_lines
 from sterna.experiment.classes import renamed
 from sterna.experiment.plan import make_plan
 from sterna.experiment.problem import source_rows
 from sterna.methods.method import make_method
 from sterna.record.request import Request
+from sterna.report.verdict import judge
 from sterna.tasks import Classification
 
 
@@ -109,17 +111,24 @@ def test_methods_that_leave_the_source_out_say_so():
         assert said in result.record["messages"]
 
 
-@pytest.mark.parametrize("kind", ["numbers", "classes"])
+@pytest.mark.parametrize("kind", ["numbers", "classes", "several labels"])
 def test_labels_that_are_all_the_same_get_no_verdict(kind):
     random, given = np.random.default_rng(0), {"train": range(40), "test": range(40, 80)}
     x = pd.DataFrame(random.normal(size=(80, 2)), columns=["u", "v"])
     labels = np.r_[np.full(40, 3.0), x["u"][40:]]
     if kind == "classes":
         labels = np.array(["a"] * 40 + ["a", "b"] * 20, dtype=object)
+    if kind == "several labels":
+        labels = np.c_[np.r_[np.ones(40), np.arange(40) % 2], np.r_[np.zeros(39), np.full(41, np.nan)]]
     domain = Domain.from_arrays(x, labels, splits=given)
-    result = transfer(None, domain, method="target-only", control="scratch", epochs=1)
-    assert "All 40 labels used are" in " ".join(result.record["target"]["notes"])
-    assert result.gain.verdict == "unclear"
+    result = transfer(None, domain, method="scratch", control="target-only", epochs=1)
+    (why,) = [note for note in result.record["target"]["notes"] if note.startswith("All 40 labels used are")]
+    assert why.endswith("no verdict is given.") and result.record["no_verdict"] == why
+    assert result.gain.verdict == "unclear" and result.evidence.verdict == "no verdict"
+    assert any(line.count("no verdict") and "unclear" not in line for line in verdict_lines(result.evidence))
+    assert result._repr_html_().endswith("no verdict</p>") and "(no verdict)" in repr(result)
+    shown = judge(result.evidence)
+    assert (shown.kind, shown.word, shown.gain) == ("none", "No verdict", "")
 
 
 def test_the_metric_is_the_targets_whatever_labels_are_used():

@@ -36,7 +36,7 @@ def test_training_follows_the_weights_and_scores_are_weighted(run):
     assert run.scores["accuracy"].value == pytest.approx(np.average(right, weights=data["w"]))
     expected = sk.balanced_accuracy_score(answers["label"], answers["answer"], sample_weight=data["w"])
     assert run.scores["balanced_accuracy"].value == pytest.approx(expected)
-    assert right[data["w"] > 1].mean() > 0.9 > 0.5 > right[data["w"] < 1].mean()
+    assert right[data["w"] > 1].mean() > 0.8 > 0.5 > right[data["w"] < 1].mean()
 
 
 def test_the_record_says_so_and_new_rows_are_weighted_too(run):

@@ -144,6 +144,22 @@ def test_rows_of_a_group_stay_together_and_rows_that_were_learnt_from_are_left_o
     assert between(make("e", 0.4), make("f", 1.5, learnt=learnt)).rows == ROWS - 5
 
 
+def weighted(manifest: dict[str, Any], frame: pd.DataFrame) -> None:
+    right = (frame["label"] == frame["answer"]).to_numpy(float)
+    manifest["scores"]["accuracy"]["value"] = float(np.average(right, weights=frame["weight"]))
+
+
+def test_weights_of_rows_count(make: Make) -> None:
+    weights = np.arange(ROWS) % 4
+    some = {"weight": weights, "change": weighted}
+    found = between(make("a", 0.4, **some), make("b", 1.5, **{**some, "weight": 3.0 * weights}))
+    weak, strong = ([outputs_of(CLASSES, strength, seed) for seed in (0, 1)] for strength in (0.4, 1.5))
+    expected = gains(CLASSES, weak, {"b": strong}, truth(CLASSES), weights=weights.astype(float))[0]["b"]
+    assert (found.gain.value, found.gain.low) == pytest.approx((expected.value, expected.low))
+    with pytest.raises(Unpaired, match="weight their rows differently"):
+        between(make("c", 0.4), make("d", 1.5, **some))
+
+
 def relabelled(share: float) -> Callable[[dict[str, Any], pd.DataFrame], None]:
     """Another target whose rows have the same numbers: a share of them has another label, and the record knows."""
 

@@ -245,6 +245,6 @@ def verdict_lines(record: Record) -> list[str]:
     left = "; ".join(f"{name} ({in_terminal(reason)})" for name, reason in record.left_out.items())
     return [
         f"gain over {escape(gain.control)}: [bold {colour}]{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}] "
-        f"{escape(gain.metric)}: {gain.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})",
+        f"{escape(gain.metric)}: {record.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})",
         *([f"controls not run: {escape(left)}"] if left else []),
     ]

@@ -46,8 +46,8 @@ def load_arrays(path: Path, options: Options) -> Domain:
     path
         The file. ``class_names`` in it names the classes that whole-number labels stand for.
     options
-        Label, group, weight, time and column of domains are names of arrays ``(n,)`` beside one array of inputs; without such a
-        column, the domain is the prefix of the arrays to take.
+        Label, group, weight, time and column of domains are names of arrays ``(n,)`` beside one array of inputs.
+        Without such a column, the domain is the prefix of the arrays to take.
 
     Raises
     ------

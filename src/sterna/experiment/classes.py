@@ -200,8 +200,18 @@ def nothing_to_learn(task: Task, targets: Array, splits: Splits, same: bool) -> 
     """
     rows = np.concatenate([splits.train, splits.validation])
     labels = targets[rows]
-    if same or not len(labels) or labels.ndim != 1 or len(np.unique(labels)) > 1:
+    if same or not len(labels) or _vary(labels):
         return []
-    only: Any = task.decode(labels[:1])[0]
-    what = f"of the class {only!r}" if task.classes else f"{only:g}"
+    if labels.ndim == 1:
+        only: Any = task.decode(labels[:1])[0]
+        what = f"of the class {only!r}" if task.classes else f"{only:g}"
+    else:
+        what = "the same in every row"
     return [f"All {len(rows):,} labels used are {what}, so there is nothing to learn, and no verdict is given."]
+
+
+def _vary(labels: Array) -> bool:
+    """Whether two rows differ in a label that both have, ``(n,)`` or ``(n, k)`` with NaN where unknown."""
+    known = labels.reshape(len(labels), -1).astype(np.float64)
+    low, high = np.where(np.isnan(known), np.inf, known).min(0), np.where(np.isnan(known), -np.inf, known).max(0)
+    return bool((high > low).any())

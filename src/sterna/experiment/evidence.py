@@ -32,6 +32,7 @@ class Evidence:
     controls: dict[str, dict[str, Score]]
     gain: Gain | None
     gains: dict[str, Gain]
+    no_verdict: str | None
     selected_by: str
     control_selected_by: str
     chosen: list[dict[str, Any]]
@@ -42,7 +43,12 @@ class Evidence:
 
 
 def evidence(
-    task: Task, exam: Exam, method: str, units: Mapping[str, Sequence[Unit]], splits: Splits, judged: bool = True
+    task: Task,
+    exam: Exam,
+    method: str,
+    units: Mapping[str, Sequence[Unit]],
+    splits: Splits,
+    no_verdict: str | None = None,
 ) -> Evidence:
     """Scores, gains, verdict and who chose what.
 
@@ -52,8 +58,8 @@ def evidence(
         Of the method and of each control, one for each draw of the labels.
     splits
         Of the first draw: how many labels there were to learn from and to choose by.
-    judged
-        Whether a gain can be told from chance: not where all labels used were the same.
+    no_verdict
+        Why no gain can be told from chance, where none can: all labels used were the same.
     """
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     scores = {
@@ -72,7 +78,7 @@ def evidence(
         exam.targets[rows],
         groups=None if exam.groups is None else exam.groups[rows],
         weights=None if exam.weights is None else exam.weights[rows],
-        decided=judged and undecided is None and len(fresh) > 0,
+        decided=no_verdict is None and undecided is None and len(fresh) > 0,
     )
     messages = [message for some in units.values() for unit in some for message in unit.log.messages]
     messages = list({numbers_aside(message): message for message in reversed(messages)}.values())[::-1]
@@ -81,6 +87,7 @@ def evidence(
         controls={name: scores[name] for name in others},
         gain=headline,
         gains=found,
+        no_verdict=no_verdict if headline else None,
         selected_by=first.log.selected_by(labels),
         control_selected_by=_headline(len(others)),
         chosen=[unit.log.chosen for unit in units[method]],

@@ -52,8 +52,8 @@ class Plan:
         What a user should know of it, one sentence each.
     balance
         ``"none"``, ``"weights"`` or ``"sampler"``.
-    judged
-        Whether a verdict can be given: not where the labels used are all the same.
+    no_verdict
+        Why no verdict can be given, where none can: the labels used are all the same.
     """
 
     source: Source | None
@@ -66,7 +66,7 @@ class Plan:
     left_out: dict[str, str]
     notes: tuple[str, ...]
     balance: str
-    judged: bool
+    no_verdict: str | None
 
 
 def make_plan(source: Source | None, domain: Domain, method: Method, request: Request) -> Plan:
@@ -113,7 +113,8 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     notes = (*splits[0].notes, *notes, *_unknown(source, domain, splits[0]))
     notes = (*notes, *trust_note(source.body if source else None))
     exam = make_exam(domain, task, splits[0], source, method)
-    return Plan(source, task, exam, splits, seeds, controls, left, notes, balance, not unjudged)
+    no_verdict = unjudged[0] if unjudged else None
+    return Plan(source, task, exam, splits, seeds, controls, left, notes, balance, no_verdict)
 
 
 def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int) -> Splits:

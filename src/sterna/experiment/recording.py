@@ -38,14 +38,14 @@ class Fitted:
     left_out: dict[str, str]
     balance: str
     notes: tuple[str, ...]
-    judged: bool = True
+    no_verdict: str | None = None
 
 
 def record_of(
     request: Request, source: Source | None, domain: Domain, fitted: Fitted, path: Path, started: float
 ) -> Record:
     """The record of a run that started then (by ``time.monotonic``), without its learning curve."""
-    found = evidence(fitted.task, fitted.exam, request.chosen, fitted.units, fitted.splits[0], fitted.judged)
+    found = evidence(fitted.task, fitted.exam, request.chosen, fitted.units, fitted.splits[0], fitted.no_verdict)
     seconds = {name: sum(unit.seconds for unit in some) for name, some in fitted.units.items()}
     return Record(
         format=FORMAT,
@@ -101,6 +101,7 @@ def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> R
     named = [names[row] for row in exam.rows]
     own = outputs.pop(record.method)
     known = {} if exam.groups is None else {"group": exam.groups}
+    known |= {} if exam.weights is None else {"weight": exam.weights}
     known |= {} if exam.fresh.all() else {"learnt": ~exam.fresh}
     table = prediction_table(task, exam.domain, exam.rows, named, record.seeds, own, outputs, known)
     write_table(table, folder.path / "predictions.parquet")

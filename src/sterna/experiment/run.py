@@ -83,8 +83,7 @@ def transfer(
     label
         The column of labels, where target or source data are read here; :func:`load_domain` has more options.
     weight
-        The column that says how much each row counts, where the target is read here; of source data read here too, if
-        they have it.
+        The column that says how much each row counts, of a target, and of source data if they have it, read here.
     method
         Id of a method (see ``sterna methods``). If ``None``: ``"feature-extraction"`` with a source model, ``"pooled"``
         with source data that are labelled as the target is, ``"target-only"`` with neither; without target labels
@@ -282,16 +281,9 @@ def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folde
     outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
     notes = overlap_notes(plan.exam.overlaps, plan.task, plan.exam.targets, outputs)
     return Fitted(
-        plan.task,
-        plan.exam,
-        units,
-        plan.splits,
-        plan.seeds,
-        plan.left_out,
-        plan.balance,
-        (*plan.notes, *notes),
-        plan.judged,
-    )
+        plan.task, plan.exam, units, plan.splits, plan.seeds, plan.left_out, plan.balance, (*plan.notes, *notes),
+        plan.no_verdict,
+    )  # fmt: skip
 
 
 def _first_answer(plan: Plan, method: str, units: list[Unit]) -> str:

@@ -20,7 +20,7 @@ def line(record: Record) -> str:
     found = record.scores.get(record.task.metric)
     if found is None:
         return f"Transfer({record.method}: no scores yet)"
-    gain = f", gain {record.gain.value:+.3f} ({record.gain.verdict})" if record.gain else ""
+    gain = f", gain {record.gain.value:+.3f} ({record.verdict})" if record.gain else ""
     return f"Transfer({record.method}: {record.task.metric} {_said(found)}{gain})"
 
 
@@ -40,7 +40,7 @@ def table(record: Record) -> str:
     if gain is not None:
         verdict = (
             f"Gain over {gain.control}: {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] {gain.metric}: "
-            f"{gain.verdict}"
+            f"{record.verdict}"
         )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{escape(verdict)}</p>"
 

@@ -159,6 +159,8 @@ class Record(_Part):
         On the test rows, of the run and of each control.
     gain, gains
         Over all controls together (the smallest), and over each.
+    no_verdict
+        Why no verdict can be given, where none can: the verdicts of the gains are then ``"unclear"``.
     selected_by, control_selected_by
         Which labels chose the model, and how the control of the headline was found.
     left_out
@@ -193,6 +195,7 @@ class Record(_Part):
     controls: dict[str, Scores] = {}
     gain: Gain | None = None
     gains: dict[str, Gain] = {}
+    no_verdict: str | None = None
     selected_by: str = ""
     control_selected_by: str = ""
     left_out: dict[str, str] = {}
@@ -213,6 +216,11 @@ class Record(_Part):
     environment: dict[str, Any] = {}
     curve: tuple[Point, ...] | None = None
     files: dict[str, str] = {}
+
+    @property
+    def verdict(self) -> str:
+        """That of the smallest gain; ``"no verdict"`` where none can be given."""
+        return "no verdict" if self.gain is None or self.no_verdict is not None else self.gain.verdict
 
     def plain(self) -> dict[str, Any]:
         """The record as JSON has it: names, numbers, lists; what was not filled in is left out."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sterna.domains.weights import as_weights, relative
 from sterna.errors import SternaError
 from sterna.evaluation.gain import FEW_LABELS, gains
 from sterna.record.record import Gain
@@ -26,6 +27,7 @@ NOT_AGAIN = "Not compared: the predictions of a run do not give the score that i
 OTHER_CLASSES = "Not compared: the runs predict different classes."
 NO_ROWS = "Not compared: the runs share no test rows."
 OTHER_DATA = "Not compared: the rows that the runs share have different names or labels."
+OTHER_WEIGHTS = "Not compared: the runs weight their rows differently."
 OTHER_DRAWS = "Not compared: the runs have other draws of the labels, which cannot be paired."
 
 _ALIKE = 0.9
@@ -58,6 +60,7 @@ class _Answers:
     targets: Array
     outputs: Mapping[int, Array]
     groups: Array | None
+    weights: Array | None
     fresh: Array
 
 
@@ -82,6 +85,9 @@ def difference(run: Run, best: Run, metric: str) -> Difference:
     groups = theirs.groups[others] if theirs.groups is not None else None
     if groups is None and ours.groups is not None:
         groups = ours.groups[mine]
+    weights, own = (_weights(each, rows) for each, rows in ((theirs, others), (ours, mine)))
+    if not np.allclose(weights, own):
+        raise Unpaired(OTHER_WEIGHTS)
     few = any(0 < (labels_used(each.record) or 0) <= FEW_LABELS for each in (run, best))
     found, _ = gains(
         theirs.task,
@@ -89,6 +95,7 @@ def difference(run: Run, best: Run, metric: str) -> Difference:
         {best.record.method: [theirs.outputs[seed][others] for seed in seeds]},
         theirs.targets[others],
         groups=groups,
+        weights=weights,
         metric=metric,
         decided=len(seeds) > 1 or not few,
     )
@@ -107,6 +114,10 @@ def _common(ours: _Answers, theirs: _Answers) -> tuple[Array, Array]:
     return mine[kept], others[kept]
 
 
+def _weights(found: _Answers, rows: Array) -> Array:
+    return np.ones(len(rows)) if found.weights is None else relative(found.weights[rows])
+
+
 def _answers(run: Run, metric: str) -> _Answers:
     table = run.predictions
     if table is None or table.num_rows == 0:
@@ -114,8 +125,9 @@ def _answers(run: Run, metric: str) -> _Answers:
     try:
         task = task_from_state(run.record.task.model_dump(exclude_none=True))
         found = _by_draw(task, table)
+        weights = None if found.weights is None else relative(found.weights)[None]
         again = [
-            task.metrics(task.statistics(outputs, found.targets, (metric,)), names=(metric,))[metric][0]
+            task.metrics(task.statistics(outputs, found.targets, (metric,)), weights, (metric,))[metric][0]
             for outputs in found.outputs.values()
         ]
     except (
@@ -158,6 +170,7 @@ def _by_draw(task: Task, table: pyarrow.Table) -> _Answers:
         targets=_targets(task, labels),
         outputs=by_draw,
         groups=columns["group"][first].astype(np.int64) if "group" in columns else None,
+        weights=as_weights(columns["weight"][first]) if "weight" in columns else None,
         fresh=~columns["learnt"][first].astype(bool) if "learnt" in columns else np.ones(len(rows), dtype=bool),
     )
 

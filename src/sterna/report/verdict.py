@@ -18,11 +18,12 @@ from sterna.report.words import (
 )
 from sterna.tasks.infer import smaller_is_better
 
-WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts"}
+WORDS = {"helps": "Helps", "unclear": "Unclear", "hurts": "Hurts", "none": "No verdict"}
 ADVICE = {
     "helps": "The whole interval lies above zero, against every control: better than chance alone would explain.",
     "unclear": "The interval includes zero: these test rows cannot tell whether the transfer helps or hurts.",
     "hurts": "The whole interval lies below zero: use the control instead.",
+    "none": "All labels used were the same, so there was nothing to learn and the methods differ by chance alone.",
 }
 TOO_FEW = "There are too few test rows, or draws of the labels, to tell whether the transfer helps or hurts."
 
@@ -34,7 +35,7 @@ class Verdict:
     Attributes
     ----------
     kind
-        ``"helps"``, ``"unclear"``, ``"hurts"``; ``"none"`` where nothing was compared.
+        ``"helps"``, ``"unclear"``, ``"hurts"``; ``"none"`` where nothing was compared, or nothing could be learnt.
     word
         The verdict in a word.
     gain
@@ -68,6 +69,8 @@ def judge(record: Record, say: Language = ENGLISH) -> Verdict:
         )  # fmt: skip
     decimals = gain_places(record, gain.metric)
     value = plain(gain.value, decimals, signed=True)
+    if record.no_verdict is not None:
+        return Verdict("none", say(WORDS["none"]), "", _sentence(record, gain, decimals, say), say(ADVICE["none"]))
     return Verdict(
         gain.verdict,
         say(WORDS[gain.verdict]),
