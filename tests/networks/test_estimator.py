@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
@@ -37,6 +42,8 @@ CASES: dict[str, tuple[Any, Any, Any, Any]] = {
     "boosting": (HistGradientBoostingClassifier(max_iter=10, min_samples_leaf=2), X, CODES, Classification(CLASSES)),
     "boosting of two": (HistGradientBoostingClassifier(max_iter=5), X, CODES > 0, Classification(("no", "yes"))),
     "boosting a number": (HistGradientBoostingRegressor(max_iter=10), X, X[:, 0], Regression()),
+    "trees": (ExtraTreesClassifier(5, min_samples_leaf=2), X, CODES, Classification(CLASSES)),
+    "trees of a number": (ExtraTreesRegressor(5, min_samples_leaf=2), X, X[:, 0], Regression()),
     "logistic": (LogisticRegression(), X, CODES, Classification(CLASSES)),
     "ridge": (Ridge(), X, X[:, 1], Regression()),
     "labels": (OneVsRestClassifier(LogisticRegression()), X, LABELS, MultiLabel(("u", "v"))),
@@ -141,6 +148,15 @@ def test_trees_that_lead_out_of_themselves_are_refused(tmp_path: Path) -> None:
         EstimatorHead(learner, Classification(CLASSES)).save(tmp_path)
         with pytest.raises(RequestError, match="is missing or damaged .*a tree"):
             EstimatorHead.load(tmp_path)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_trees_that_look_at_a_feature_that_there_is_not_are_refused(tmp_path: Path, inside: bool) -> None:
+    learner = ExtraTreesClassifier(3).fit(X, CODES)
+    (learner.estimators_[1] if inside else learner).n_features_in_ = 2
+    EstimatorHead(learner, Classification(CLASSES)).save(tmp_path)
+    with pytest.raises(RequestError, match="a tree looks at a feature"):
+        EstimatorHead.load(tmp_path)
 
 
 def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _TYPES = frozenset(
         "sklearn._loss.loss.HalfSquaredError",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
     }
 )
 """Types a file may hold beside plain values and scikit-learn's estimators: inner parts of those that Sterna fits."""
@@ -124,7 +125,10 @@ def _check_tree(part: Any) -> None:
 
 
 def _check_features(part: Any) -> None:
-    """Refuse boosting whose trees look at a feature that there is not."""
+    """Refuse boosting and trees that look at a feature that there is not."""
+    trees: list[Any] = [getattr(each, "tree_", None) for each in [part, *getattr(part, "estimators_", ())]]
+    wide = any(type(tree).__name__ == "Tree" and tree.n_features > part.n_features_in_ for tree in trees)
     for tree in _parts(getattr(part, "_predictors", [])):
-        if type(tree).__name__ == "TreePredictor" and (tree.nodes["feature_idx"] >= part.n_features_in_).any():
-            raise ValueError("a tree looks at a feature that there is not")
+        wide |= type(tree).__name__ == "TreePredictor" and (tree.nodes["feature_idx"] >= part.n_features_in_).any()
+    if wide:
+        raise ValueError("a tree looks at a feature that there is not")
