@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sterna.experiment.plan import Plan
+    from sterna.methods.method import Method
     from sterna.record.record import Gain, Record, Score
+    from sterna.store.run import Unit
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("STERNA_DATA", ROOT.parent / "shared" / "data"))
@@ -61,7 +65,7 @@ def _short(value: Any) -> str:
 
 
 def row(record: Record, *metrics: str, **more: Any) -> dict[str, Any]:
-    """One line of a table from the record of a run: scores, best control, gain, verdict, time."""
+    """One line of a table from the record of a run: scores, smallest gain, verdict over every control, time."""
     gain = record.gain
     return {
         **more,
@@ -72,7 +76,7 @@ def row(record: Record, *metrics: str, **more: Any) -> dict[str, Any]:
         "over": gain.control if gain else "",
         "verdict": gain.verdict if gain else "",
         "selected by": record.selected_by,
-        "seeds": len(record.seeds),
+        "draws": len(record.seeds),
         "seconds": round(record.seconds["total"], 1),
     }
 
@@ -115,54 +119,62 @@ def compare(name: str, title: str, runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 DEFAULTS = {
-    "settings": None, "task": None, "metric": None, "labels": None, "labels_per_class": None, "balance": "none",
+    "settings": None, "task": None, "metric": None, "labels": None, "labels_per_class": None, "balance": "auto",
     "control": "auto", "seeds": int(os.environ.get("STERNA_SEEDS", "3")), "seed": 0,
     "epochs": None, "steps": None, "batch_size": None,
 }  # fmt: skip
 
 
-def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> Record:
-    """What the record of a run holds of its scores; `fits` of the same problem are taken, and new ones put there."""
+def fitted(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> tuple[Plan, Method, dict[str, list[Unit]]]:
+    """Plan, method and fits of a transfer by their names, one a draw; `fits` of the same problem are taken."""
     import tempfile
 
-    from sterna.experiment.evidence import evidence
     from sterna.experiment.plan import make_plan
     from sterna.experiment.problem import make_problem
     from sterna.experiment.units import Means, fit_unit
     from sterna.methods.method import make_method
-    from sterna.record.record import Record, TargetRecord, TaskRecord
     from sterna.record.request import Request
     from sterna.store.run import RunFolder
     from sterna.training.cache import FeatureCache
     from sterna.training.progress import Progress
     from sterna.training.schedule import Budget
+    from sterna.training.strategy import strategy_on
+    from sterna.training.trainer import pick_device
 
     control = asked["control"]
     method = make_method(asked["method"], asked["settings"])
-    names = ("task", "metric", "labels", "labels_per_class", "balance", "seeds", "seed")
+    names = ("task", "metric", "labels", "labels_per_class", "balance", "seeds", "seed", "epochs", "steps")
     controls = (control,) if isinstance(control, str) else tuple(control)
     request = Request(method=method.id(), control=controls, **{name: asked[name] for name in names})
     plan = make_plan(asked["source"], asked["target"], method, request)
-    budget = Budget(asked["epochs"], asked["steps"])
-    means = Means(budget, asked["batch_size"], "auto", FeatureCache(), Progress(quiet=True), False)
-    units: dict[str, list[Any]] = {}
-    for i, splits in enumerate(plan.splits):
-        problem = make_problem(plan.source, asked["target"], plan.task, splits, plan.balance, seed=asked["seed"] + i)
-        for each in (method, *plan.controls):
-            validated = each is not method and len(plan.controls) > 1
+    budget, strategy = Budget(asked["epochs"], asked["steps"]), strategy_on(pick_device("auto"))
+    means = Means(budget, asked["batch_size"], "auto", FeatureCache(), Progress(quiet=True), False, strategy)
+    units: dict[str, list[Unit]] = {}
+    for seed, splits in zip(plan.seeds, plan.splits, strict=True):
+        problem = make_problem(plan.source, asked["target"], plan.task, splits, plan.balance, seed=seed)
+        beside = replace(problem, recipe=method.recipe())
+        for name, each, seen in [(method.id(), method, problem), *((n, c, beside) for n, c in plan.controls.items())]:
             about = ("pair", "labels", "labels_per_class", "epochs", "steps", "batch_size")
-            key = (*(asked[k] for k in about), problem.seed, each.id(), validated)
+            key = (*(asked[k] for k in about), seed, plan.balance, repr(each), repr(seen.recipe))
             if each is method or key not in fits:
                 with tempfile.TemporaryDirectory() as folder:
-                    run = RunFolder(Path(folder))
-                    fits[key] = fit_unit(each, problem, plan.exam, run, means, keep=False, validated=validated)
-            units.setdefault(each.id(), []).append(fits[key])
+                    fits[key] = fit_unit(name, each, seen, plan.exam, RunFolder(Path(folder)), means)
+            units.setdefault(name, []).append(fits[key])
+    return plan, method, units
+
+
+def _record(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> Record:
+    """What the record of a run holds of its scores."""
+    from sterna.experiment.evidence import evidence
+    from sterna.record.record import Record, TargetRecord, TaskRecord
+
+    plan, method, units = fitted(asked, fits)
     seconds = {name: sum(unit.seconds for unit in some) for name, some in units.items()}
-    found = evidence(plan.task, plan.exam, method.id(), units, plan.splits[0])
+    found = evidence(plan.task, plan.exam, method.id(), units, plan.splits[0], plan.no_verdict)
     took = {**seconds, "total": seconds[method.id()]}
     return Record(
         method=method.id(), task=TaskRecord(**plan.task.state()), target=TargetRecord(name=asked["target"].name),
-        seeds=tuple(request.all_seeds), seconds=took, **vars(found),
+        seeds=plan.seeds, seconds=took, **vars(found),
     )  # fmt: skip
 
 
