@@ -34,7 +34,7 @@ def frame():
 def test_task_metric_split_shares_columns_and_dates_are_said_in_five_lines(frame):
     assert lines(load_domain(frame, label="y")) == [
         "task: classification (told from the labels of 'y'); metric: balanced_accuracy (the largest class has at least "
-        "1.5 times the rows of the smallest)",
+        "1.5 times the rows of the smallest); classes weigh alike in training",
         "rows: train 64, validation 16, test 20 (drawn at random, split_seed=0)",
         "classes: no 80%, yes 20%",
         "columns left out: id: a different value in every row; none: without any value",

@@ -25,16 +25,17 @@ _UNUSED = {"empty": "without any value", "text": "texts (text=NAME learns from o
 
 def foreword(plan: Plan, domain: Domain, request: Request) -> list[str]:
     """Task and metric, the split, the classes, the columns left out and those of dates: a line each, at most five."""
-    lines = [_task(plan.task, domain, request), _split(plan.splits[0], domain, request)]
+    lines = [_task(plan, domain, request), _split(plan.splits[0], domain, request)]
     return lines + [line for line in (_classes(plan.task, domain), _left_out(domain), _dates(domain)) if line]
 
 
-def _task(task: Task, domain: Domain, request: Request) -> str:
-    label = domain.reading.get("label")
+def _task(plan: Plan, domain: Domain, request: Request) -> str:
+    task, label = plan.task, domain.reading.get("label")
     of = f" of {label!r}" if isinstance(label, str) else ""
     how = "as asked" if request.task else f"told from the labels{of}"
     why = "as asked" if request.metric else _EVEN.get(task.metric, f"the usual one of a {task.id}")
-    return f"task: {task.id} ({how}); metric: {task.metric} ({why})"
+    evenly = {"weights": "; classes weigh alike in training", "sampler": "; classes are drawn alike in training"}
+    return f"task: {task.id} ({how}); metric: {task.metric} ({why}){evenly.get(plan.balance, '')}"
 
 
 def _split(splits: Splits, domain: Domain, request: Request) -> str:
