@@ -2,9 +2,10 @@
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 
-from sterna.bench.plain import on_raw, raw_learners, tree_learners
+from sterna.bench.plain import fit_model, on_raw, raw_learners, tree_learners
 from sterna.kinds.kind import kind_of
 from sterna.tasks import Classification, MultiLabel
 
@@ -55,3 +56,18 @@ def test_trees_are_left_out_where_classes_are_very_many():
     assert [type(each.model).__name__ for each in tree_learners(Classification(names[:50]), 500)] == [
         "HistGradientBoostingClassifier", "ExtraTreesClassifier",
     ]  # fmt: skip
+
+
+def test_several_labels_are_learnt_with_the_weights_of_the_rows():
+    random = np.random.default_rng(0)
+    x, weights = random.normal(size=(60, 3)), random.exponential(size=60)
+    labels = (x[:, :2] + random.normal(size=(60, 2)) > 0).astype(float)
+    labels[::7, 1] = np.nan
+    model = fit_model(OneVsRestClassifier(LogisticRegression()), x, labels, weights)
+    for column, found in zip(labels.T, model.estimators_, strict=True):
+        known = ~np.isnan(column)
+        expected = LogisticRegression().fit(x[known], column[known], weights[known])
+        np.testing.assert_allclose(found.coef_, expected.coef_)
+    even = fit_model(OneVsRestClassifier(LogisticRegression()), x, np.nan_to_num(labels), np.full(60, 0.3))
+    plain = OneVsRestClassifier(LogisticRegression()).fit(x, np.nan_to_num(labels))
+    assert all((a.coef_ == b.coef_).all() for a, b in zip(even.estimators_, plain.estimators_, strict=True))
