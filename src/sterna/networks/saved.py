@@ -1,4 +1,7 @@
-"""A network on disk: ``network.json`` says how it is built, ``model.safetensors`` holds its weights; no code."""
+"""A network on disk: ``network.json`` says how it is built, ``model.safetensors`` holds its weights; no code.
+
+The weights of a large body that stays as it is lie in ``body.safetensors``, so that equal ones can be one file on disk.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +31,21 @@ from sterna.record.reading import AGAIN, check_file, in_words, read_json, readin
 from sterna.record.recognised import holds_network
 from sterna.tasks import task_from_state
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout; raised when an older Sterna could no longer read it.
 
-Since 2 a network that answers a number does so in the user's units, and says how it sees a batch; in 1 its numbers are
-standardised, and its body's recipe says whether it answers with mirror images.
+Since 3 there may be a ``body.safetensors``; a folder without one is written as 2. Since 2 a network that answers a
+number does so in the user's units, and says how it sees a batch; in 1 its numbers are standardised, and its body's
+recipe says whether it answers with mirror images.
 """
 
 _JSON, _WEIGHTS, _ASSETS = "network.json", "model.safetensors", "preparation"
+
+BODY, BODY_NAMES = "body.safetensors", "body."
+"""The file of the body's weights, and how their names begin."""
+
+LARGE = 2**20
+"""Bytes from which on a frozen body has a file of its own."""
 
 
 def save_network(network: Network, folder: str | Path) -> None:
@@ -67,8 +77,9 @@ def _write(network: Network, folder: Path) -> None:
     from safetensors.torch import save_file
 
     weights, aliases = _distinct(network.state_dict())
+    body = {name: weights.pop(name) for name in _apart(network, weights)}
     about = {
-        "format": FORMAT,
+        "format": FORMAT if body else 2,
         "sterna": version("sterna"),
         **describe_body(network.body, "body", folder, network.views),
         "map": describe_part(network.map, "map", folder),
@@ -77,11 +88,21 @@ def _write(network: Network, folder: Path) -> None:
         "preparation": _keep_preparation(network, folder / _ASSETS),
         "aliases": aliases,
     }
-    with atomic(folder / _WEIGHTS) as file:
-        save_file(weights, file, metadata={"format": "pt"})
+    for name, some in ((_WEIGHTS, weights), (BODY, body)):
+        if some or name == _WEIGHTS:
+            with atomic(folder / name) as file:
+                save_file(some, file, metadata={"format": "pt"})
     about["files"] = hashes_of_network(folder)
     with atomic(folder / _JSON) as file:
         file.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _apart(network: Network, weights: Mapping[str, Tensor]) -> list[str]:
+    """The names of a body that nothing has trained, where it is large: other networks may have the same."""
+    if any(parameter.requires_grad for parameter in network.body.parameters()):
+        return []
+    names = [name for name in weights if name.startswith(BODY_NAMES)]
+    return names if sum(weights[name].nbytes for name in names) >= LARGE else []
 
 
 def _keep_preparation(network: Network, folder: Path) -> dict[str, Any]:
@@ -128,6 +149,8 @@ def load_network(folder: str | Path, trust: Collection[str] = ()) -> Network:
     sweep(folder.absolute().parent)
     about = trusted(_read_json(folder), trust, f"The network in {str(folder)!r}")
     weights = _read_weights(folder / _WEIGHTS)
+    if about["format"] >= 3:
+        weights |= _read_weights(folder / BODY)
     check_hashes(folder, about.get("files", {}), _JSON)
     with reading(folder / _JSON), no_larger_than(weights):
         network = _built(folder, about)

@@ -13,6 +13,7 @@ from sterna.domains.learnt import read_learnt
 from sterna.errors import RequestError
 from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.fusing import check_share
+from sterna.networks.saved import BODY, BODY_NAMES
 from sterna.record.hashes import MANIFEST, check_hashes, check_network, hashes_of_network, hashes_of_run
 from sterna.record.reading import damaged, read_object
 from sterna.record.record import FORMAT, Record, SourceRecord, read_record
@@ -20,7 +21,7 @@ from sterna.store.fusing import Fused, check_layouts, write_fused
 from sterna.store.layout import read_layout
 from sterna.store.place import alone, check_own, standing
 
-_JSON, _WEIGHTS, _BODY = "network.json", "model.safetensors", "body."
+_JSON, _WEIGHTS = "network.json", "model.safetensors"
 
 
 def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite: bool = False) -> Fused:
@@ -52,12 +53,15 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
     check_share(alpha)
     folders = _network_folder(source), _network_folder(target)
     described = [read_object(folder / _JSON) for folder in folders]
-    ours, theirs = (read_layout(folder / _WEIGHTS) for folder in folders)
-    check_layouts(ours, theirs, _BODY)
+    files = [BODY if (folder / BODY).exists() else _WEIGHTS for folder in folders]
+    ours, theirs = (read_layout(folder / name) for folder, name in zip(folders, files, strict=True))
+    check_layouts(ours, theirs, BODY_NAMES)
     for folder, about in zip(folders, described, strict=True):
         if not isinstance(about.get("recipe"), dict):
             raise damaged(folder / _JSON, "it does not say how its body is built")
-    _check_bodies(f"{str(source)!r} and {str(target)!r}", described, any(n.startswith(_BODY) for n in theirs.places))
+    _check_bodies(
+        f"{str(source)!r} and {str(target)!r}", described, any(n.startswith(BODY_NAMES) for n in theirs.places)
+    )
     for run, folder, about in zip((source, target), folders, described, strict=True):
         _check_whole(run, folder, about)
     notes = _notes(target, described)
@@ -67,8 +71,8 @@ def fuse_runs(source: Path, target: Path, alpha: float, out: Path, *, overwrite:
             stack.enter_context(alone(out))
         new = stack.enter_context(whole_folder(out))
         (new / "network").mkdir()
-        copy_files(folders[1], new / "network", leave=_WEIGHTS)
-        found = write_fused(ours, theirs, alpha, new / "network" / _WEIGHTS, _BODY)
+        copy_files(folders[1], new / "network", leave=files[1])
+        found = write_fused(ours, theirs, alpha, new / "network" / files[1], BODY_NAMES)
         about = {k: v for k, v in described[1].items() if k != "files"}
         about["files"] = hashes_of_network(new / "network")
         with atomic(new / "network" / _JSON) as temporary:

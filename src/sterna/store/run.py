@@ -21,6 +21,7 @@ from sterna.record.hashes import NETWORK, check_hash, check_network, hash_of, ha
 from sterna.record.reading import damaged, read_object, reading
 from sterna.record.record import Record, read_record
 from sterna.store.place import check_finished
+from sterna.store.shared_bodies import share_body
 from sterna.training.log import Log
 
 Array = np.ndarray[Any, Any]
@@ -155,8 +156,9 @@ class RunFolder:
     # -- the network ----------------------------------------------------------------------------------
 
     def save_network(self, network: Network) -> None:
-        """Keep the network."""
+        """Keep the network; the file of a frozen body is shared with a run beside it that has the same."""
         save_network(network, self.path / "network")
+        share_body(self.path)
 
     def load_network(self, record: Record, trust: Collection[str] = ()) -> Network:
         """The network of the run; it may call the functions named in `trust`, as ``module:function``."""
