@@ -20,7 +20,7 @@ def main() -> None:
     }
     runs = [
         {"pair": pair, "source": Source(spec="labelled digits", data=known), "target": target, "method": method,
-         "labels": 0, "control": "source-only", "steps": STEPS}
+         "labels": 0, "steps": STEPS}
         for pair, (known, target) in pairs.items() for method in METHODS
     ]  # fmt: skip
     # What random colours alone are worth, without anything that brings the domains together, and what patience is.

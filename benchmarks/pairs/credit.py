@@ -17,7 +17,7 @@ def main() -> None:
     known = Source(spec="Taiwan", data=taiwan)
     runs = [
         {"pair": "credit, Taiwan → Germany", "source": known, "target": german, "method": method, "labels": 100,
-         "metric": "auroc", "control": "target-only", "settings": settings}
+         "metric": "auroc", "settings": settings}
         for method, settings in (
             ("scratch", {}), ("parameter-sharing", {}), ("parameter-sharing", {"mode": "fixed"}),
             ("feature-mapping", {}), ("weak-labels", {"columns": str(COLUMNS)}),

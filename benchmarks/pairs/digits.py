@@ -34,7 +34,6 @@ def main() -> None:
         for method in METHODS if "Fashion" not in pair else OTHER_CLASSES:
             more = {"steps": STEPS[method]} if method in STEPS else {}
             runs.append({"pair": pair, "source": source, "target": target, "method": method, "labels_per_class": 10,
-                         "control": ["target-only", "source-only"] if "Fashion" not in pair else "target-only",
                          **more})  # fmt: skip
     compare("digits", "MNIST → other small images, 10 labels a class", runs)
 

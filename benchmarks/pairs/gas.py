@@ -11,7 +11,7 @@ def main() -> None:
     known = Source(spec="batch 1", data=load_domain(path, domain_column="batch", domain="1"))
     runs = [
         {"pair": f"gas, batch 1 → {batch}", "source": known, "method": method, "metric": "accuracy",
-         "target": load_domain(path, domain_column="batch", domain=str(batch)), "labels": 0, "control": "source-only"}
+         "target": load_domain(path, domain_column="batch", domain=str(batch)), "labels": 0}
         for batch in (2, 3, 4, 5, 6, 8, 9) for method in METHODS
     ]  # fmt: skip
     compare("gas", "Gas sensor drift, no target labels", runs)

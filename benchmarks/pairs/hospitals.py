@@ -19,8 +19,7 @@ def main() -> None:
     known = Source(spec="cleveland", data=hospital("cleveland"))
     runs = [
         {"pair": f"heart, Cleveland → {name}", "source": known, "target": hospital(name), "method": method,
-         "labels": labels, "metric": "balanced_accuracy",
-         "control": ["source-only"] if labels == 0 else ["target-only", "source-only", "pooled"]}
+         "labels": labels, "metric": "balanced_accuracy"}
         for name in ("hungarian", "switzerland", "va_long_beach")
         for labels, methods in ((0, WITHOUT), (20, WITH)) for method in methods
     ]  # fmt: skip

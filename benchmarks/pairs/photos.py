@@ -17,7 +17,7 @@ def main() -> None:
     target = load_domain(data("images_hymenoptera.zip"))
     runs = [
         {"pair": "ImageNet → ants and bees", "source": source, "target": target, "method": method,
-         "labels_per_class": labels, "control": "target-only", "steps": STEPS}
+         "labels_per_class": labels, "steps": STEPS}
         for labels in (10, 100) for method in METHODS
     ]  # fmt: skip
     compare("photos", "ImageNet → ants and bees, 10 and 100 labels a class", runs)

@@ -17,8 +17,7 @@ def main() -> None:
     known = load_source("packaged/minilm-l6").with_data(reviews("books"))
     runs = [
         {"pair": "Amazon, books → kitchen", "source": known, "target": reviews("kitchen"), "method": method,
-         "labels": labels, "steps": STEPS, "batch_size": BATCH,
-         "control": "source-only" if labels == 0 else ["target-only", "source-only", "pooled"]}
+         "labels": labels, "steps": STEPS, "batch_size": BATCH}
         for labels, methods in ((0, WITHOUT), (50, WITH)) for method in methods
     ]  # fmt: skip
     compare("products", "Amazon reviews, books → kitchen, MiniLM", runs)

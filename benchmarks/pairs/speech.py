@@ -16,7 +16,7 @@ def main() -> None:
         for amount, methods in (({"labels": 0}, WITHOUT), ({"labels_per_class": 5}, WITH)):
             runs += [
                 {"pair": f"spoken digits, jackson → {name}", "source": source, "target": speaker(name),
-                 "method": method, **amount, "control": "source-only" if method in WITHOUT else "auto"}
+                 "method": method, **amount}
                 for method in methods
             ]  # fmt: skip
         runs += [  # how much hangs on the source network's random start
