@@ -1,4 +1,4 @@
-"""The few errors of the library, and the two helpers that word them."""
+"""The few errors of the library, and the helpers that word them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def _one_sentence(message: str) -> str:
     """On one line, of characters that any screen and file takes, and not endless, whatever it quotes."""
     line = "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in message)
     return line if len(line) <= LONGEST_SENTENCE else f"{line[:1000]} ... {line[-500:]}"
+
+
+def listed(names: Iterable[str], most: int = 10, between: str = ", ") -> str:
+    """Names in a sentence, so many at the most.
+
+    >>> listed("abcd", 2)
+    'a, b and 2 more'
+    """
+    every = list(names)
+    return between.join(every[:most]) + (f" and {len(every) - most:,} more" if len(every) > most else "")
+
+
+def quoted(names: Iterable[str], most: int = 10) -> str:
+    """The same of names in quotation marks."""
+    return listed(map(repr, names), most)
 
 
 def closest(name: str, known: Iterable[str], limit: int = 3) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sterna.cli.app import Debug, DomainColumn, Drop, Json, Quiet, Text, Trust, app, print_json
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,20 +67,16 @@ def shift(
     elif not quiet:
         print(f"{found.source} → {found.target}: {found.rows} rows of each, {found.features}")
         if found.columns:
-            print(f"compared: {named(found.columns)}")
+            print(f"compared: {listed(found.columns, 12)}")
         if found.left_out:
-            print(f"left out, since only one has them, or they hold another kind or nothing: {named(found.left_out)}")
+            print(
+                f"left out, since only one has them, or they hold another kind or nothing: {listed(found.left_out, 12)}"
+            )
         if found.groups:
             print(f"groups: {found.groups[0]} and {found.groups[1]}, exchanged and held out whole")
         print(f"proxy A-distance  {found.proxy_a_distance:.3f}  (0 the same, 2 apart)")
         print(f"MMD²              {found.mmd2:.5f}  (p = {found.p_value:.3f}, {found.permutations} permutations)")
         print(found.sentence())
-
-
-def named(columns: Sequence[str], limit: int = 12) -> str:
-    """Names in a sentence, not more than `limit`."""
-    more = f" and {len(columns) - limit} more" if len(columns) > limit else ""
-    return ", ".join(columns[:limit]) + more
 
 
 def read_pair(

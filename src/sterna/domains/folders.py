@@ -14,9 +14,9 @@ from sterna.domains.archives import with_endings
 from sterna.domains.domain import SPLITS, Domain
 from sterna.domains.file_inputs import FileInputs, in_threads
 from sterna.domains.inputs import Inputs, Rows
-from sterna.domains.layout import places_of, some
+from sterna.domains.layout import places_of
 from sterna.domains.reader import Options
-from sterna.errors import RequestError, require
+from sterna.errors import RequestError, listed, require
 
 FULL_CHECK_FILES = 5_000
 FULL_CHECK_BYTES = 500_000_000
@@ -128,7 +128,7 @@ def without_corrupt(inputs: FileInputs, kind: FileKind, options: Options) -> tup
         bad[row] = problem
     if not bad:
         return list(range(len(inputs))), []
-    shown = some([f"{names[row]} ({problem})" for row, problem in bad.items()])
+    shown = listed([f"{names[row]} ({problem})" for row, problem in bad.items()], 5)
     what = f"{len(bad):,} of {len(inputs):,} {kind.many} of {inputs.root} cannot be read: {shown}"
     if len(bad) > MOST_CORRUPT * len(inputs):
         raise RequestError(f"{what}; up to {MOST_CORRUPT:.0%} would be skipped, so replace or remove them.")

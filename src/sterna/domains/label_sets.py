@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sterna.domains.labels import is_missing
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 
 Array = np.ndarray[Any, Any]
 
@@ -143,11 +143,6 @@ def differences(name: str, names: Sequence[str], wanted: Sequence[str]) -> list[
     if less:
         notes.append(f"{name} says nothing of the labels {quoted(less)}, which count as not known there.")
     return notes
-
-
-def quoted(names: Sequence[str]) -> str:
-    """Names for a sentence, ten at most."""
-    return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _names(value: Any) -> set[str] | None:

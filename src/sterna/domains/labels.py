@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, listed
 
 
 def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
@@ -104,8 +104,7 @@ def summary(labels: np.ndarray, classes: Sequence[str] | None) -> str:
     """What labels there are, in one line."""
     if labels.dtype == object:
         names, counts = np.unique([v for v in labels if v is not None], return_counts=True)
-        shown = [f"{name} {count:,}" for name, count in list(zip(names, counts, strict=True))[:20]]
-        return ", ".join(shown) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        return listed([f"{name} {count:,}" for name, count in zip(names, counts, strict=True)], 20)
     if labels.ndim == 2:
         names = np.array(classes if classes is not None else [str(i) for i in range(labels.shape[1])])
         return ", ".join(f"{name} {int(np.nansum(column)):,}" for name, column in zip(names, labels.T, strict=True))
@@ -137,5 +136,5 @@ def alike(names: Iterable[str], what: str = "labels") -> list[str]:
     same = [" and ".join(map(repr, sorted(some))) for some in by_plain.values() if len(some) > 1]
     if not same:
         return []
-    shown = "; ".join(same[:10]) + (f"; and {len(same) - 10} more" if len(same) > 10 else "")
-    return [f"The {what} {shown} differ only in case, spaces or hyphens and are taken as different: write them alike."]
+    differ = "differ only in case, spaces or hyphens and are taken as different: write them alike."
+    return [f"The {what} {listed(same, between='; ')} {differ}"]

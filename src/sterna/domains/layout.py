@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, listed
 
 SPLIT_NAMES = {
     "train": "train",
@@ -53,7 +53,7 @@ def places_of(path: Path, files: Sequence[str], domain: str | None, many: str) -
     if domain is not None:
         known = sorted({part[depth] for part in parts if len(part) > depth + 1})
         if domain not in known:
-            raise RequestError(f"{path} has no folder {domain!r}; it has {some(known)}.{closest(domain, known)}")
+            raise RequestError(f"{path} has no folder {domain!r}; it has {listed(known, 5)}.{closest(domain, known)}")
         chosen = [i for i, part in enumerate(parts) if len(part) > depth + 1 and part[depth] == domain]
         files, parts, depth = [files[i] for i in chosen], [parts[i] for i in chosen], depth + 1
     folders = {part[depth] for part in parts if len(part) > depth + 1}
@@ -78,7 +78,7 @@ def places_of(path: Path, files: Sequence[str], domain: str | None, many: str) -
         places.append(Place(file, split, inner[0] if inner and inner[0].lower() not in UNLABELLED else None))
     notes = []
     if beside:
-        notes.append(f"{len(beside):,} {many} lie beside the class folders ({some(beside)}) and were left out; "
+        notes.append(f"{len(beside):,} {many} lie beside the class folders ({listed(beside, 5)}) and were left out; "
                      f"{many} without a class go into a folder 'unlabelled'.")  # fmt: skip
     return places, notes
 
@@ -95,11 +95,6 @@ def _enclosing(parts: list[tuple[str, ...]]) -> int:
         if any(len(part) == depth + 2 for part in parts):
             return depth
         depth += 1
-
-
-def some(names: Sequence[str], most: int = 5) -> str:
-    """The first names in a sentence."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def check_utf8(name: str, what: str) -> None:

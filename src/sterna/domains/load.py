@@ -20,7 +20,7 @@ from sterna.domains.layout import check_utf8
 from sterna.domains.levels import checked
 from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.reader import Options, Reader, readers
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 
 
 def load_domain(
@@ -252,9 +252,8 @@ def _check_classes(main: Domain, other: Domain) -> None:
     known = sorted({v for v in main.labels if v is not None})
     unknown = sorted({v for v in other.labels if v is not None} - set(known))
     if unknown:
-        more = f" (and {len(unknown) - 10} more)" if len(unknown) > 10 else ""
         raise RequestError(
-            f"The test set {other.name} has the class {', '.join(map(repr, unknown[:10]))}{more}, which {main.name} "
+            f"The test set {other.name} has the class {quoted(unknown)}, which {main.name} "
             f"has not (it has {', '.join(known[:10])}), so it would never be learnt.{closest(unknown[0], known)}"
         )
 

@@ -12,12 +12,12 @@ import numpy as np
 from sterna.domains.archives import Location, names_below, with_endings
 from sterna.domains.domain import Domain
 from sterna.domains.folders import MOST_CORRUPT, FileKind, learnt_of, without_corrupt
-from sterna.domains.layout import places_of, some
+from sterna.domains.layout import places_of
 from sterna.domains.manifest_files import Files, file_column, read_manifest
 from sterna.domains.reader import Options
 from sterna.domains.table_names import SUFFIXES, ending
 from sterna.domains.weights import weight_hint, weights_in
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, listed, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,14 +92,12 @@ def load_manifest(path: Path, manifest: str, kind: FileKind, names: Sequence[str
         If the manifest has no column of files, none that is the label, or names files that are not there.
     """
     kind.ready(with_endings(names, kind.endings))
-    from sterna.domains.raw_table import listed
-
     table, notes = read_manifest(path, manifest)
     where = f"{PurePosixPath(manifest).name} in {path.name}"
     files = Files(with_endings(names, kind.endings), PurePosixPath(manifest).parent)
     column = file_column(table, files)
     if column is None:
-        known = listed([str(c) for c in table.columns])
+        known = quoted([str(c) for c in table.columns], 30)
         raise RequestError(f"{where} has no column called file or path; it has {known}.")
     cells = [cell if isinstance(cell, str) else "" for cell in table[column]]
     found = files.found(cells)
@@ -109,7 +107,7 @@ def load_manifest(path: Path, manifest: str, kind: FileKind, names: Sequence[str
     notes += _missing({row: cells[row] for row in rows if found[row] is None}, len(rows), files, where, kind, options)
     beside = weights_in([str(c) for c in table.columns if str(c) not in (column, options.label, options.weight)])
     if beside:
-        notes.append(f"columns of {where} not used: {listed(beside)}; {weight_hint(beside)}")
+        notes.append(f"columns of {where} not used: {quoted(beside, 30)}; {weight_hint(beside)}")
     others = len(set(files.names) - set(found))
     if others:
         notes.append(f"Left out, not named in {where}: {others:,} {kind.many}.")
@@ -189,7 +187,7 @@ def _missing(lost: dict[int, str], rows: int, files: Files, where: str, kind: Fi
     """A note on the names without a file, by their rows in the manifest, where they are few."""
     if not lost:
         return []
-    shown = some([f"{name!r} (row {row})" for row, name in lost.items()])
+    shown = listed([f"{name!r} (row {row})" for row, name in lost.items()], 5)
     what = f"{where} names {len(lost):,} of {rows:,} {kind.many} that are not there, or more than once, such as {shown}"
     if options.strict or len(lost) > MOST_CORRUPT * rows:
         known = [PurePosixPath(name).name for name in files.names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from sterna.domains import table_cells
 from sterna.domains.inputs import Rows
 from sterna.domains.number_forms import Marks, NumberForm, Numbers, decimal_of, read_numbers
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 
 
 class RawColumn:
@@ -109,7 +109,7 @@ class RawTable:
         names = [str(c) for c in frame.columns]
         if len(set(names)) < len(names):
             twice = sorted({n for n in names if names.count(n) > 1})
-            raise RequestError(f"{name} has more than one column named {listed(twice)}; give each its own name.")
+            raise RequestError(f"{name} has more than one column named {quoted(twice, 30)}; give each its own name.")
         self.name = name
         self._frame = frame.set_axis(names, axis=1)
         self._columns: dict[str, RawColumn] = {}
@@ -137,7 +137,7 @@ class RawTable:
         if name not in self:
             raise RequestError(
                 f"{argument}={name!r}: {self.name} has no such column.{closest(name, self.names)} "
-                f"It has {listed(self.names)}."
+                f"It has {quoted(self.names, 30)}."
             )
 
     def column(self, name: str, use: str = "") -> RawColumn:
@@ -172,12 +172,6 @@ class RawTable:
 def _marks(frame: pd.DataFrame) -> Marks:
     found = {decimal_of(table_cells.clean(column)) for _, column in frame.items() if column.dtype == "str"} - {""}
     return Marks(found.pop() if len(found) == 1 else "", frame.attrs.get("separator") == ";")
-
-
-def listed(names: Sequence[str], limit: int = 30) -> str:
-    """Names in a sentence, not more than `limit`."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(repr, names[:limit])) + more
 
 
 def row_called(column: RawColumn, chosen: np.ndarray) -> str:

@@ -13,6 +13,7 @@ from sterna.domains.columns import Column
 from sterna.domains.date_forms import Dates, looks_dated
 from sterna.domains.number_forms import Numbers, looks_numeric
 from sterna.domains.weights import weight_hint, weights_in
+from sterna.errors import listed, quoted
 
 _UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$"
 
@@ -27,7 +28,7 @@ class Notes:
     @property
     def said(self) -> list[str]:
         """All of them."""
-        return [*(f"numbers with {words}: {_few(names)}" for words, names in self._forms.items()), *self._said]
+        return [*(f"numbers with {words}: {listed(names)}" for words, names in self._forms.items()), *self._said]
 
     def add(self, note: str) -> None:
         """One sentence more."""
@@ -44,13 +45,11 @@ class Notes:
         weighty = weights_in(numbers)
         if weighty:
             what = "is an ordinary input" if len(weighty) == 1 else "are ordinary inputs"
-            self.add(
-                f"column{'s' * (len(weighty) > 1)} {_few(list(map(repr, weighty)))} {what}; {weight_hint(weighty)}"
-            )
+            self.add(f"column{'s' * (len(weighty) > 1)} {quoted(weighty)} {what}; {weight_hint(weighty)}")
 
     def _columns(self, matter: str, names: list[str]) -> None:
         if names:
-            self.add(f"column{'s' * (len(names) > 1)} {matter}: {_few(names)}")
+            self.add(f"column{'s' * (len(names) > 1)} {matter}: {listed(names)}")
 
     def form(self, name: str, numbers: Numbers) -> None:
         """How a column writes its numbers, and what else one of them could be."""
@@ -96,7 +95,3 @@ def _look(distinct: pa.Array, numbers: Numbers | None, dates: Dates | None) -> s
     if np.mean(looks_dated(distinct)) > 0.5:
         return f"looks like dates ({first!r}) and is read as a category; write dates as 2024-01-31"
     return ""
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -6,7 +6,7 @@ import numpy as np
 
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Rows
-from sterna.errors import RequestError
+from sterna.errors import RequestError, listed
 
 
 def labelled_rows(targets: np.ndarray) -> np.ndarray:
@@ -74,12 +74,11 @@ def _too_rare(name: str, classes: list[str], counts: list[int], least: int, what
     """A sentence on all classes that have too few rows, the rarest first, twenty at most, and the ways out."""
     asked, several = "=" in what, len(classes) > 1
     ordered = sorted(zip(counts, classes, strict=True), key=lambda pair: pair[0])
-    shown = ", ".join(f"{each} ({count})" for count, each in ordered[:20]) if several else classes[0]
-    more = f" and {len(classes) - 20} more" if len(classes) > 20 else ""
+    shown = listed([f"{each} ({count})" for count, each in ordered], 20) if several else classes[0]
     few = "too few labelled rows" if several else f"{counts[0]} labelled row{'s' if counts[0] > 1 else ''}"
     way = "lower it" if asked else "leave them out, or give them one name" if several else "leave the class out"
     return (
-        f"Class{'es' if several else ''} {shown}{more} of {name} {'have' if several else 'has'} {few}, but {what} "
+        f"Class{'es' if several else ''} {shown} of {name} {'have' if several else 'has'} {few}, but {what} "
         f"need{'s' if asked else ''} at least {least} of each class; add rows, or {way}."
     )
 

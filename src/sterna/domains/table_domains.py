@@ -11,7 +11,6 @@ import pandas as pd
 
 from sterna.domains.columns import Schema
 from sterna.domains.domain import Domain
-from sterna.domains.raw_table import listed
 from sterna.domains.reader import Options
 from sterna.domains.schema_inference import IDENTIFIER_NAME
 from sterna.domains.table_files import read_table
@@ -19,7 +18,7 @@ from sterna.domains.table_labels import LABEL_NAMES, find_label, label_names, re
 from sterna.domains.table_rows import find_splits, groups_of, rows_of_domain, times_of, weights_of
 from sterna.domains.tables import TableInputs, raw_table, read_inputs, table_inputs, text_names
 from sterna.domains.text import TextInputs
-from sterna.errors import RequestError
+from sterna.errors import RequestError, quoted
 
 
 def load_table(path: Path, options: Options) -> Domain:
@@ -80,7 +79,7 @@ def frame_inputs(
     more = (
         [] if like is None or text else [str(c) for c in frame.columns if str(c) not in inputs and c not in names_rows]
     )
-    return made, [*notes, *([f"columns not used, which nothing was learnt from: {listed(more, 10)}"] if more else [])]
+    return made, [*notes, *([f"columns not used, which nothing was learnt from: {quoted(more)}"] if more else [])]
 
 
 def _left_out(reading: Mapping[str, Any]) -> list[str]:

@@ -13,9 +13,9 @@ from sterna.domains import table_cells as cells_of
 from sterna.domains.label_sets import BAR, is_list, of_lists, parts, separator_of
 from sterna.domains.labels import alike
 from sterna.domains.number_forms import read_numbers
-from sterna.domains.raw_table import RawColumn, RawTable, listed, row_called
+from sterna.domains.raw_table import RawColumn, RawTable, row_called
 from sterna.domains.schema_notes import Notes
-from sterna.errors import RequestError
+from sterna.errors import RequestError, quoted
 
 Array = np.ndarray[Any, Any]
 
@@ -37,7 +37,9 @@ def find_label(names: Sequence[str], where: str) -> str:
         if found
         else "none is called label, target, class or y"
     )
-    raise RequestError(f"{where}: say which column is the label with label=NAME, for {why}; it has {listed(names)}.")
+    raise RequestError(
+        f"{where}: say which column is the label with label=NAME, for {why}; it has {quoted(names, 30)}."
+    )
 
 
 def read_labels(
@@ -147,7 +149,7 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
     labels = np.array([*cells.to_pylist(), None], dtype=object)[:-1]
     names = {v for v in labels if v is not None}
     odd = sorted(names & set(cells_of.MISSING))
-    notes = [f"the label {listed(odd)} is kept as a class; only an empty cell is unlabelled"] if odd else []
+    notes = [f"the label {quoted(odd, 30)} is kept as a class; only an empty cell is unlabelled"] if odd else []
     joined = separator_of(names, (BAR, ",", ";"))
     if joined is not None and (joined[2] or joined[0] == repr(BAR)):
         notes.append(

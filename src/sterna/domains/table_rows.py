@@ -12,9 +12,9 @@ import pandas as pd
 from sterna.domains.column_kinds import mostly, read_as
 from sterna.domains.inputs import Rows
 from sterna.domains.labels import is_missing
-from sterna.domains.raw_table import RawTable, listed, row_called
+from sterna.domains.raw_table import RawTable, row_called
 from sterna.domains.weights import not_all_zero
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 
 SPLIT_NAMES = ("split", "set", "fold", "partition")
 """A column of one of these names may say which split a row belongs to."""
@@ -37,13 +37,13 @@ def rows_of_domain(table: RawTable, column: str | None, value: str | None) -> Ro
     known = sorted(values.dropna().unique())
     if value is None:
         raise RequestError(
-            f"domain_column={column!r} needs domain=VALUE, which rows of {table.name} to keep: {listed(known)}."
+            f"domain_column={column!r} needs domain=VALUE, which rows of {table.name} to keep: {quoted(known, 30)}."
         )
     rows = np.flatnonzero((values == str(value).strip()).fillna(False).to_numpy(bool))
     if not len(rows):
         raise RequestError(
             f"domain={value!r}: no row of {table.name} has it in column {column!r}.{closest(str(value), known)} "
-            f"It holds {listed(known)}."
+            f"It holds {quoted(known, 30)}."
         )
     return rows.astype(np.int64)
 

@@ -14,12 +14,12 @@ from sterna.domains.column_kinds import as_kind
 from sterna.domains.columns import ColumnKind, Schema
 from sterna.domains.inputs import Columns, Inputs, Kind, Rows
 from sterna.domains.near_rows import near_rows, plain_column
-from sterna.domains.raw_table import RawTable, listed
+from sterna.domains.raw_table import RawTable
 from sterna.domains.schema_inference import type_columns
 from sterna.domains.table_cells import words
 from sterna.domains.text import TextInputs, cut
 from sterna.domains.weights import weight_hint, weights_in
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 
 
 class TableInputs(Inputs):
@@ -263,7 +263,7 @@ def _texts(table: RawTable, names: Sequence[str]) -> tuple[TextInputs, list[str]
     inputs, notes = _joined_texts(columns, table)
     unused = [c for c in table.names if c not in names]
     hint = f"; {weight_hint(weighty)}" if (weighty := weights_in(unused)) else ""
-    return inputs, ([f"columns not used beside the text: {listed(unused)}{hint}"] if unused else []) + notes
+    return inputs, ([f"columns not used beside the text: {quoted(unused, 30)}{hint}"] if unused else []) + notes
 
 
 def _joined_texts(columns: Sequence[pd.Series[Any]], table: RawTable) -> tuple[TextInputs, list[str]]:

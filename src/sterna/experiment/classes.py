@@ -10,10 +10,10 @@ import numpy as np
 
 from sterna.bench.problem import Array
 from sterna.domains import Domain
-from sterna.domains.label_sets import differences, in_columns, quoted
+from sterna.domains.label_sets import differences, in_columns
 from sterna.domains.labels import plain_name
 from sterna.domains.splits import Splits
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, listed, quoted
 from sterna.sources import Source
 from sterna.tasks import infer_task
 from sterna.tasks.names import class_name
@@ -179,8 +179,7 @@ def said_of_split(source: Source | None, own: Task, targets: Array, splits: Spli
     only = [name for name, _ in never if name in lent]
     notes = []
     if lost and (len(rows) or lent):
-        shown = ", ".join(lost[:10]) + (f" and {len(lost) - 10} more" if len(lost) > 10 else "")
-        notes.append(f"Never learnt, for none of the labels used is of them: {shown}.")
+        notes.append(f"Never learnt, for none of the labels used is of them: {listed(lost)}.")
     if only and len(rows):
         notes.append(f"Only the source has labelled rows of {quoted(only)}.")
     return notes

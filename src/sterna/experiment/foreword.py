@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sterna.domains import Domain
 from sterna.domains.splits import Splits
+from sterna.errors import listed
 from sterna.experiment.plan import Plan
 from sterna.experiment.problem import split_counts
 from sterna.record.request import Request
@@ -69,7 +68,7 @@ def _classes(task: Task, domain: Domain) -> str:
         return ""
     order = np.argsort(-shares, kind="stable")
     parts = [f"{task.classes[i]} {shares[i]:.0%}" if shares[i] >= 0.01 else f"{task.classes[i]} <1%" for i in order]
-    return f"{'classes' if task.one_class else 'labels'}: {_few(parts)}"
+    return f"{'classes' if task.one_class else 'labels'}: {listed(parts, MOST)}"
 
 
 def _left_out(domain: Domain) -> str:
@@ -77,7 +76,7 @@ def _left_out(domain: Domain) -> str:
     kinds = domain.inputs.kinds
     why = {"a different value in every row": [name for name in domain.inputs.columns if name not in kinds]}
     why |= {words: [name for name, kind in kinds.items() if kind == unused] for unused, words in _UNUSED.items()}
-    said = [f"{_few(names)}: {words}" for words, names in why.items() if names]
+    said = [f"{listed(names, MOST)}: {words}" for words, names in why.items() if names]
     return f"columns left out: {'; '.join(said)}" if said else ""
 
 
@@ -86,9 +85,5 @@ def _dates(domain: Domain) -> str:
     if not dates:
         return ""
     if domain.times is not None or domain.splits:
-        return f"dates: {_few(dates)}"
-    return f"dates: {_few(dates)}; the split is random all the same, time={dates[0]!r} tests on the last rows"
-
-
-def _few(parts: Sequence[str]) -> str:
-    return ", ".join(parts[:MOST]) + (f" and {len(parts) - MOST} more" if len(parts) > MOST else "")
+        return f"dates: {listed(dates, MOST)}"
+    return f"dates: {listed(dates, MOST)}; the split is random all the same, time={dates[0]!r} tests on the last rows"

@@ -15,7 +15,7 @@ from sterna.domains.agreement import unknown_words
 from sterna.domains.columns import ColumnKind
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.domains.tables import TableInputs
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 
 if TYPE_CHECKING:
     import torch
@@ -204,8 +204,8 @@ class TablePreparation(Preparation):
         if missing:
             other = [name for name in table.kinds if name not in needed]
             raise RequestError(
-                f"The table lacks {_list(missing)}"
-                f"{f' and has {_list(other)} instead' if other else ', which was learnt from; add it, even if empty'}."
+                f"The table lacks {quoted(missing)}"
+                f"{f' and has {quoted(other)} instead' if other else ', which was learnt from; add it, even if empty'}."
                 f"{closest(missing[0], other)}"
             )
 
@@ -214,11 +214,6 @@ def _table(inputs: Inputs) -> TableInputs:
     if not isinstance(inputs, TableInputs):
         raise RequestError(f"A table preparation takes a table, but came upon {inputs.kind}.")
     return inputs
-
-
-def _list(names: Sequence[str], limit: int = 10) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(repr, names[:limit])) + more
 
 
 _DATE_PARTS = ("year", "month", "day of week", "days")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sterna.errors import RequestError, closest
+from sterna.errors import RequestError, closest, quoted
 from sterna.rules.ruleset import RuleSet
 from sterna.untrusted import read_yaml_file
 
@@ -130,10 +130,9 @@ class Translation:
         """One sentence on the rules that were dropped, if any."""
         if not self.dropped:
             return None
-        total, names = self.dropped + len(self.rules), ", ".join(map(repr, self.lacking[:5]))
-        more = f" and {len(self.lacking) - 5} more" if len(self.lacking) > 5 else ""
+        total = self.dropped + len(self.rules)
         where = "columns without a counterpart in the target"
-        return f"{self.dropped} of {total} rules speak of {where} ({names}{more}) and were dropped."
+        return f"{self.dropped} of {total} rules speak of {where} ({quoted(self.lacking, 5)}) and were dropped."
 
 
 def translated(rules: RuleSet, names: Mapping[str, str], theirs: Collection[str]) -> Translation:
