@@ -144,7 +144,7 @@ def test_a_run_learns_from_a_kind_of_another_package_and_answers_for_it(theirs, 
     values = random.normal(size=(90, 5))
     domain = Domain("curves", theirs.Curves(values), np.where(values[:, 0] + values[:, 1] > 0, "up", "down"))
     result = transfer("curves/8", domain, method="feature-extraction", out=tmp_path / "run", seeds=1)
-    assert set(result.controls) == {"target-only", "scratch"}
+    assert set(result.controls) == {"constant", "target-only", "scratch"}
     assert result.controls["target-only"]["accuracy"].value > 0.8
     again = load_transfer(tmp_path / "run")
     assert (again.predict(domain) == result.predict(domain)).all()

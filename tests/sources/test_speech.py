@@ -225,7 +225,7 @@ def test_spoken_digits_of_one_speaker_for_another(tmp_path, capsys):
     ours = speaker("yweweler")
     known = Source(spec="theo", data=speaker("theo"))
     result = transfer(known, ours, method="scratch", labels_per_class=2, epochs=2, out=tmp_path / "run", seeds=1)
-    assert set(result.controls) == {"target-only", "source-only", "pooled"}
+    assert set(result.controls) == {"constant", "target-only", "source-only", "pooled"}
     assert result.controls["target-only"]["accuracy"].value > 0.5
     names = pd.read_parquet(tmp_path / "run" / "predictions.parquet")["name"]
     assert set(names) <= set(ours.inputs.names())

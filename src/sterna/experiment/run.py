@@ -206,7 +206,7 @@ def run(
                 raise
             raise RunError(
                 "Another process of this run has ended, or cannot be reached, so this one stopped; see what that one "
-                "said, then start them all again with --resume."
+                "said, then start them all again with resume=True."
             ) from error
         finally:
             strategy.leave()
@@ -240,7 +240,7 @@ def _run(
         except WriteError as error:
             if request.out is None:
                 raise  # the folder goes with the result that there is none of
-            raise RunError(f"{error} What was finished is kept: then repeat the command with --resume.") from error
+            raise RunError(f"{error} What was finished is kept: then repeat the command with resume=True.") from error
 
 
 def _fill(
