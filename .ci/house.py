@@ -1,13 +1,14 @@
 """``python .ci/house.py [--places]``: measure the house, and end with 1 where a bound is broken.
 
 The bounds: no module in an import cycle, no method that imports another method's file, at most 7 names of the package
-a method in the median, no test of the kind of data or of the task outside their rooms but those that `house.toml`
-lists with a reason, no module over 300 lines. ``--places`` prints every place that counts.
+a method in the median, no test of the kind of data or of the task and no word of the terminal outside their rooms but
+those that `house.toml` lists with a reason, no module over 300 lines. ``--places`` prints every place that counts.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 import sys
 import tomllib
@@ -27,8 +28,13 @@ TASK_CLASSES = {"Classification", "MultiLabel", "Regression"}
 KIND_BASES = {"Inputs", "Preparation"}
 """Whoever asks whether something is one of their classes asks for its kind."""
 
-ROOMS_OF = {"kind": {"domains", "preparations", "kinds"}, "task": {"tasks"}}
-"""Where such a test belongs."""
+_TYPED = re.compile(r"(?<![\w-])--[a-z]")
+
+ROOMS_OF = {"kind": {"domains", "preparations", "kinds"}, "task": {"tasks"}, "option": {"cli"}}
+"""Where such a test belongs, and a sentence with ``--label``: elsewhere it says ``label=``, which the terminal's door
+translates."""
+
+WHAT = {"kind": "tests of the kind", "task": "tests of the task", "option": "typed options"}
 
 
 # -- what is there ----------------------------------------------------------------------------------
@@ -66,7 +72,7 @@ class Import:
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A test of the kind of data or of the task: file, the function it is in, line, and ``kind`` or ``task``."""
+    """What stands where it may not belong: file, the function it is in, line, and which of `WHAT` it is."""
 
     path: str
     function: str
@@ -248,13 +254,20 @@ def kind_classes(modules: dict[str, Module]) -> set[str]:
 
 
 def places_of(module: Module, root: Path, classes: set[str]) -> list[Place]:
-    """Every test of the kind of data or of the task in a module."""
+    """Every test of the kind of data or of the task in a module, and every option in the words of the terminal."""
     path, found = module.path.relative_to(root).as_posix(), []
+    docstrings = {node.value for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
     for node, function in _in_functions(module.tree, ""):
-        for what in ("kind", "task"):
-            if module.room not in ROOMS_OF[what] and _asks(node, what, classes):
+        for what in ROOMS_OF:
+            asks = _is_typed(node) and node not in docstrings if what == "option" else _asks(node, what, classes)
+            if module.room not in ROOMS_OF[what] and asks:
                 found.append(Place(path, function or "<module>", node.lineno, what))  # type: ignore[attr-defined]
     return found
+
+
+def _is_typed(node: ast.AST) -> bool:
+    """Whether it is a text with an option as it is typed, ``--label``."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(_TYPED.search(node.value))
 
 
 def _in_functions(node: ast.AST, function: str) -> Iterator[tuple[ast.AST, str]]:
@@ -307,7 +320,7 @@ def _names(node: ast.AST) -> set[str]:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Tests in one function that may stay, and why."""
+    """What may stay in one function, and why."""
 
     path: str
     function: str
@@ -326,7 +339,7 @@ class House:
     root
         What paths are relative to.
     allowed
-        Tests outside their rooms that may stay.
+        What may stay outside its room.
     """
 
     package: Path
@@ -355,12 +368,12 @@ class House:
 
     @cached_property
     def places(self) -> list[Place]:
-        """All tests of kind and task outside their rooms."""
+        """All tests of kind and task, and words of the terminal, outside their rooms."""
         classes = kind_classes(self.modules)
         return sorted(place for module in self.modules.values() for place in places_of(module, self.root, classes))
 
     def unlisted(self, what: str) -> list[Place]:
-        """Tests of ``kind`` or ``task`` outside their rooms that no exception speaks of."""
+        """Those of one sort outside their rooms that no exception speaks of."""
         listed = {(each.path, each.function, each.what) for each in self.allowed}
         return [p for p in self.places if p.what == what and (p.path, p.function, p.what) not in listed]
 
@@ -393,8 +406,10 @@ class House:
             ("methods that import another's file", f"{methods} of {len(self.names)}"),
             ("names a method, median and most", f"{statistics.median(counts):g}, {max(counts)}"),
             ("modules they come from, median and most", f"{statistics.median(of):g}, {max(of)}"),
-            ("tests of the kind outside their rooms", f"{tests[0]}, and {kept[0]} with a reason"),
-            ("tests of the task outside their room", f"{tests[1]}, and {kept[1]} with a reason"),
+            *(
+                (f"{name} outside their rooms", f"{n}, and {k} with a reason")
+                for name, n, k in zip(WHAT.values(), tests, kept, strict=True)
+            ),
             (f"modules over {LINES_A_MODULE} lines", f"{len(self.long)} of {len(self.modules)}"),
             ("lines", f"{sum(module.lines for module in self.modules.values()):,}"),
         ]
@@ -414,12 +429,12 @@ class House:
         for what, rooms in ROOMS_OF.items():
             if found := self.unlisted(what):
                 said.append(
-                    f"{len(found)} tests of the {what} stand outside {', '.join(sorted(rooms))} (--places names them); "
-                    "put the question to the object, or list it with a reason in .ci/house.toml."
+                    f"{len(found)} {WHAT[what]} stand outside {', '.join(sorted(rooms))} (--places names them); put "
+                    "the question to the object, write label= for --label, or list it with a reason in .ci/house.toml."
                 )
         for each in self.stale:
             said.append(
-                f".ci/house.toml lists a test of the {each.what} in {each.path}, {each.function}, where there is none; "
+                f".ci/house.toml lists {WHAT[each.what]} in {each.path}, {each.function}, where there are none; "
                 "take it out."
             )
         for long in self.long:
@@ -429,13 +444,15 @@ class House:
 
 
 def read_exceptions(path: Path) -> list[Allowed]:
-    """The tests that may stay, from a file of ``[[allowed]]`` tables: path, function, what, reason."""
+    """What may stay, from a file of ``[[allowed]]`` tables: path, function, what, reason."""
     if not path.exists():
         return []
     found = tomllib.loads(path.read_text(encoding="utf-8")).get("allowed", [])
     for each in found:
         if set(each) != {"path", "function", "what", "reason"} or each["what"] not in ROOMS_OF or not each["reason"]:
-            raise SystemExit(f"{path}: an entry has {each}; expected path, function, what (kind or task) and reason.")
+            raise SystemExit(
+                f"{path}: an entry has {each}; expected path, function, what ({', '.join(WHAT)}) and reason."
+            )
     return [Allowed(**each) for each in found]
 
 

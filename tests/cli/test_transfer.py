@@ -190,7 +190,7 @@ def test_predictions_are_named_by_the_rows_of_the_file(sterna, tmp_path):
         (("--source", "nope"), "The source 'nope' is not understood"),
         (("--source", "a", "--source", "b"), "one at a time"),
         (("--source", "file:nope.pt"), "There is no file 'nope.pt'"),
-        (("--architecture", "timm:resnet18"), "--architecture is 'timm:resnet18'"),
+        (("--architecture", "timm:resnet18"), "--architecture timm:resnet18 is for a source"),
         (("--method", "pooled"), "--method is given 2 times ('scratch', 'pooled'), but takes one value; give it once."),
         (("--labels=3", "--labels", "4"), "--labels is given 2 times ('3', '4')"),
         (("--source-domain", "a", "--source-domain", "a"), "--source-domain is given 2 times"),

@@ -88,7 +88,7 @@ def test_controls_that_do_not_run_are_named_with_the_reason(source, digits, seve
     photos = transfer(source, digits(60), settings={"blocks": "last", "penalty": 1.0}, seeds=1)
     assert (
         set(photos.controls) == {"constant", "target-only"}
-        and "control='scratch' adds it" in photos.record["left_out"]["scratch"]
+        and "control='scratch' runs it" in photos.record["left_out"]["scratch"]
     )
     run = dict(settings={"blocks": "last", "penalty": 1.0}, seeds=1, steps=1)
     assert set(transfer(source, digits(60), **run).controls) == {

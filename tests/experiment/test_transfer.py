@@ -186,7 +186,7 @@ def test_a_curve_repeats_the_run_and_keeps_each_point(source, digits, tmp_path):
         ({"method": "fine-tuning"}, "fine-tuning needs a source model"),
         ({"labels": 0}, "labels=0 hides every target label, but scratch learns from them"),
         ({"device": "tpu"}, "device is 'tpu'"),
-        ({"resume": True, "out": None}, "resume needs out"),
+        ({"resume": True, "out": None}, "resume=True needs out="),
     ],
 )
 def test_a_wrong_request_is_one_sentence_and_leaves_nothing(digits, tmp_path, options, words):

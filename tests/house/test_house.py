@@ -182,9 +182,19 @@ def test_a_listed_test_may_stay_and_a_stale_entry_is_an_error(built):
     assert dict(found.table())["tests of the kind outside their rooms"] == "0 in 0 modules, and 2 with a reason"
     assert built([{**entry, "what": "task"}], room__a=code).broken() == [
         "2 tests of the kind stand outside domains, kinds, preparations (--places names them); put the question to the "
-        "object, or list it with a reason in .ci/house.toml.",
-        ".ci/house.toml lists a test of the task in p/room/a.py, f, where there is none; take it out.",
+        "object, write label= for --label, or list it with a reason in .ci/house.toml.",
+        ".ci/house.toml lists tests of the task in p/room/a.py, f, where there are none; take it out.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("say('give --label')", 1), ("say(f'{x}: --out {x}')", 1), ("say('a -- b, x--y, ---', 'label=')", 0)],
+)
+def test_a_sentence_outside_the_command_line_that_speaks_its_words_is_named(built, line, found):
+    code = f'def f(x):\n    """With ``--label``."""\n    {line}\n'
+    house = built(room__a=code, cli__b=code)
+    assert [(p.path, p.line, p.what) for p in house.places] == [("p/room/a.py", 3, "option")] * found
 
 
 def test_an_entry_without_a_reason_is_refused(house, tmp_path):

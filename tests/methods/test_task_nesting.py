@@ -77,7 +77,7 @@ def scores(network, problem, domain, splits, trainer):
 def test_the_sources_answer_helps_where_it_is_half_of_the_rule(chain, trainer, tmp_path):
     _, domain, problem, splits, network, coach = chain
     assert isinstance(network.body, PairBody) and isinstance(network.body.halves["second"], AnswerBody)
-    assert coach.log.chosen["features"].startswith("answers and features")
+    assert coach.log.chosen["features"].startswith("predictions and features")
     ours = scores(network, problem, domain, splits, trainer)
     columns = TablePreparation().fit(problem.inputs.take(problem.train))
     head = fit_head(columns.items(problem.inputs)[problem.train], problem.targets[problem.train], problem.task)[0]
@@ -116,10 +116,10 @@ def test_the_head_is_scikit_learns_with_a_stronger_penalty_on_the_own_features(c
 
 def test_factors_bring_the_blocks_to_one_weight():
     found = factors(8, 2)
-    assert list(found) == ["answers", "answers and features", "answers and features, each alike"]
-    squares = found["answers and features"] ** 2
-    assert squares[:8].sum() == pytest.approx(squares[8:].sum()) and (found["answers"][:8] < 1e-9).all()
-    assert list(factors(0, 2)) == ["answers"]
+    assert list(found) == ["predictions", "predictions and features", "predictions and features, each alike"]
+    squares = found["predictions and features"] ** 2
+    assert squares[:8].sum() == pytest.approx(squares[8:].sum()) and (found["predictions"][:8] < 1e-9).all()
+    assert list(factors(0, 2)) == ["predictions"]
 
 
 # -- where the source answers the target's own task -------------------------------------------------
@@ -263,7 +263,7 @@ def test_an_earlier_run_on_raw_texts_answers_alone(problem_of, trainer, tmp_path
     problem, _ = problem_of(known, other, labels=20)
     coach = trainer()
     network = TaskNesting().fit(problem, coach).network
-    assert isinstance(network.body, AnswerBody) and coach.log.chosen["features"] == "answers"
+    assert isinstance(network.body, AnswerBody) and coach.log.chosen["features"] == "predictions"
     save_network(network, tmp_path / "n")
     outputs = trainer().outputs(load_network(tmp_path / "n"), other.inputs)
     np.testing.assert_allclose(outputs, trainer().outputs(network, other.inputs), atol=1e-6)

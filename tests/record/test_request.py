@@ -11,6 +11,7 @@ import typer
 
 from sterna import RequestError, transfer
 from sterna.cli.commands import app
+from sterna.cli.wording import in_terminal
 from sterna.record.request import Fingerprints, Request, begun_with, options, read_request
 
 OLD = Path(__file__).parent / "format1"
@@ -36,8 +37,8 @@ def test_the_command_has_an_option_for_each_field():
     assert [p.name for p in command.params if p.name not in own] == list(options())
     by_name = {p.name: p for p in command.params}
     for name, about in options().items():
-        assert (by_name[name].help, by_name[name].rich_help_panel) == (about.help, about.panel)
-        assert (about.flag or f"--{name.replace('_', '-')}") in by_name[name].opts
+        assert (by_name[name].help, by_name[name].rich_help_panel) == (in_terminal(about.help), about.panel)
+        assert f"--{about.flag or name.replace('_', '-')}" in by_name[name].opts
 
 
 @pytest.mark.parametrize(
@@ -54,12 +55,12 @@ def test_the_command_has_an_option_for_each_field():
          "curve= sets the labels a class of each run; leave out labels= and labels_per_class=."),
         ({"curve": (0, 5)}, "curve=[0, 5]; expected numbers of labels a class, 1 or more."),
         ({"curve": (5, 5)}, "curve=[5, 5]; name each number of labels once."),
-        ({"image_size": 96}, "--image-size is 96, which is for a source, but none is given; add --source."),
+        ({"image_size": 96}, "image_size=96 is for a source, but none is given; add source=."),
         ({"source_domain": "a", "target_domain": "a"},
-         "--source-domain and --target-domain are both 'a'; name two different ones."),
+         "source_domain= and target_domain= are both 'a'; name two different ones."),
         ({"source_domain": "a"},
-         "--source-domain takes rows of TARGET, so --target-domain must say which rows are the target."),
-        ({"source_label": "y"}, "--source-label is 'y', which is for --source-data; give that as well."),
+         "source_domain= takes rows of the target, so target_domain= must say which rows are the target."),
+        ({"source_label": "y"}, "source_label='y' is for source_data=; give that as well."),
     ],
 )  # fmt: skip
 def test_a_request_that_means_nothing_is_one_sentence(options, sentence):

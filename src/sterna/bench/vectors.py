@@ -108,7 +108,7 @@ def vectors_of(bench: Bench) -> Vectors:
     if plain is None:
         raise RequestError(
             f"{kind.noun.capitalize()} are compared by the features of a model, and no source model is given; add one, "
-            "such as packaged/minilm-l6 (for --method target-only none is needed)."
+            "such as packaged/minilm-l6 (for method='target-only' none is needed)."
         )
     return Vectors(plain.preparation, identity_body(plain.width), bench)
 

@@ -41,7 +41,7 @@ def _parameter(name: str, about: Option, hint: Any, default: Any) -> inspect.Par
         default = list(default) if isinstance(default, tuple) else []
     elif about.typed is not None:
         default = None
-    flags = [about.flag] if about.flag else [f"--{name.replace('_', '-')}"] if hint is bool else []
+    flags = [f"--{about.flag or name.replace('_', '-')}"] if about.flag or hint is bool else []
     option = typer.Option(*flags, help=in_terminal(about.help), rich_help_panel=about.panel, metavar=about.metavar)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 

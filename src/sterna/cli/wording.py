@@ -33,7 +33,7 @@ def in_terminal(sentence: str, otherwise: Mapping[str, str] = _OTHERWISE) -> str
     otherwise
         Options that are called otherwise than the arguments are.
     """
-    flags = {name: about.flag or f"--{name.replace('_', '-')}" for name, about in options().items()} | dict(otherwise)
+    flags = {name: f"--{about.flag or name.replace('_', '-')}" for name, about in options().items()} | dict(otherwise)
     given = rf"\{{[^{{}}]*\}}|\[[^\[\]]*\]|{_QUOTED}|\.\.\.|[\w<>/-]+(?:[.,:][\w<>/-]+)*"
     name = rf"(?<![\w-])(?P<name>{'|'.join(flags)})=(?P<value>{given})?"
     call = rf"(?<![\w-])(?P<call>{'|'.join(_READ_FOR)})\((?P<read>[^()]*)\)"

@@ -63,9 +63,9 @@ def _why_not(name: str, method: Method, kind: str, have: Needs, budgeted: bool) 
     if missing:
         return f"it needs {' and '.join(missing.words())}"
     if name == SCRATCH and kind_of(kind).dear and method.recipe() is None and not budgeted:
-        return f"training a network from a random start takes far longer than all else; control={SCRATCH!r} adds it"
+        return f"training a network from a random start takes far longer than all else; control={SCRATCH!r} runs it"
     if not method_class(name).needs & ~Needs.TARGET_LABELS and name not in kind_of(kind).controls:
-        return f"it is a weak one on {kind_of(kind).noun}; control={name!r} adds it"
+        return f"it is a weak one on {kind_of(kind).noun}; control={name!r} runs it"
     return ""
 
 

@@ -70,13 +70,7 @@ class Plan:
 
 
 def make_plan(source: Source | None, domain: Domain, method: Method, request: Request) -> Plan:
-    """Task, splits and controls of a request.
-
-    Raises
-    ------
-    RequestError
-        If the request cannot be met.
-    """
+    """Task, splits and controls of a request."""
     own = infer_task(domain, request.task, request.metric)
     source, said = matched(renamed(source, request.map_classes, own), own)
     task = widened(own, source)
@@ -172,7 +166,7 @@ def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:
     way = (
         f"choose one that does without: {', '.join(names)}"
         if names
-        else "with what there is no method does without: name a source that answers these classes already (run:FOLDER, "
-        "say) with method source-only, or use labels"
+        else "with what there is no method does without: name a source that predicts these classes already "
+        "(run:FOLDER, say) with method source-only, or use labels"
     )
     return f"labels=0 hides every target label, but {method.id()} learns from them; {way}."

@@ -172,13 +172,6 @@ def run(
     """What :func:`transfer` does, once source and target are read; the record keeps these notes with its own.
 
     What was told from the data goes to `told`, a line each, before anything is trained.
-
-    Raises
-    ------
-    RequestError
-        If the request cannot be met.
-    RunError
-        If the run fails.
     """
     pick_device(request.device)
     request, said = with_method(request, source, domain)
@@ -217,10 +210,10 @@ def _check_resume(request: Request) -> None:
     if not request.resume:
         return
     if request.out is None:
-        raise RequestError("resume needs out: the folder of the run to continue.")
+        raise RequestError("resume=True needs out=, the folder of the run to continue.")
     if not standing(request.out):
         raise RequestError(
-            f"resume: there is no run in {str(request.out)!r} to go on with; leave resume out to start one there."
+            f"resume=True: there is no run in {str(request.out)!r} to go on with; leave it out to start one there."
         )
     check_own(request.out)
 
@@ -240,7 +233,7 @@ def _run(
         except WriteError as error:
             if request.out is None:
                 raise  # the folder goes with the result that there is none of
-            raise RunError(f"{error} What was finished is kept: then repeat the command with resume=True.") from error
+            raise RunError(f"{error} What was finished is kept: then go on with resume=True.") from error
 
 
 def _fill(

@@ -97,7 +97,7 @@ class Request:
         typed=list[str],
     )
     source_data: str | None = _read(None, "Labelled data of the source; read as TARGET is.", "SPEC")
-    source_label: str | None = _read(None, "Target column of --source-data; that of --label if not given.", "NAME")
+    source_label: str | None = _read(None, "Target column of source_data=; that of label= if not given.", "NAME")
     architecture: str | None = _read(None, "Of a file: source: timm:NAME or module:function.", "SPEC")
     trust: tuple[str, ...] = _read(
         (), "A function that a run: source may import and call; may be repeated.", "MODULE:FUNCTION", typed=list[str]
@@ -107,7 +107,7 @@ class Request:
         None, "Id of the method (sterna methods); told from what there is if not given.", TRAINING, "ID"
     )
     settings: Mapping[str, Any] = _option(
-        {}, "A setting of the method; may be repeated.", TRAINING, "NAME=VALUE", flag="--set", typed=list[str]
+        {}, "A setting of the method; may be repeated.", TRAINING, "NAME=VALUE", flag="set", typed=list[str]
     )
     task: str | None = _option(
         None, "classification, multilabel, regression or a package's; told from the labels if not given.", DATA, "NAME"
@@ -122,16 +122,16 @@ class Request:
     weight: str | None = _read(None, "Column of numbers: how much each row counts in training and scores.", "NAME")
     test: str | None = _read(None, "A separate test set.", "SPEC")
     time: str | None = _read(None, "Column of dates or numbers: the last rows are the test split.", "NAME")
-    gap: float = _option(0.0, "With --time: so many days (or units) before the test no row is used.", DATA, "DAYS",
+    gap: float = _option(0.0, "With time=: so many days (or units) before the test no row is used.", DATA, "DAYS",
                          bound="zero or more")  # fmt: skip
     test_size: float | None = _option(
         None, "Share of the labelled rows for the test split, or their number; 0.2 if not given.", DATA, "SIZE",
         bound="above zero",
     )  # fmt: skip
-    split_seed: int = _option(0, "Draws another test split; --seed does not.", DATA, "N", bound="zero or more")
+    split_seed: int = _option(0, "Draws another test split; seed= does not.", DATA, "N", bound="zero or more")
     domain_column: str | None = _read(None, "Column that names domains.", "NAME")
     source_domain: str | None = _read(
-        None, "Rows of this domain are source data: of --source-data, or of TARGET.", "VALUE"
+        None, "Rows of this domain are source data: of source_data=, or of TARGET.", "VALUE"
     )
     target_domain: str | None = _read(None, "Rows of this domain are the target.", "VALUE")
     strict: bool = _read(False, "One unreadable image or recording is an error.")
@@ -165,9 +165,9 @@ class Request:
     device: str = _option("auto", "auto, cpu or cuda.", TRAINING, "NAME", use="folder", choices=("auto", "cpu", "cuda"))
     out: Path | None = _option(None, "Run folder; runs/TARGET-METHOD if not given.", OUTPUT, "RUN", use="folder")
     resume: bool = _option(
-        False, "Go on with a run that was stopped: that in --out, or the latest of its name.", OUTPUT, use="folder"
+        False, "Go on with a run that was stopped: that in out=, or the latest of its name.", OUTPUT, use="folder"
     )
-    overwrite: bool = _option(False, "Replace the run in --out.", OUTPUT, use="folder")
+    overwrite: bool = _option(False, "Replace the run in out=.", OUTPUT, use="folder")
     given: Fingerprints = Fingerprints()
 
     def __post_init__(self) -> None:
@@ -199,22 +199,20 @@ class Request:
             raise RequestError(f"curve={list(self.curve)}; name each number of labels once.")
 
     def _check_sources(self) -> None:
-        for name, value in (("--architecture", self.architecture), ("--image-size", self.image_size)):
+        for name, value in (("architecture", self.architecture), ("image_size", self.image_size)):
             if value is not None and not self.source:
-                raise RequestError(f"{name} is {value!r}, which is for a source, but none is given; add --source.")
+                raise RequestError(f"{name}={value!r} is for a source, but none is given; add source=.")
         if self.source_domain is not None and self.source_data is None:
             if self.source_domain == self.target_domain:
                 raise RequestError(
-                    f"--source-domain and --target-domain are both {self.source_domain!r}; name two different ones."
+                    f"source_domain= and target_domain= are both {self.source_domain!r}; name two different ones."
                 )
             if self.target_domain is None:
                 raise RequestError(
-                    "--source-domain takes rows of TARGET, so --target-domain must say which rows are the target."
+                    "source_domain= takes rows of the target, so target_domain= must say which rows are the target."
                 )
         if self.source_label is not None and not self.source_data and not self.source_domain:
-            raise RequestError(
-                f"--source-label is {self.source_label!r}, which is for --source-data; give that as well."
-            )
+            raise RequestError(f"source_label={self.source_label!r} is for source_data=; give that as well.")
 
     @property
     def chosen(self) -> str:

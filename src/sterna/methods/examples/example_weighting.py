@@ -33,8 +33,9 @@ class ExampleWeighting(Method):
     domains that is ``pooled``. No target label is needed; the head's penalty is chosen by cross-validation on the
     weighted rows.
 
-    When to use it: the target asks for the same answers of other inputs (covariate shift): other ages, other topics.
-    When it hurts: where the same inputs mean something else in the target, or the domains share no region at all.
+    When to use it: the target asks for the same predictions of other inputs (covariate shift): other ages, other
+    topics. When it hurts: where the same inputs mean something else in the target, or the domains share no region at
+    all.
 
     References
     ----------

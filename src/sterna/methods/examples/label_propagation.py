@@ -41,7 +41,7 @@ class LabelPropagation(Method):
 
     is repeated until nothing changes: a row takes a share α from its neighbours and keeps a share 1 − α of what
     it was told. The graph holds the target's labelled and unlabelled rows and the source's labelled rows, where those
-    answer the same task; of more than 10,000 rows of one of the three, so many are drawn. Then a linear head is fitted
+    do the same task; of more than 10,000 rows of one of the three, so many are drawn. Then a linear head is fitted
     on the target's rows by cross-entropy: on the label of the labelled rows, and on the spread class probabilities
     of the others (soft labels). Rows that no label reached are left out. The head's penalty is chosen by
     cross-validation on the likeliest labels, weighted by how likely they are.

@@ -21,13 +21,13 @@ from sterna.training.linear import as_layer, rotated, standardised, unrotated
 
 
 class FeatureMapping(Method):
-    """The source's model answers for the target, whose features are first mapped into the source's by a linear map.
+    """The source's model predicts for the target, whose features are first mapped into the source's by a linear map.
 
     What moves: the source's head, over features of another width (other columns, another kind of data). Each labelled
     target row is mapped towards the mean source feature m of its class, by ridge regression in closed form:
     W, b = argmin Σ w_i ‖m(y_i) − W z_i − b‖² / Σ w_i + λ ‖W‖², over standardised target features z. λ is chosen by
     cross-validation on the target labels, by the loss of the source's head on the mapped rows. Where the source does
-    not answer the task yet, a linear head is fitted on its data (without a model, a small network for images). The
+    not do the task yet, a linear head is fitted on its data (without a model, a small network for images). The
     network is: target preparation → target body → map → source head.
 
     When to use it: the source has the target's classes but none of its columns, and some tens of labels are there to
@@ -84,7 +84,7 @@ class FeatureMapping(Method):
 
 
 def source_network(bench: Bench) -> Fitted:
-    """The source's own model for this task: as it is where it answers it, else learnt from the source's data."""
+    """The source's own model for this task: as it is where it does it, else learnt from the source's data."""
     problem, source, known = bench.problem, bench.problem.source, bench.problem.known
     assert known is not None
     if source is not None and answers(source, bench.task):

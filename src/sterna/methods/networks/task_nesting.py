@@ -1,4 +1,4 @@
-"""task-nesting: the source task's answer is an input of the target's model."""
+"""task-nesting: the source task's prediction is an input of the target's model."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from sterna.training.linear import as_layer, fit_linear, in_memory, moments, rot
 
 
 class TaskNesting(Method):
-    """The source task's answer is an input of the target's model, beside the row's own features.
+    """The source task's prediction is an input of the target's model, beside the row's own features.
 
-    What moves: the source's whole network, up to its answers. It answers every target row, and a linear head on
+    What moves: the source's whole network, up to its predictions. It predicts every target row, and a linear head on
     ``[h(x); a(x)]`` is fitted on the target's labelled rows: h(x) are the row's own features (the source body's, or the
-    table's columns), a(x) the source's answers (logarithms of class probabilities, log-odds, or numbers). The source's
-    network is its own head on its body; where it answers other classes but has labelled data, or has only data, one is
-    learnt from these first.
+    table's columns), a(x) the source's predictions (logarithms of class probabilities, log-odds, or numbers). The
+    source's network is its own head on its body; where it predicts other classes but has labelled data, or has only
+    data, one is learnt from these first.
 
-    Three heads are compared by cross-validation on the target's training labels, each with its penalty: on the answers
-    alone; with the own features counting, together, as much as the answers; with every feature counting alike. Where
-    the source answers the target's own task, it stays as it is unless one of them is better by more than one
+    Three heads are compared by cross-validation on the target's training labels, each with its penalty: on the
+    predictions alone; with the own features counting, together, as much as the predictions; with every feature counting
+    alike. Where the source does the target's own task, it stays as it is unless one of them is better by more than one
     standard error: with few labels the result is then not much worse than the source alone.
 
     When to use it: a source task that says something about the target's (a diagnosis about a risk, a rating about a
-    purchase). When it hurts: a source that is at random on the target; then its answers are only noise.
+    purchase). When it hurts: a source that is at random on the target; then its predictions are only noise.
 
     References
     ----------
@@ -107,7 +107,7 @@ class Nested:
 
 
 def source_network(bench: Bench) -> Fitted:
-    """The network that answers the source's task; none of its parts is the user's."""
+    """The network that does the source's task; none of its parts is the user's."""
     problem, source = bench.problem, bench.problem.source
     if problem.known is not None and not answers(source, problem.task):
         return bench.on(with_shared_columns(problem).on_source()).learn()
@@ -116,13 +116,7 @@ def source_network(bench: Bench) -> Fitted:
 
 
 def with_shared_columns(problem: Problem) -> Problem:
-    """The problem with the columns of the source's table that the target has too: it is to answer target rows.
-
-    Raises
-    ------
-    RequestError
-        If there are none.
-    """
+    """The problem with the columns of the source's table that the target has too: it is to predict target rows."""
     assert problem.known is not None
     ours, theirs = problem.inputs, problem.known.inputs
     if not (ours.columns and theirs.columns):
@@ -132,18 +126,18 @@ def with_shared_columns(problem: Problem) -> Problem:
         first = ", ".join(theirs.columns[:3])
         raise RequestError(
             f"task-nesting: the source data ({first}, …) have no column of the target, so what is learnt from them "
-            "cannot answer a target row; choose parameter-sharing, which takes tables with other columns."
+            "cannot predict a target row; choose parameter-sharing, which takes tables with other columns."
         )
     narrow = replace(problem.known.domain, inputs=theirs.only(names))
     return problem.with_rows(replace(problem.known, domain=narrow))
 
 
 def nest(source: Network, bench: Bench) -> Nested:
-    """The source's answers beside a row's own features.
+    """The source's predictions beside a row's own features.
 
     A source model's body gives both in one pass. Where the source has only data, its features suit its own classes
     alone: the own features are then a table's columns, prepared by the target's rows, or an image's pixels; texts have
-    none, and the answers stand alone.
+    none, and the predictions stand alone.
     """
     problem = bench.problem
     assert source.task is not None
@@ -166,22 +160,22 @@ def factors(own: int, answers: int) -> dict[str, Array]:
 
     Examples
     --------
-    >>> factors(4, 1)["answers and features"]
+    >>> factors(4, 1)["predictions and features"]
     array([0.5, 0.5, 0.5, 0.5, 1. ])
     """
     ones = np.ones(own + answers)
     if not own:
-        return {"answers": ones}
+        return {"predictions": ones}
     mine = np.arange(own + answers) < own
     return {
-        "answers": np.where(mine, 1e-12, 1.0),
-        "answers and features": np.where(mine, np.sqrt(answers / own), 1.0),
-        "answers and features, each alike": ones,
+        "predictions": np.where(mine, 1e-12, 1.0),
+        "predictions and features": np.where(mine, np.sqrt(answers / own), 1.0),
+        "predictions and features, each alike": ones,
     }
 
 
 def as_it_is(source: Task | None, task: Task, own: int) -> nn.Linear | None:
-    """The head that repeats the source's answers in the target's terms; None where it answers something else."""
+    """The head that repeats the source's predictions in the target's terms; None where it predicts something else."""
     columns = None if source is None else task.answered_by(source)
     if source is None or columns is None:
         return None
