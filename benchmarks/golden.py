@@ -48,7 +48,7 @@ TRAINED = ("joint-training", "dan", "dann", "deep-coral")
 FITTED = ("coral", "domain-scaling", "feature-mapping", "example-mining", "example-weighting")
 TWO = (*TRAINED, "parameter-sharing", *FITTED, "task-nesting")
 GIVEN = ("label-propagation", "prototypes")
-CONTROLS = ("pooled", "scratch", "source-only", "target-only")
+CONTROLS = ("constant", "pooled", "scratch", "source-only", "target-only")
 RULES = ("rule-head", "rule-penalty", "weak-labels")
 BLIND = ("source-only", "coral", "dan", "dann", "deep-coral", "domain-scaling", "example-weighting", "prototypes")
 """Methods that need no label of the target."""

@@ -73,3 +73,12 @@ def test_a_head_on_more_columns_than_rows_no_longer_says_the_large_class():
         gains.append(scores[0] - scores[1])
         np.testing.assert_allclose(head.weight.detach(), plain.weight.detach())
     assert np.mean(gains) > 0.05
+
+
+def test_a_class_with_one_row_says_nothing_of_intercepts():
+    """Held out, it was unseen: whatever is said of it then is no reason to predict it everywhere."""
+    random = np.random.default_rng(0)
+    x, codes, task = random.normal(size=(50, 80)), np.r_[1, np.zeros(49, dtype=int)], Classification(("a", "b"))
+    weights = np.where(codes == 1, 25.0, 50 / 98)
+    head, penalty = fit_head(x, codes, task, weights)
+    np.testing.assert_allclose(head.bias.detach(), fit_layer(x, codes, task, weights, penalty).bias.detach())

@@ -19,7 +19,7 @@ from sterna.kinds.kind import Raw, kind_of
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.freezing import freeze
 from sterna.networks.identity import identity_body
-from sterna.selection.calibration import Calibration, calibration
+from sterna.selection.calibration import Calibration, calibration, of_known_classes
 from sterna.selection.cross_validation import choose_penalty, folds_of, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import as_layer, fit_linear, in_memory, moments
@@ -156,18 +156,15 @@ def held_out(
 ) -> list[Held]:
     """How well each candidate does on the rows that the folds hold out: their weighted losses over all weights."""
     outputs = np.zeros((len(learners), len(targets), task.outputs))
-    asked, usable = np.zeros(len(targets), dtype=bool), np.zeros(len(targets), dtype=bool)
+    asked, known = np.zeros(len(targets), dtype=bool), of_known_classes(targets, [part[:2] for part in parts], task)
     for train, held, seen, unseen in parts:
         asked[held] = True
-        usable[held] = not task.one_class or np.isin(
-            targets[held], targets[train]
-        )  # who knows a class can say how surely
         for each, learner in zip(outputs, learners, strict=True):
             model = fit_model(clone(learner.model), seen, targets[train], weights[train])
             each[held] = task.from_estimator(model, unseen)
     found = []
     for each, learner in zip(outputs, learners, strict=True):
-        better = calibration(each, targets, weights, task, scaled=learner.scaled, usable=usable)
+        better = calibration(each, targets, weights, task, scaled=learner.scaled, usable=known)
         rows, share = better.of(torch.from_numpy(each[asked])), torch.as_tensor(weights[asked])
         loss = float(task.loss(rows, torch.as_tensor(targets[asked]), share) * share.sum()) if asked.any() else 0.0
         found.append(Held(loss / float(weights.sum()), better))

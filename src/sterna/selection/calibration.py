@@ -7,6 +7,7 @@ predictions show by how much it is off.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,14 @@ class Calibration:
         return outputs * self.scale + torch.as_tensor(self.offset, dtype=outputs.dtype, device=outputs.device)
 
 
+def of_known_classes(targets: Array, folds: Sequence[tuple[Array, Array]], task: Task) -> Array:
+    """Which rows were held out from a model that had seen their class, ``(n,)`` bool; others say nothing of it."""
+    known = np.zeros(len(targets), dtype=bool)
+    for train, held in folds:
+        known[held] = not task.one_class or np.isin(targets[held], targets[train])
+    return known
+
+
 def calibration(
     outputs: Array, targets: Array, weights: Array, task: Task, *, scaled: bool = False, usable: Array | None = None
 ) -> Calibration:
@@ -55,7 +64,7 @@ def calibration(
         Whether the scale is fitted. The offset is fitted where classes are uneven: the largest has at least 1.5 times
         the rows of the smallest.
     usable
-        Rows to look at, ``(n,)`` bool; all by default.
+        Rows to look at, ``(n,)`` bool, all by default: see `of_known_classes`.
 
     Notes
     -----

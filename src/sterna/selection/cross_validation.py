@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from torch import nn
 
 from sterna.domains.draws import deal_whole, strata_of
-from sterna.selection.calibration import calibration
+from sterna.selection.calibration import calibration, of_known_classes
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer, fit_linear, in_memory, moments, rotated
 
@@ -88,7 +88,7 @@ def choose_penalty(
     x, _ = rotated(features)
     parts = folds_of(targets, task, folds, seed, units=units)
     starts: list[Array | None] = [None] * len(parts)
-    last = task.last_layer()
+    last, known = task.last_layer(), of_known_classes(targets, parts, task)
     tried: list[Trial] = []
     for penalty in PENALTIES:
         outputs = torch.zeros((len(x), task.outputs), dtype=torch.float64)
@@ -97,7 +97,7 @@ def choose_penalty(
                 in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
             )
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
-        shift = calibration(outputs.numpy(), targets, weights, task)
+        shift = calibration(outputs.numpy(), targets, weights, task, usable=known)
         losses = task.losses(last(shift.of(outputs)), torch.as_tensor(targets)).numpy()
         loss = float(np.average(losses, weights=weights))
         tried.append(Trial(penalty, losses, loss, units, shift.offset))

@@ -14,7 +14,7 @@ from sterna.bench.problem import Array
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
-from sterna.selection.calibration import calibration
+from sterna.selection.calibration import calibration, of_known_classes
 from sterna.selection.cross_validation import Trial, fit_head, folds_of, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer
@@ -119,12 +119,14 @@ def trial(both: BothDomains, kept: Array, rows: Array, task: Task, seed: int, we
     units = np.concatenate([ours, both.source_units[kept]])
     penalty = fit_head(x, targets, task, weights, seed=seed, units=units)[1]
     outputs = torch.zeros((len(rows), task.outputs), dtype=torch.float64)
-    for train, held in folds_of(both.targets[rows], task, FOLDS, seed, units=ours):
+    folds = folds_of(both.targets[rows], task, FOLDS, seed, units=ours)
+    for train, held in folds:
         x, targets, weights = together(both, kept, rows[train], weight)
         head = fit_layer(x, targets, task, weights, penalty).double()
         outputs[held] = head(torch.from_numpy(both.labelled[rows[held]])).detach()
     targets, weights = both.targets[rows], both.weights[rows]
-    outputs = calibration(outputs.numpy(), targets, weights, task).of(outputs)
+    known = of_known_classes(targets, folds, task)
+    outputs = calibration(outputs.numpy(), targets, weights, task, usable=known).of(outputs)
     losses = task.losses(outputs, torch.as_tensor(targets)).numpy()
     return Trial(penalty, losses, float(np.average(losses, weights=weights)), ours)
 
