@@ -35,6 +35,17 @@ def test_arrays_and_lists_take_one_label_a_row():
     assert load_domain(kept).inputs is kept.inputs
 
 
+def test_columns_of_a_frame_group_date_and_weigh_rows_whose_labels_stand_beside_it():
+    data = frame(4).assign(
+        who=list("uuvv"), when=pd.to_datetime([f"2024-01-0{day}" for day in (1, 2, 3, 4)]), w=[1, 2, 3, 4]
+    )
+    whole = load_domain(data, label="y", group="who", time="when", weight="w")
+    beside = load_domain(data.drop(columns="y"), label=data["y"], group="who", time="when", weight="w")
+    assert beside.groups.tolist() == whole.groups.tolist() == list("uuvv")
+    assert (beside.times == whole.times).all() and (beside.weights == [1, 2, 3, 4]).all()
+    assert beside.inputs.columns == whole.inputs.columns == ("a", "b", "c", "when")
+
+
 @pytest.mark.parametrize(
     ("data", "options", "sentence"),
     [
@@ -44,6 +55,12 @@ def test_arrays_and_lists_take_one_label_a_row():
         (frame(3)[["a"]], {}, "say which column is the label"),
         ({"a": [1]}, {}, "a DataFrame or a number array"),
         ("x.csv", {"label": ["a"]}, "name its column or array"),
+        (np.eye(2), {"label": ["a", "b"], "group": "g"}, r"group='g' names a column .*ndarray has none.*groups="),
+        (["x", "y"], {"label": ["a", "b"], "time": "t"}, "time='t' names a column .*list has none.*times="),
+        (np.eye(2), {"domain_column": "h", "domain": "va"}, "domain_column='h' names a column"),
+        (load_domain(["x"]), {"group": "g"}, "it is a Domain already; give it where that is made"),
+        (frame(3)[["a"]], {"label": list("aab"), "text": "a"}, "add the labels as a column"),
+        (frame(3)[["a"]], {"label": list("aab"), "group": "who"}, "no such column"),
     ],
 )
 def test_what_is_accepted_is_said(data, options, sentence):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sterna import Domain, load_domain
-from sterna.domains.load import load_as_learnt, load_with_what_there_is
+from sterna.domains.load_alike import load_as_learnt, load_with_what_there_is
 from sterna.domains.table_domains import frame_inputs
 from sterna.domains.weights import relative, weights_in
 from sterna.errors import RequestError

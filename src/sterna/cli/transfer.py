@@ -102,7 +102,7 @@ def read_target(request: Request) -> Domain:
 
 def read_source(request: Request, target: Domain | None = None) -> Source | None:
     """What is known: a model, labelled data (a table's columns read as the target's), both or nothing."""
-    from sterna.domains.load import load_with_what_there_is
+    from sterna.domains.load_alike import load_with_what_there_is
     from sterna.sources import Source, load_source
 
     known = None

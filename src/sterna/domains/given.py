@@ -17,10 +17,23 @@ from sterna.errors import RequestError
 FRAME = "DataFrame"
 """What a Domain of a DataFrame is called."""
 
+OF_COLUMNS = ("label", "text", "group", "time", "weight", "domain_column", "domain", "drop", "columns")
+"""Options of `load_domain` that speak of columns."""
+
 
 def is_frame(data: Any) -> bool:
     """Whether something is a pandas DataFrame."""
     return type(data).__module__.split(".")[0] == "pandas" and getattr(data, "ndim", 0) == 2
+
+
+def has_columns(data: Any) -> bool:
+    """Whether something in memory has columns with names: a DataFrame, or a Hugging Face Dataset."""
+    return is_frame(data) or hasattr(data, "column_names")
+
+
+def without_columns(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """How data were read, but for what speaks of columns."""
+    return {name: value for name, value in reading.items() if name not in OF_COLUMNS}
 
 
 def is_data(value: Any) -> bool:
@@ -47,13 +60,13 @@ def given_domain(data: Any, label: Any, options: Options) -> Domain:
     RequestError
         If the data are of no such form, or `label` names a column of what has none.
     """
-    named = is_frame(data) and (label is None or isinstance(label, str))
-    if options.weight is not None and not named:
-        raise RequestError(
-            f"weight={options.weight!r} names a column of a DataFrame whose label= is a column as well; give "
-            "Domain.from_arrays(..., weights=) one number for each row."
-        )
     if isinstance(data, Domain):
+        _refuse(
+            options,
+            "it is a Domain already",
+            "give it where that is made, arrays as groups=, times= or weights=",
+            *OF_COLUMNS[1:],
+        )
         return data
     if isinstance(data, tuple) and not isinstance(data, Sound):
         raise RequestError(
@@ -63,12 +76,22 @@ def given_domain(data: Any, label: Any, options: Options) -> Domain:
     if is_frame(data):
         return _of_frame(data, label, options)
     if hasattr(data, "column_names"):
+        _refuse(options, "it is a Dataset", "give its DataFrame, data.to_pandas()", *OF_COLUMNS[2:])
         return Domain.from_dataset(data, label=label, text=options.text)
     if isinstance(label, str):
         raise RequestError(
             f"label={label!r} names a column, but {type(data).__name__} has none; give label= one label for each row."
         )
+    beside = "give Domain.from_arrays(..., groups=, times=, weights=) one value for each row"
+    _refuse(options, f"{type(data).__name__} has none", beside, *OF_COLUMNS[1:7])
     return Domain.from_arrays(data, label, columns=options.columns, drop=options.drop, levels=options.levels)
+
+
+def _refuse(options: Options, why: str, way_out: str, *names: str) -> None:
+    """Say that an option names a column where there is none to be read."""
+    for name in names:
+        if getattr(options, name):
+            raise RequestError(f"{name}={getattr(options, name)!r} names a column of the data, but {why}; {way_out}.")
 
 
 def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
@@ -76,10 +99,29 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
     from sterna.domains.table_labels import find_label
 
     if label is not None and not isinstance(label, str):
-        return Domain.from_arrays(frame, label, name=FRAME, columns=options.columns, drop=options.drop)
+        return _labelled_beside(frame, label, options)
     taken = {*options.drop, options.group, options.weight, options.domain_column, options.text}
     label = label or find_label([str(c) for c in frame.columns if c not in taken], f"The {FRAME}")
     return table_domain(frame, replace(options, label=label), FRAME)
+
+
+def _labelled_beside(frame: Any, label: Any, options: Options) -> Domain:
+    """A Domain of a DataFrame whose labels stand beside it; its columns may group, date and weigh the rows."""
+    from sterna.domains.raw_table import RawTable
+    from sterna.domains.table_rows import groups_of, times_of, weights_of
+
+    way_out = "add the labels as a column, and give label= its name"
+    _refuse(options, "its labels are given beside it", way_out, "text", "domain_column", "domain")
+    table, group, time, weight = RawTable(frame, FRAME), options.group, options.time, options.weight
+    times, notes = (None, []) if time is None else times_of(table, time)
+    groups = None if group is None else groups_of(table, group)
+    weights = None if weight is None else weights_of(table, weight)
+    inputs = frame.loc[:, [str(name) not in (group, weight) for name in frame.columns]]
+    found = Domain.from_arrays(
+        inputs, label, name=FRAME, groups=groups, times=times, weights=weights, columns=options.columns,
+        drop=options.drop,
+    )  # fmt: skip
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:

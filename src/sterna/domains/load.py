@@ -118,7 +118,9 @@ def load_domain(
         options = replace(options, partial_labels=True, **found)
         if is_labelled_by_folders(test):
             options = replace(options, label=None)
-        main = _with_test(main, _read(test, None if options.label is None else label, options, max_unpacked_bytes))
+        given = None if options.label is None else label
+        other = test if isinstance(test, Domain) else _read(test, given, options, max_unpacked_bytes)
+        main = _with_test(main, other)
     named = {
         **main.reading,
         "label": label if isinstance(label, str) else None,
@@ -126,29 +128,10 @@ def load_domain(
         "drop": list(drop),
         "columns": dict(columns) if columns else None,
         "task": task,
+        "group": group,
         "weight": weight,
     }
     return replace(main, reading={name: value for name, value in named.items() if value})
-
-
-def load_with_what_there_is(spec: Any, optional: Sequence[str], **reading: Any) -> Domain:
-    """As `load_domain`; what is named by an optional argument (``"group"``, ``"weight"``) may not be there."""
-    try:
-        return load_domain(spec, **reading)
-    except RequestError as error:
-        lacking = [name for name in optional if reading.get(name) is not None and f"{name}=" in str(error)]
-        if not lacking:
-            raise
-    return load_with_what_there_is(spec, optional, **{**reading, lacking[0]: None})
-
-
-def load_as_learnt(spec: Any, reading: dict[str, Any]) -> Domain:
-    """A Domain, whose rows weigh alike where they lack what weighted those of the run."""
-    found = load_with_what_there_is(spec, ("weight",), **reading)
-    if found.weights is not None or "weight" not in reading:
-        return found
-    said = f"no column {reading['weight']!r}, by which the run weighted its rows: here they weigh alike"
-    return replace(found, notes=(*found.notes, said))
 
 
 def _read(spec: Any, label: Any, options: Options, max_unpacked_bytes: int) -> Domain:

@@ -83,10 +83,10 @@ def frame_inputs(
 
 
 def _left_out(reading: Mapping[str, Any]) -> list[str]:
-    """Columns that are no inputs of a run that read its own data so: labels, weights, and what was dropped."""
+    """Columns that are no inputs of a run that read its own data so: labels, groups, weights, and what was dropped."""
     label = reading.get("label")
     labels = [label, *(part.strip() for part in label.split(","))] if label else []
-    return [*labels, *([reading["weight"]] if "weight" in reading else ()), *reading.get("drop", ())]
+    return [*labels, *(reading[name] for name in ("group", "weight") if name in reading), *reading.get("drop", ())]
 
 
 def table_domain(frame: pd.DataFrame, options: Options, name: str = "table", notes: Sequence[str] = ()) -> Domain:

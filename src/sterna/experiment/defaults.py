@@ -68,6 +68,7 @@ def source_of(source: Any, label: str | None, weight: str | None, target: Domain
         return source
     if not is_data(source):
         return load_source(source)
-    weight = weight if weight in getattr(source, "columns", ()) else None
-    data = load_domain(source, label=label, weight=weight, schema=target.reading.get("schema"))
+    columns = getattr(source, "columns", ())
+    group, weight = (name if name in columns else None for name in (target.reading.get("group"), weight))
+    data = load_domain(source, label=label, group=group, weight=weight, schema=target.reading.get("schema"))
     return Source(spec=data.name, data=data)

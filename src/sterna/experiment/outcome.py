@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from sterna.domains import Domain
-from sterna.domains.given import given_inputs, is_frame
+from sterna.domains.given import given_inputs, has_columns, without_columns
+from sterna.domains.groups import group_codes
 from sterna.domains.learnt import read_learnt
-from sterna.domains.load import load_as_learnt
+from sterna.domains.load_alike import load_as_learnt
 from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
@@ -201,8 +202,9 @@ class Transfer:
             warnings.warn(sentence, UserWarning, stacklevel=2)
         targets, _ = task.matched(some)
         known = np.flatnonzero(task.labelled(targets))
+        groups = None if some.groups is None else group_codes(some.groups[known])
         weights = None if some.weights is None else some.weights[known]
-        return score(task, [self.outputs(some.take(known))], targets[known], weights=weights)
+        return score(task, [self.outputs(some.take(known))], targets[known], groups=groups, weights=weights)
 
     def differences(self, domain: Domain) -> list[str]:
         """What the labels of a Domain say of other labels than the run has learnt, one sentence each."""
@@ -219,8 +221,7 @@ class Transfer:
             return spec
         reading = {"task": self.evidence.task.id, **self.evidence.target.reading, "partial_labels": True}
         if not isinstance(spec, (str, Path)):
-            labelled = is_frame(spec)  # arrays and lists have no column of labels
-            return load_as_learnt(spec, {k: v for k, v in reading.items() if labelled or k not in ("label", "weight")})
+            return load_as_learnt(spec, reading if has_columns(spec) else without_columns(reading))
         if is_labelled_by_folders(spec):
             reading.pop("label", None)
         path, kind = Path(spec), kind_of(self.network.preparation.kind)
