@@ -97,7 +97,7 @@ def main() -> None:
         own = mean.pop(method.id())
         wrong = {"helps": own <= max(mean.values()), "hurts": own >= max(mean.values())}
         rows.append({
-            "pair": problem["set"], "labels": problem["labels"], "method": method.id(), "metric": plan.task.metric,
+            "set": problem["set"], "labels": problem["labels"], "method": method.id(), "metric": plan.task.metric,
             "mean over all draws": own, "best control": max(mean, key=mean.__getitem__),
             "its mean": max(mean.values()), **{each: found.count(each) for each in ("helps", "hurts", "unclear")},
             "contradicted": sum(wrong.get(each, False) for each in found), "runs": len(found),

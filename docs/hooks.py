@@ -94,8 +94,13 @@ def worth(results: list[dict[str, Any]]) -> str:
         values = (*values, row["method"] + settings, kind, f"{row[metric]['value']:.3f}", against, worth)
         lines.append("| " + " | ".join(map(cell, values)) + f" | **{row['verdict']}** |".replace("****", ""))
         above = pair
-    about = [f"- {r['title']}: `{r['command']}`, {r['rows'][0]['seeds']} seeds, {r['created']}" for r in results]
+    about = [f"- {r['title']}: `{r['command']}`, {drawn(r['rows'][0])}, {r['created']}" for r in results]
     return "\n".join([*lines, "", *about])
+
+
+def drawn(row: dict[str, Any]) -> str:
+    """How often the labels were drawn; tables of before say seeds."""
+    return f"{row['draws']} draws" if "draws" in row else f"{row['seeds']} seeds"
 
 
 def tables(results: list[dict[str, Any]]) -> str:
