@@ -131,10 +131,10 @@ def test_the_verdict_comes_first_with_gain_interval_metric_and_control(
 def test_the_plain_sentence_counts_rows_of_a_hundred(make_run: MakeRun, tmp_path: Path) -> None:
     _, page = page_of(make_run("medical"), tmp=tmp_path)
     assert (
-        "Of 100 new images, with every class counted equally, about 83 are answered right instead of 75." in page.text
+        "Of 100 new images, with every class counted equally, about 83 are predicted right instead of 75." in page.text
     )
     _, page = page_of(make_run("chinese"), tmp=tmp_path)
-    assert "Of 100 new texts about 74.2 are answered right instead of 73.6." in page.text  # both would round to 74
+    assert "Of 100 new texts about 74.2 are predicted right instead of 73.6." in page.text  # both would round to 74
 
 
 @pytest.mark.parametrize("kind", ["medical", "flowers", "bikes", "chinese", "bare"])

@@ -137,7 +137,7 @@ def _plainly(record: Record, gain: Gain, say: Language) -> str:
     if gain.metric == "balanced_accuracy":
         rows = say("{rows}, with every class counted equally,", rows=rows)
     return say(
-        "Of 100 new {rows} about {mine} are answered right instead of {other}.",
+        "Of 100 new {rows} about {mine} are predicted right instead of {other}.",
         rows=rows,
         mine=plain(100 * mine, decimals),
         other=plain(100 * other, decimals),

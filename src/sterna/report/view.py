@@ -72,7 +72,7 @@ def view(run: Run, say: Language = ENGLISH) -> View:
         by_class=class_table(record, say),
         confusion=confusion_table(record),
         curve=learning_curve(record, say),
-        scatter=scatter(numbers, title=say("Each test row: its answer against the truth")) if numbers[1:] else None,
+        scatter=scatter(numbers, title=say("Each test row: its prediction against the truth")) if numbers[1:] else None,
         mistakes=most_confident(run, 12 if words.pictured(record.target.kind) else 8, say),
         training=training_curves(run.history, record, say),
         source_card=_pairs(record.source.card, say) if record.source is not None else (),

@@ -17,21 +17,21 @@ from sterna.report.language import ENGLISH, Language
 NOTHING = "–"
 
 METRICS = {
-    "accuracy": ("accuracy", "share of right answers"),
-    "balanced_accuracy": ("balanced accuracy", "share of right answers, every class counted equally"),
+    "accuracy": ("accuracy", "share of right predictions"),
+    "balanced_accuracy": ("balanced accuracy", "share of right predictions, every class counted equally"),
     "macro_f1": ("macro F1", "precision and recall in one number, every class counted equally"),
-    "mcc": ("Matthews correlation", "how far truth and answer go together: 1 always, 0 as by chance"),
+    "mcc": ("Matthews correlation", "how far truth and prediction go together: 1 always, 0 as by chance"),
     "micro_f1": ("micro F1", "precision and recall in one number over all labels"),
-    "precision": ("precision", "how often a class is right when it is the answer"),
+    "precision": ("precision", "how often a class is right when it is predicted"),
     "recall": ("recall", "how many rows of a class are found"),
-    "macro_precision": ("macro precision", "how often an answer is right, averaged over classes"),
+    "macro_precision": ("macro precision", "how often a prediction is right, averaged over classes"),
     "macro_recall": ("macro recall", "how many rows are found, averaged over classes"),
     "f1": ("F1", "precision and recall in one number"),
     "auroc": ("AUROC", "chance that a positive row is ranked above a negative one"),
     "average_precision": ("average precision", "precision, averaged over all thresholds"),
     "log_loss": ("log loss", "how surprised the model is by the truth"),
-    "ece": ("calibration error", "gap between confidence and share of right answers"),
-    "expected_calibration_error": ("calibration error", "gap between confidence and share of right answers"),
+    "ece": ("calibration error", "gap between confidence and share of right predictions"),
+    "expected_calibration_error": ("calibration error", "gap between confidence and share of right predictions"),
     "subset_accuracy": ("subset accuracy", "share of rows with every label right"),
     "hamming_loss": ("Hamming loss", "share of wrong labels"),
     "mse": ("MSE", "mean squared error, in squared units of the target"),
@@ -40,6 +40,7 @@ METRICS = {
     "r2": ("R²", "share of the variation explained; 0 is as good as the mean"),
 }
 CONTROLS = {
+    "constant": "one prediction for all rows",
     "scratch": "the same network from a random start",
     "target-only": "the best cheap learner on the target’s labels alone",
     "source-only": "the source as it is",
