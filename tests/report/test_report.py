@@ -245,7 +245,7 @@ def test_the_surest_mistakes_come_first_with_their_pictures(make_run: MakeRun, t
     assert [base64.b64decode(s) for s in shown] == [(run / "mistakes" / f"{r}.png").read_bytes() for r in worst.row]
     assert re.findall(r"(\d+) % sure", page.text) == [f"{100 * s:.0f}" for s in worst.sure]
     first = worst.iloc[0]
-    assert page.all("img")[0]["alt"] == f"{first['name']}, truly {first['label']}, answered {first['answer']}"
+    assert page.all("img")[0]["alt"] == f"{first['name']}, truly {first['label']}, predicted {first['answer']}"
 
 
 def test_a_row_without_a_name_has_its_number_in_the_whole_data(make_run: MakeRun, tmp_path: Path) -> None:
