@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from sterna.domains import Domain, load_domain
+from sterna.domains.groups import unit_ids
 from sterna.domains.near_rows import steps_of
+from sterna.domains.splits import make_splits
 from sterna.domains.text import TextInputs
 
 
@@ -57,6 +59,33 @@ def test_rows_of_a_table_are_known_in_another_form(people, how):
     found = both.near_copies(table(people))
     assert found[:60].all() and not found[60:].any()
     assert table(people).near_copies(both).all()
+
+
+@pytest.mark.parametrize("how", ["rounded", "cut", "float32", "case and spaces", "some rounded"])
+def test_rows_of_one_table_in_another_form_are_on_one_side(people, how):
+    people = pd.concat([people, people.iloc[:9]], ignore_index=True)  # exact copies as well
+    other = changed(people, how)[people.columns]
+    rows = len(people)
+    units = unit_ids(Domain.from_arrays(pd.concat([people, other], ignore_index=True)))
+    assert (units[:rows] == units[rows:]).all() and len(set(units)) == 60
+    assert (units[:9] == units[60:69]).all()
+
+
+def test_texts_in_another_form_are_on_one_side_and_a_split_keeps_them_there():
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(["Red", "green", "Blue", "lead"], 9)) for _ in range(50)]
+    domain = Domain.from_arrays([*texts, *(f" {t.upper()}  " for t in texts)], list("ab") * 50)
+    found = make_splits(domain, np.array([0, 1] * 50), seed=0)
+    for side in (found.train, found.validation, found.test):
+        assert {*side.tolist()} == {*(side % 50).tolist(), *(side % 50 + 50).tolist()}
+
+
+def test_units_of_rows_without_near_copies_are_those_of_their_keys(people):
+    domain = Domain.from_arrays(pd.concat([people, people.iloc[:9]], ignore_index=True))
+    _, exact = np.unique(domain.inputs.keys(), return_inverse=True)
+    assert (unit_ids(domain) == exact).all()
+    one = Domain.from_arrays(np.round(np.random.default_rng(0).normal(size=(200, 1)), 2))  # alike by chance
+    assert (unit_ids(one) == np.unique(one.inputs.keys(), return_inverse=True)[1]).all()
 
 
 def test_the_marks_of_rows_do_not_depend_on_how_words_are_written(people):

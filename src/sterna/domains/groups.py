@@ -33,6 +33,8 @@ def joined_groups(*domains: Domain) -> np.ndarray | None:
 def unit_ids(*domains: Domain) -> np.ndarray:
     """Number of the unit of each row, ``(n,)``: rows that share a group or a content, directly or through others.
 
+    Rows that are the same in another form (rounded, in other case, with other spaces) share their content.
+
     Parameters
     ----------
     *domains
@@ -40,16 +42,20 @@ def unit_ids(*domains: Domain) -> np.ndarray:
     """
     keys = itertools.chain.from_iterable(domain.inputs.keys() for domain in domains)
     _, contents = np.unique(np.asarray(list(keys), dtype=str), return_inverse=True)
+    starts = np.cumsum([0, *(len(domain) for domain in domains)])
+    pairs = [domain.inputs.near_pairs() + start for domain, start in zip(domains, starts, strict=False)]
+    near = contents[np.concatenate(pairs)]
+    near = near[near[:, 0] != near[:, 1]]
     named = joined_groups(*domains)
-    if named is None:
+    if named is None and not len(near):
         return contents.astype(np.int64)
     import scipy.sparse as sparse
 
-    groups = group_codes(named)
-    # Equal groups and equal contents are edges of one graph.
-    n_groups, n_contents = groups.max(initial=-1) + 1, contents.max(initial=-1) + 1
-    edges = sparse.coo_matrix(
-        (np.ones(len(groups), dtype=np.int8), (groups, n_groups + contents)), shape=(n_groups + n_contents,) * 2
-    )
+    groups = np.empty(0, dtype=np.int64) if named is None else group_codes(named)
+    # Equal groups, equal contents and near copies are edges of one graph of groups and contents.
+    nodes = groups.max(initial=-1) + 1 + contents
+    ends = np.concatenate([np.stack([groups, nodes[: len(groups)]], axis=1), near + groups.max(initial=-1) + 1]).T
+    size = nodes.max(initial=-1) + 1
+    edges = sparse.coo_matrix((np.ones(ends.shape[1], dtype=np.int8), tuple(ends)), shape=(size, size))
     _, component = sparse.csgraph.connected_components(edges, directed=False)
-    return np.asarray(component[groups], dtype=np.int64)
+    return np.asarray(component[nodes], dtype=np.int64)

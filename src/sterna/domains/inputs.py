@@ -66,8 +66,7 @@ class Inputs(ABC):
     def row_keys(self) -> list[str]:
         """What tells rows apart in caches: rows of one key are prepared alike, whatever other rows they come with.
 
-        By default rows are the same only among the same other rows; where :meth:`keys` says all that a row holds, a
-        class gives those.
+        By default only among the same other rows; where :meth:`keys` says all that a row holds, a class gives those.
         """
         whole = self.fingerprint()
         return [f"{whole} {row}" for row in range(len(self))]
@@ -97,6 +96,10 @@ class Inputs(ABC):
         found = np.zeros(len(self), dtype=bool)
         found[mine] = np.isin(self.take(mine).contents(), of.take(other).contents())
         return found
+
+    def near_pairs(self) -> np.ndarray:
+        """Pairs of rows ``(m, 2)`` that are the same in another form, where that is cheap to tell; none by default."""
+        return np.empty((0, 2), dtype=np.int64)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -161,10 +164,8 @@ class JoinedInputs(Inputs):
         self._part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         self._row = np.concatenate([np.arange(len(part), dtype=np.int64) for part in parts])
         before = np.cumsum([0, *(len(part) + len(part.unread) for part in parts)])
-        self.unread = tuple(
-            one._replace(place=one.place + int(start)) for part, start in zip(parts, before, strict=False)
-            for one in part.unread
-        )  # fmt: skip
+        moved = ((one, int(start)) for part, start in zip(parts, before, strict=False) for one in part.unread)
+        self.unread = tuple(one._replace(place=one.place + start) for one, start in moved)
 
     def __len__(self) -> int:
         return len(self._part)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ DIGITS = 3
 
 _EQUAL = 1e-6  # of numbers that went through arithmetic or float32
 _AT_ONCE = 2_000_000  # pairs
+_LOOKED_AT = 30  # columns, for the most telling one
 _MOST = 50_000_000  # pairs: where even the most telling column leaves more, rows of two tables are hardly told apart
 
 
@@ -64,6 +66,7 @@ class _Column:
 
     def __init__(self, ours: Array, theirs: Array) -> None:
         self.ours, self.theirs = ours, theirs
+        self.itself = int(ours is theirs)  # then each row agrees with one that is no other: itself
         self.sorted = np.argsort(theirs, kind="stable")
         self.in_order = theirs[self.sorted]
 
@@ -84,7 +87,7 @@ class _Column:
     def chance(self, mine: Array, other: Array) -> Array:
         """How likely a row of theirs, drawn at random, agrees as these pairs do."""
         low, high = (np.searchsorted(self.in_order, self.ours[mine], side=side) for side in ("left", "right"))
-        return np.asarray(np.maximum(high - low, 1) / len(self.theirs))
+        return np.asarray(np.maximum(high - low - self.itself, 1) / len(self.theirs))
 
 
 class _Numbers(_Column):
@@ -111,7 +114,7 @@ class _Numbers(_Column):
     def chance(self, mine: Array, other: Array) -> Array:
         a, reach = self.ours[mine], self._tolerance(mine, other)
         low = np.searchsorted(self.in_order, a - reach, side="left")
-        others = np.searchsorted(self.in_order, a + reach, side="right") - low - 1
+        others = np.searchsorted(self.in_order, a + reach, side="right") - low - 1 - self.itself
         grain = np.maximum(2 * reach, np.maximum(self.our_steps[mine], self.their_steps[other]))
         alone = np.minimum(1 / len(self.theirs), grain / self.spread)
         found = np.where(others > 0, others / len(self.theirs), alone)
@@ -133,28 +136,48 @@ def near_rows(ours: pd.DataFrame, theirs: pd.DataFrame, kinds: Mapping[str, str]
         The columns to compare, and what they hold in both: ``number`` or something else.
     """
     found = np.zeros(len(ours), dtype=bool)
-    columns = list(_shared(ours, theirs, kinds))
-    if not columns or not len(ours) or not len(theirs):
-        return found
-    first = min(columns, key=lambda column: int(np.subtract(*column.ranges()[::-1]).sum()))
-    enough = np.log(CHANCE) - np.log(len(ours)) - np.log(len(theirs))
-    for mine, other in _pairs(first):
-        for column in columns:
-            agree = column.agree(mine, other)
-            mine, other = mine[agree], other[agree]
-        chances = np.sum([np.log(np.maximum(column.chance(mine, other), 1e-30)) for column in columns], axis=0)
-        found[mine[chances <= enough]] = True
+    for mine, _ in _alike(ours, theirs, kinds):
+        found[mine] = True
     return found
 
 
-def _shared(ours: pd.DataFrame, theirs: pd.DataFrame, kinds: Mapping[str, str]) -> Iterator[_Column]:
-    for name, kind in kinds.items():
-        if kind == "number":
-            yield _Numbers(*(np.asarray(table[name], dtype=np.float64) for table in (ours, theirs)))
-            continue
-        cells = [plain_cells(table[name]) for table in (ours, theirs)]
-        codes = pd.factorize(np.concatenate(cells))[0]
-        yield _Column(codes[: len(ours)], codes[len(ours) :])
+def near_pairs(table: pd.DataFrame, kinds: Mapping[str, str]) -> Array:
+    """Pairs of rows of one table that are the same in another form, ``(m, 2)``; see :func:`near_rows`.
+
+    No two rows should be equal: of many copies there are very many pairs.
+    """
+    found = [np.stack(pair, axis=1) for pair in _alike(table, None, kinds)]
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
+
+
+def _alike(ours: pd.DataFrame, theirs: pd.DataFrame | None, kinds: Mapping[str, str]) -> Iterator[tuple[Array, Array]]:
+    """Pairs of rows that are the same, some at a time; of one table alone, each pair once."""
+    tables = (ours,) if theirs is None else (ours, theirs)
+    if not kinds or not all(map(len, tables)):
+        return
+    column = cache(lambda name: _column(tables, name, kinds[name]))
+    first = min(map(column, list(kinds)[:_LOOKED_AT]), key=lambda one: int(np.subtract(*one.ranges()[::-1]).sum()))
+    enough = np.log(CHANCE) - np.log(len(ours)) - np.log(len(tables[-1]))
+    for mine, other in _pairs(first):
+        if theirs is None:
+            mine, other = mine[mine < other], other[mine < other]
+        for name in kinds:
+            if not len(mine):  # so that of very many columns few need be looked at
+                break
+            agree = column(name).agree(mine, other)
+            mine, other = mine[agree], other[agree]
+        else:
+            chances = np.sum([np.log(np.maximum(column(n).chance(mine, other), 1e-30)) for n in kinds], axis=0)
+            yield mine[chances <= enough], other[chances <= enough]
+
+
+def _column(tables: Sequence[pd.DataFrame], name: str, kind: str) -> _Column:
+    if kind == "number":
+        values = [np.asarray(table[name], dtype=np.float64) for table in tables]
+        return _Numbers(values[0], values[-1])
+    codes = pd.factorize(np.concatenate([plain_cells(table[name]) for table in tables]))[0]
+    parts = np.split(codes, [len(tables[0])]) if len(tables) > 1 else [codes]
+    return _Column(parts[0], parts[-1])
 
 
 def _pairs(column: _Column) -> Iterator[tuple[Array, Array]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from sterna.domains.agreement import Typed, compared
 from sterna.domains.column_kinds import as_kind
 from sterna.domains.columns import ColumnKind, Schema
 from sterna.domains.inputs import Columns, Inputs, Kind, Rows
-from sterna.domains.near_rows import near_rows, plain_column
+from sterna.domains.near_rows import near_pairs, near_rows, plain_column
 from sterna.domains.raw_table import RawTable
 from sterna.domains.schema_inference import type_columns
 from sterna.domains.table_cells import words
@@ -104,6 +105,14 @@ class TableInputs(Inputs):
             return np.zeros(len(self), dtype=bool)
         both = {name: kind for name, kind in self.kinds.items() if of.kinds.get(name) == kind}
         return near_rows(self.frame, of.frame, both)
+
+    def near_pairs(self) -> np.ndarray:
+        return self._near_pairs
+
+    @cached_property
+    def _near_pairs(self) -> np.ndarray:
+        different = np.unique(self._hashes(self._schema.used), return_index=True)[1]
+        return np.asarray(different[near_pairs(self.frame.take(different), self.kinds)])
 
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(repr([(c.name, c.kind) for c in self._schema]).encode(), digest_size=16)

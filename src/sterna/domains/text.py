@@ -93,6 +93,11 @@ class TextInputs(Inputs):
         """A hash of each text without case, spaces and forms of its characters."""
         return [hashlib.blake2b(_bytes(plain_words(text)), digest_size=16).hexdigest() for text in self.texts]
 
+    def near_pairs(self) -> np.ndarray:
+        _, codes = np.unique(self.contents(), return_inverse=True)
+        order = np.argsort(codes, kind="stable")
+        return np.asarray(np.stack([order[:-1], order[1:]], axis=1)[np.diff(codes[order]) == 0])
+
     def row_keys(self) -> list[str]:
         return self.keys()
 
