@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sterna.domains.domain import Domain
+from sterna.domains.labels import as_labels
+from sterna.domains.load import load_domain
 from sterna.domains.reader import Options
 from sterna.domains.table_cells import words
-from sterna.domains.table_domains import load_inputs, load_table, table_domain
+from sterna.domains.table_domains import frame_inputs, load_inputs, load_table, table_domain
 from sterna.domains.tables import TableInputs, table_inputs
 from sterna.domains.text import TextInputs
 from sterna.errors import RequestError
@@ -380,3 +383,45 @@ def test_words_keep_all_digits_of_whole_numbers_and_leading_zeros():
     assert words(pd.Series([long, "0", "0.50", "00.5", "1.0 kg", None], dtype="str")).tolist()[:5] == [
         long, "0", "0.5", "00.5", "1.0 kg"
     ]  # fmt: skip
+
+
+LONG = [2**60 + 1 + i for i in range(30)]
+
+
+def with_ids(form, missing):
+    ids = pd.array([*LONG[:-1], pd.NA if missing else LONG[-1]], dtype="Int64")
+    frame = pd.DataFrame({"id": ids, "x": np.arange(30) / 7, "y": ["a", "b"] * 15})
+    if form == "objects":
+        return frame.assign(id=pd.Series([*LONG[:-1], None if missing else LONG[-1]], dtype=object))
+    if form == "decimals":
+        return frame.assign(id=[*map(Decimal, LONG[:-1]), None if missing else Decimal(LONG[-1])])
+    return frame if missing else frame.astype({"id": "int64"})
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl", "frame", "objects", "decimals", "dataset"])
+def test_whole_numbers_that_no_float_holds_keep_their_digits(tmp_path, form, missing):
+    frame, path = with_ids(form, missing), tmp_path / f"t.{form}"
+    if form == "csv":
+        frame.to_csv(path, index=False)
+    elif form == "parquet":
+        frame.to_parquet(path)
+    elif form == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    data = path if path.exists() else frame
+    if form == "dataset":
+        data = pytest.importorskip("datasets").Dataset.from_pandas(frame)
+    written = [*map(str, LONG[:-1]), None if missing else str(LONG[-1])]
+    domain = load_domain(data, label="y")
+    assert domain.inputs.identifiers() == {"id": written} and domain.inputs.kinds == {"x": "number"}
+    if form != "dataset":
+        assert load_domain(data, label="y", group="id").groups.tolist() == written
+        labels = load_domain(data, label="id", task="classification").labels
+        assert labels.tolist() == written
+    again, _ = frame_inputs(with_ids("frame", missing), "new", domain.reading)
+    assert again.identifiers() == {"id": written}
+
+
+@pytest.mark.parametrize("labels", [np.array(LONG), np.array(LONG, "uint64"), LONG, [*LONG, None], pd.Series(LONG)])
+def test_labels_in_memory_keep_their_digits(labels):
+    assert as_labels(labels).tolist()[:30] == list(map(str, LONG))

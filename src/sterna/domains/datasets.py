@@ -99,11 +99,13 @@ def _from_hugging_face(dataset: Any, *, label: str | None, text: str | None, ima
     if text is not None:
         texts, notes = from_texts(list(dataset[text]))
         return Found(texts, labels, classes=classes, notes=tuple(notes))
+    from sterna.domains.parquet_files import frame_of
+
     if not others:
         raise RequestError(
             f"The Dataset has no column beside its label {label!r}; an image, a text or table columns were expected."
         )
-    inputs, notes = from_frame(dataset.select_columns(others).to_pandas(), None, ())
+    inputs, notes = from_frame(frame_of(dataset.select_columns(others).with_format("arrow")[:]), None, ())
     return Found(inputs, labels, classes=classes, notes=tuple(notes))
 
 

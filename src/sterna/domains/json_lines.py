@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sterna.domains.labels import EXACT
 from sterna.domains.table_faults import Opener, bad_bytes
 from sterna.errors import RequestError
 
@@ -52,7 +53,9 @@ def read_json_lines(path: Path, opener: Opener) -> pd.DataFrame:
 
 def _column(values: list[Any]) -> pd.Series[Any]:
     try:
-        return pd.Series(values)
+        # Beside a missing cell pandas would make a float of an id, which has fewer digits.
+        long = any(type(value) is int and abs(value) > EXACT for value in values)
+        return pd.Series(values, dtype=object if long else None)
     except (OverflowError, ValueError, TypeError):  # numbers too large for any type of numpy, among others
         return pd.Series(values, dtype=object)
 

@@ -12,6 +12,9 @@ import numpy as np
 
 from sterna.errors import RequestError, closest, listed
 
+EXACT = 2**53
+"""Whole numbers up to here are exact as float64: larger ones, as ids are, keep their digits as words."""
+
 
 def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
     """Labels in one of the three forms of a `Domain`.
@@ -29,7 +32,7 @@ def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
     """
     if hasattr(values, "detach"):  # a torch tensor
         values = values.detach().cpu().numpy()
-    words = isinstance(values, (list, tuple)) and any(isinstance(value, str) for value in values)
+    words = isinstance(values, (list, tuple)) and any(isinstance(value, str) or _long(value) for value in values)
     array = np.asarray(values, dtype=object) if words else np.asarray(values)  # NaN among words must not become "nan"
     alone = classes is not None and len(classes) == 1  # the one label of several that a data set says something of
     if array.ndim == 2 and array.shape[1] == 1 and not alone:  # MedMNIST and others keep a column
@@ -40,13 +43,12 @@ def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
         raise RequestError(
             f"Labels have the shape {array.shape}; (n,) or, for several labels a row, (n, k) was expected."
         )
-    if array.dtype.kind in "iuf":
+    long = array.dtype.kind in "iu" and len(array) and (_long(array.max()) or _long(array.min()))
+    if array.dtype.kind in "iuf" and not long:
         return array.astype(np.float64) if classes is None else _named(array, classes)
     objects = as_objects(array)
     present = [v for v in objects if not is_missing(v)]
-    if present and all(
-        isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in present
-    ):
+    if present and all(isinstance(v, (int, float)) and not isinstance(v, bool) and not _long(v) for v in present):
         numbers = np.array([np.nan if is_missing(v) else float(v) for v in objects])
         return numbers if classes is None else _named(numbers, classes)
     labels = np.empty(len(objects), dtype=object)
@@ -56,6 +58,10 @@ def as_labels(values: Any, classes: Sequence[str] | None = None) -> np.ndarray:
             f"The label {unknown[0]!r} is not one of the {len(classes)} classes given.{closest(unknown[0], classes)}"
         )
     return labels
+
+
+def _long(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and abs(int(value)) > EXACT
 
 
 def _named(codes: np.ndarray, classes: Sequence[str]) -> np.ndarray:

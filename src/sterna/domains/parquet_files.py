@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from sterna.domains.labels import EXACT
 from sterna.domains.table_faults import check_names
 from sterna.errors import RequestError
 from sterna.untrusted import SMALL, check_unpacked
@@ -36,8 +37,7 @@ def read_parquet(source: Path | BinaryIO, path: Path) -> pd.DataFrame:
     try:
         table = _table(source, path)
         table.validate(full=True)  # which also sees texts that are not UTF-8
-        # What a library wrote beside the columns is for itself, and may be anything.
-        frame: pd.DataFrame = table.replace_schema_metadata().to_pandas(date_as_object=False)
+        frame = frame_of(table)
     except RequestError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, TypeError, KeyError) as error:
@@ -45,6 +45,18 @@ def read_parquet(source: Path | BinaryIO, path: Path) -> pd.DataFrame:
             f"{path.name} is damaged or no Parquet file ({str(error).splitlines()[0]}); get the file again."
         ) from error
     return frame.drop(columns=[c for c in frame.columns if str(c).startswith("__index_level_")])
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """The columns of a table, where pandas would make floats of whole numbers among missing cells with their digits."""
+    for i, column in enumerate(table.columns):
+        if pa.types.is_integer(column.type) and column.null_count:
+            ends = pc.min_max(column).as_py()
+            if max(abs(end or 0) for end in ends.values()) > EXACT:
+                table = table.set_column(i, table.column_names[i], column.cast(pa.large_string()))
+    # What a library wrote beside the columns is for itself, and may be anything.
+    frame: pd.DataFrame = table.replace_schema_metadata().to_pandas(date_as_object=False)
+    return frame
 
 
 def _table(source: Path | BinaryIO, path: Path) -> pa.Table:

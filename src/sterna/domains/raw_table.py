@@ -73,11 +73,6 @@ class RawColumn:
         """Its texts as they stand in the file; what is no string as words."""
         return self.plain if self.is_words else self.words
 
-    @property
-    def written(self) -> pd.Series[Any]:
-        """Its cells with all their digits: a whole number that names a row may be longer than a float64 holds."""
-        return self.values.astype("str") if pd.api.types.is_integer_dtype(self.values.dtype) else self.strings
-
     def take(self, rows: Rows) -> RawColumn:
         """These rows, with what was already read of them."""
         taken = RawColumn(self.values.iloc[rows], self.where, self.marks)

@@ -15,6 +15,7 @@ from sterna.domains import table_cells as cells_of
 from sterna.domains.column_kinds import finite, read_as, say_dates
 from sterna.domains.columns import Column, ColumnKind, Schema, summary
 from sterna.domains.date_forms import looks_dated, read_dates
+from sterna.domains.labels import EXACT
 from sterna.domains.raw_table import RawColumn, RawTable
 from sterna.domains.schema_notes import Notes
 from sterna.errors import RequestError, closest
@@ -79,7 +80,7 @@ def type_columns(
     for name in table.names:
         column, before = table.last(name), earlier.get(name)
         if like is not None and (before.identifier if before else IDENTIFIER_NAME.match(name)):
-            values, kind, form, identifier = _Read(column.written, "category", identifier=True)
+            values, kind, form, identifier = _Read(column.strings, "category", identifier=True)
         else:
             values, kind, form, identifier = _read(column, given.get(name), before, notes)
         missing = int(values.isna().sum())
@@ -143,7 +144,11 @@ def _inferred(column: RawColumn, notes: Notes) -> _Read:
     numbers, codes = column.numbers(), cells_of.has_codes(cells)
     if not numbers.odd.any() and not codes:
         notes.form(name, numbers)
-        return _numbers_found(name, pd.Series(numbers.values, plain.index), notes, str(numbers.form))
+        found = _numbers_found(name, pd.Series(numbers.values, plain.index), notes, str(numbers.form))
+        ids = _names_rows(name, found.values, cells)
+        if ids and found.values.abs().max() > EXACT:
+            return _Read(column.words, "category", identifier=True)
+        return found._replace(identifier=ids)
     dates = read_dates(cells)
     dated = dates is not None and not (dates.odd & ~dates.codes).any()
     if dates is not None and dated and not dates.ambiguous:
@@ -164,11 +169,15 @@ def _numbers_found(name: str, values: pd.Series[Any], notes: Notes, form: str = 
     if infinite:
         notes.add(f"column {name!r}: {infinite} infinite values are taken as missing")
     values = finite(values)
-    if not IDENTIFIER_NAME.match(name):
-        return _Read(values, "number", form)
+    return _Read(values, "number", form, _names_rows(name, values, values.dropna()))
+
+
+def _names_rows(name: str, values: pd.Series[Any], written: pd.Series[Any] | pa.Array) -> bool:
+    """Whether a column of whole numbers is called like one of ids, and each of its cells is another."""
     present = values.dropna()
-    names = len(present) >= ENOUGH_ROWS and bool((present % 1 == 0).all()) and present.is_unique
-    return _Read(values, "number", form, names)
+    if not IDENTIFIER_NAME.match(name) or len(present) < ENOUGH_ROWS or not (present % 1 == 0).all():
+        return False
+    return len(pc.unique(pa.array(written).drop_null())) == len(present)
 
 
 def _reads_like_text(distinct: pa.Array, count: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sterna.domains.labels import EXACT
 from sterna.errors import RequestError
 
 Array = np.ndarray[Any, Any]
@@ -26,7 +28,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]+\Z")
 def plain(column: pd.Series[Any], where: str) -> pd.Series[Any]:
     """The column as one of: strings (``str``), ``float64``, or naive UTC ``datetime64``.
 
-    Booleans and pandas categories become strings, time spans become days.
+    Booleans and pandas categories become strings, as do whole numbers that no float64 holds; time spans become days.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def plain(column: pd.Series[Any], where: str) -> pd.Series[Any]:
         return _strings(column.astype(object))
     if pd.api.types.is_complex_dtype(kind):
         raise RequestError(f"{_capital(where)} holds complex numbers; give their parts as two number columns.")
+    if pd.api.types.is_integer_dtype(kind) and not column.dropna().between(-EXACT, EXACT).all():
+        return column.astype("str")
     if pd.api.types.is_numeric_dtype(kind):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index, name=column.name)
     return column if kind == "str" else _plain_objects(column, where)
@@ -57,6 +61,8 @@ def plain(column: pd.Series[Any], where: str) -> pd.Series[Any]:
 def _plain_objects(column: pd.Series[Any], where: str) -> pd.Series[Any]:
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
+        if kind != "floating" and column.map(_long, na_action="ignore").eq(True).any():
+            return _strings(column)
         return pd.to_numeric(column, errors="coerce").astype(np.float64)
     if kind in ("date", "datetime", "datetime64"):
         return _naive(pd.to_datetime(column, utc=True))
@@ -74,11 +80,17 @@ def _strings(column: pd.Series[Any]) -> pd.Series[Any]:
     """Any scalars as words; a whole number is written without a point, so that 1 and 1.0 are one word."""
 
     def word(cell: Any) -> str:
-        if isinstance(cell, float | np.floating) and float(cell).is_integer():
-            return str(int(cell))
-        return str(cell)
+        whole = isinstance(cell, float | np.floating) and float(cell).is_integer()
+        return str(int(cell)) if whole or _long(cell) else str(cell)
 
     return column.map(word, na_action="ignore").astype("str")
+
+
+def _long(cell: Any) -> bool:
+    """Whether a cell is a whole number with more digits than a float64 holds."""
+    if isinstance(cell, Decimal):
+        return cell.is_finite() and abs(cell) > EXACT and cell == cell.to_integral_value()
+    return isinstance(cell, int) and abs(cell) > EXACT
 
 
 def _naive(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -114,6 +126,11 @@ def number_like(cells: pa.Array) -> Array:
     """Which strings are plain numbers, ``(n,)`` bool; a missing cell is not."""
     found = pc.fill_null(pc.match_substring_regex(cells, _NUMBER), False)
     return np.asarray(found.to_numpy(zero_copy_only=False))
+
+
+def are_whole(cells: pa.Array) -> bool:
+    """Whether all strings are digits of whole numbers; a missing cell says nothing."""
+    return bool(pc.all(pc.match_substring_regex(cells, r"^[+-]?\d+$"), min_count=0).as_py())
 
 
 def has_codes(cells: pa.Array) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sterna.domains import table_cells as cells_of
 from sterna.domains.label_sets import BAR, is_list, of_lists, parts, separator_of
-from sterna.domains.labels import alike
+from sterna.domains.labels import EXACT, alike
 from sterna.domains.number_forms import read_numbers
 from sterna.domains.raw_table import RawColumn, RawTable, row_called
 from sterna.domains.schema_notes import Notes
@@ -131,7 +131,8 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
     cells = pa.array(trimmed.where(trimmed != ""), pa.large_string(), from_pandas=True)
     numbers = read_numbers(cells, column.marks)
     values = numbers.values
-    if not numbers.odd.any() and not cells_of.has_codes(cells):
+    ids = task != "regression" and bool((np.abs(values) > EXACT).any()) and cells_of.are_whole(cells)
+    if not numbers.odd.any() and not cells_of.has_codes(cells) and not ids:
         written = cells.is_valid().to_numpy(zero_copy_only=False) & ~np.isfinite(values)
         if written.any():
             word = trimmed.iloc[int(np.argmax(written))]
