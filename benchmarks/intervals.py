@@ -261,10 +261,12 @@ PARTS: dict[str, Callable[[], Iterator[Cell]]] = {"rows": rows_cells, "groups": 
 def main(names: Sequence[str] = tuple(PARTS)) -> None:
     """Measure, and write a result for each part."""
     for part in names:
-        cells = list(PARTS[part]())
+        title, rows = f"Intervals, {part}: how often 95 % intervals hold, and verdicts are wrong", []
         with ProcessPoolExecutor() as pool:
-            rows = list(pool.map(measure, cells))
-        write(f"intervals-{part}", f"Intervals, {part}: how often 95 % intervals hold, and verdicts are wrong", rows)
+            for row in pool.map(measure, list(PARTS[part]())):
+                rows.append(row)
+                write(f"intervals-{part}", title, rows, quiet=True)
+        write(f"intervals-{part}", title, rows)
 
 
 if __name__ == "__main__":
