@@ -244,7 +244,7 @@ def test_no_more_pixels_are_decoded_at_once_than_memory_was_meant_for(tmp_path, 
 
     monkeypatch.setattr(Image.Image, "crop", crop)
     inputs = ImageFiles(tmp_path, [f"{i}.png" for i in range(8)])
-    assert list(in_threads(lambda row: inputs.problem(row, True), 8)) == [None] * 8
+    assert list(in_threads(lambda row: inputs.problem(row), 8)) == [None] * 8
     assert 1 <= most[0] <= 2 and shared._left == shared.most
 
 

@@ -189,13 +189,6 @@ def test_other_levels_make_other_keys(tmp_path):
     assert one.inputs.row_keys() != other.inputs.row_keys() and one.inputs.fingerprint() != other.inputs.fingerprint()
 
 
-def test_many_files_are_measured_by_some_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("sterna.domains.folders.FULL_CHECK_FILES", 3)
-    pictures = {f"a/{i}": RAMP.astype(np.uint16) for i in range(8)}
-    domain = load_domain(folder(tmp_path / "x", pictures, "png"))
-    assert domain.reading["levels"] == [0, 4095]
-
-
 # -- arrays -------------------------------------------------------------------------------------------
 
 

@@ -193,14 +193,11 @@ class AudioFiles(FileInputs):
         """One file to decode; a decoder goes back and forth, which is slow inside a zip."""
         return io.BytesIO(self.read(row)) if self._zipped else self.stream(row)
 
-    def problem(self, row: int, full: bool) -> str | None:
-        """Why a file cannot be read; with `full` all of it is decoded, else its header is read."""
+    def problem(self, row: int) -> str | None:
+        """Why a file cannot be read; what is read of it is decoded."""
         try:
             with self.opened(row) as stream:
-                if full:
-                    decode(stream)
-                elif not require("soundfile", "audio").info(stream).frames:
-                    return "it holds no sound (0 samples)"
+                decode(stream)
             return None
         except Exception as error:
             return reason(error)

@@ -86,7 +86,7 @@ def _prefix(path: Path) -> str:
 
 def _readable(inputs: FileInputs, kind: FileKind) -> FileInputs:
     """Those that can be read, all of which is tried, with the others among `Inputs.unread`."""
-    names, bad = inputs.names(), dict(problems_of(inputs, kind, full=True))
+    names, bad = inputs.names(), dict(problems_of(inputs, kind))
     good = inputs.take(np.array([row for row in range(len(inputs)) if row not in bad], dtype=np.int64))
     good.unread = tuple(Unread(row, names[row], why) for row, why in bad.items())
     return good

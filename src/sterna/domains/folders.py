@@ -18,10 +18,6 @@ from sterna.domains.layout import places_of
 from sterna.domains.reader import Options
 from sterna.errors import RequestError, listed, require
 
-FULL_CHECK_FILES = 5_000
-FULL_CHECK_BYTES = 500_000_000
-"""Up to here every file is decoded at load, in seconds; beyond, only the headers are read."""
-
 MOST_CORRUPT = 0.05
 
 
@@ -40,7 +36,7 @@ class FileKind:
     inputs
         Makes inputs of a root and paths.
     problem
-        Why the file of a row cannot be read, or ``None``; with ``True`` all of it is tried, else its header.
+        Why the file of a row cannot be read, or ``None``; all of it is tried.
     settled
         `FileInputs.settled` for the files of several places at once.
     formats
@@ -53,7 +49,7 @@ class FileKind:
     package: str
     extra: str
     inputs: Callable[[Path, Sequence[str]], FileInputs]
-    problem: Callable[[Any, int, bool], str | None]
+    problem: Callable[[Any, int], str | None]
     settled: Callable[[Any, Any], tuple[Sequence[Inputs], list[str]]] = lambda parts, given: (parts, [])
 
     formats: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -115,11 +111,14 @@ def learnt_of(splits: Mapping[str, Rows], rows: int) -> Rows:
 
 
 def without_corrupt(inputs: FileInputs, kind: FileKind, options: Options) -> tuple[list[int], list[str]]:
-    """Rows whose file can be read, and a note on the others; a few that are unlike the rest are among these."""
-    full = len(inputs) <= FULL_CHECK_FILES and sum(_sizes(inputs)) <= FULL_CHECK_BYTES
+    """Rows whose file can be read, and a note on the others; a few that are unlike the rest are among these.
+
+    However many there are, each is decoded once, for damage found in training would end a run. It costs less than the
+    first epoch does.
+    """
     names = inputs.names()
     bad: dict[int, str] = {}
-    for row, problem in _problems(inputs, kind, full, options):
+    for row, problem in _problems(inputs, kind, options):
         if options.strict:
             raise RequestError(
                 f"{names[row]} in {inputs.root} cannot be read as {kind.one} ({problem}); replace or remove it, or "
@@ -137,21 +136,14 @@ def without_corrupt(inputs: FileInputs, kind: FileKind, options: Options) -> tup
     return [row for row in range(len(inputs)) if row not in bad], [note]
 
 
-def _problems(inputs: FileInputs, kind: FileKind, full: bool, options: Options) -> Iterator[tuple[int, str]]:
-    yield from problems_of(inputs, kind, full)
-    odd = inputs.odd_ones() if full and options.levels is None else {}
+def _problems(inputs: FileInputs, kind: FileKind, options: Options) -> Iterator[tuple[int, str]]:
+    yield from problems_of(inputs, kind)
+    odd = inputs.odd_ones() if options.levels is None else {}
     if len(odd) <= MOST_CORRUPT * len(inputs):  # more are how the set is
         yield from odd.items()
 
 
-def problems_of(inputs: FileInputs, kind: FileKind, full: bool) -> Iterator[tuple[int, str]]:
+def problems_of(inputs: FileInputs, kind: FileKind) -> Iterator[tuple[int, str]]:
     """The rows whose file cannot be read, and why."""
-    found = in_threads(lambda row: kind.problem(inputs, row, full), len(inputs))
+    found = in_threads(lambda row: kind.problem(inputs, row), len(inputs))
     return ((row, problem) for row, problem in enumerate(found) if problem is not None)
-
-
-def _sizes(inputs: FileInputs) -> list[int]:
-    try:
-        return inputs.sizes()
-    except OSError:  # a dangling link is found, and named, by the check itself
-        return []

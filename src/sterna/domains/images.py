@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +49,7 @@ class ImageFiles(PixelInputs, FileInputs):
     def __init__(self, root: Path | str, files: Sequence[str], levels: Levels | None = None) -> None:
         super().__init__(root, files)
         self.levels = levels
-        self._deep: dict[int, Extent | None] = {}
+        self._deep: dict[int, Extent] = {}
 
     def outlines(self) -> list[str]:
         return list(in_threads(lambda row: outline_of(self.stream(row)), len(self)))
@@ -63,16 +62,16 @@ class ImageFiles(PixelInputs, FileInputs):
                 f"{self._files[row]} in {self.root} cannot be read as an image ({reason(error)}); replace or remove it."
             ) from error
 
-    def problem(self, row: int, full: bool) -> str | None:
-        """Why a file cannot be read; with `full` all of it is decoded and converted, else its header is read.
+    def problem(self, row: int) -> str | None:
+        """Why a file cannot be read; all of it is decoded and converted.
 
         Which files are deeper than 8 bits, and how far their values go, is remembered for `settled`.
         """
         try:
             with self.stream(row) as stream, opened(stream) as image:
                 if is_deep(image) or has_deep_colours(image):
-                    self._deep[row] = Extent.of(numbers_in(image, self.read(row))) if full else None
-                elif full:
+                    self._deep[row] = Extent.of(numbers_in(image, self.read(row)))
+                else:
                     # JPEG only: all data is read and broken data found, at an eighth of the pixels.
                     image.draft(image.mode, (1, 1))
                     image.load()
@@ -81,13 +80,8 @@ class ImageFiles(PixelInputs, FileInputs):
         except Exception as error:  # Pillow raises nearly anything on broken files
             return reason(error)
 
-    def _extent(self, row: int) -> Extent:
-        data = self.read(row)
-        with opened(io.BytesIO(data)) as image:
-            return Extent.of(numbers_in(image, data))
-
     def extents(self, learnt: Rows | None = None) -> list[Extent]:
-        """How far the values of deep images go: of all that were looked at, or else of some of them.
+        """How far the values of deep images go, of those that were looked at.
 
         Parameters
         ----------
@@ -95,21 +89,17 @@ class ImageFiles(PixelInputs, FileInputs):
             Only those among these rows.
         """
         rows = sorted(self._deep if learnt is None else set(self._deep) & set(learnt.tolist()))
-        if any(self._deep[row] is None for row in rows):
-            rows = [rows[int(i)] for i in np.unique(np.linspace(0, len(rows) - 1, MEASURED).astype(int))]
-            self._deep |= {row: self._extent(row) for row in rows if self._deep[row] is None}
-        return [extent for row in rows if (extent := self._deep[row]) is not None]
+        return [self._deep[row] for row in rows]
 
     def odd_ones(self) -> dict[int, str]:
         """Deep images that go below zero, where most do not: they are of another scale, or broken."""
-        known = {row: extent for row, extent in self._deep.items() if extent is not None}
-        others = [extent for extent in known.values() if extent.low >= 0]
-        if len(others) <= len(known) / 2:
+        others = [extent for extent in self._deep.values() if extent.low >= 0]
+        if len(others) <= len(self._deep) / 2:
             return {}
         grey = levels_of(others)[1] / 255  # less than one level below zero is rounding, and is cut off
         return {
             row: f"it has values from {extent.low:,.6g} to {extent.high:,.6g}, and the others none below zero"
-            for row, extent in known.items()
+            for row, extent in self._deep.items()
             if extent.low < -grey
         }
 
@@ -136,7 +126,7 @@ class ImageFiles(PixelInputs, FileInputs):
 
 
 MEASURED = 512
-"""Deep images whose values are looked at where there are too many to decode them all at once."""
+"""Images of a sequence whose values are looked at: something else holds or decodes them."""
 
 
 def settled_levels(

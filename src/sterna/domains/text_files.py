@@ -33,7 +33,7 @@ class TextFiles(FileInputs):
         except Exception as error:  # whatever a broken member of a zip raises
             raise RequestError(f"{self._files[row]} in {self.root} cannot be read ({_reason(error)}).") from error
 
-    def problem(self, row: int, full: bool) -> str | None:
+    def problem(self, row: int) -> str | None:
         """Why a file cannot be read; all of it that will be used is read, as text is small."""
         try:
             self._text(row)
