@@ -61,7 +61,7 @@ def _why_not(name: str, method: Method, kind: str, have: Needs, budgeted: bool) 
     """Why a control does not run by itself; empty if it does."""
     missing = method_class(name).needs & ~have
     if missing:
-        return f"it needs {' and '.join(missing.words())}"
+        return f"it needs {missing.lacking()}"
     if name == SCRATCH and kind_of(kind).dear and method.recipe() is None and not budgeted:
         return f"training a network from a random start takes far longer than all else; control={SCRATCH!r} runs it"
     if not method_class(name).needs & ~Needs.TARGET_LABELS and name not in kind_of(kind).controls:

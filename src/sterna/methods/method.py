@@ -56,6 +56,11 @@ class Needs(Flag):
         """The needs in words."""
         return [_NEED_WORDS[need] for need in Needs if need in self]
 
+    def lacking(self) -> str:
+        """Needs that are not met, in words: what data of a source would have to be is not said where there are none."""
+        rest = self & ~(Needs.SAME_TASK | Needs.SAME_INPUTS) if Needs.SOURCE_DATA in self else self
+        return " and ".join(rest.words())
+
 
 _NEED_WORDS = {
     Needs.SOURCE_MODEL: "a source model (source=)",
@@ -282,7 +287,7 @@ def check_needs(method: Method, have: Needs, ids: Sequence[str]) -> None:
         if Needs.SOURCE_DATA in missing:
             missing &= ~(Needs.SAME_TASK | Needs.SAME_INPUTS)  # of no data there is no more to say
         raise RequestError(
-            f"{method.id()} needs {' and '.join(missing.words())}; with what there is these fit: "
+            f"{method.id()} needs {missing.lacking()}; with what there is these fit: "
             f"{', '.join(fitting(have, ids)) or 'none'}."
         )
 
