@@ -2,13 +2,14 @@
 
 import gzip
 import io
+import multiprocessing
 import threading
 import time
 
 import pytest
 
 from sterna.errors import RequestError
-from sterna.untrusted import MOST_VALUES, Shared, Unpacked, check_unpacked, read_yaml, read_yaml_file
+from sterna.untrusted import DECODED, MOST_VALUES, Shared, Unpacked, check_unpacked, read_yaml, read_yaml_file
 
 
 def test_plain_values_and_a_few_aliases_are_read():
@@ -98,3 +99,21 @@ def test_threads_never_hold_more_than_there_is():
     for thread in threads:
         thread.join(10)
     assert held == [0] and most[0] <= 10 and not any(thread.is_alive() for thread in threads)
+
+
+def _take_all():
+    with DECODED.taken(DECODED.most):
+        pass
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes cannot be forked here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_threads_that_it_has_not():
+    with DECODED.taken(DECODED.most):
+        child = multiprocessing.get_context("fork").Process(target=_take_all)
+        child.start()
+        child.join(20)
+        try:
+            assert child.exitcode == 0
+        finally:
+            child.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -177,7 +178,12 @@ class Shared:
     """
 
     def __init__(self, most: int) -> None:
-        self.most, self._left, self._changed = most, most, threading.Condition()
+        self.most = most
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Nothing is held: so it is in a process that was forked, whose other threads are not there to give back."""
+        self._left, self._changed = self.most, threading.Condition()
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
@@ -199,3 +205,6 @@ class Shared:
 
 DECODED = Shared(1_200_000_000)
 """Bytes for all images and recordings that are being decoded; a large one waits until others are done."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=DECODED.start_over)
