@@ -66,6 +66,20 @@ def test_it_answers_as_it_did(run):
         same(answers.astype(float), arrays["answers"].astype(float))
 
 
+def test_a_table_beside_a_run_that_kept_no_schema_is_read_anew_which_is_said(make, tmp_path):
+    with np.load(HERE / "v1" / "boosting.npz", allow_pickle=False) as file:
+        people = make.read(dict(file))
+    found, new = load_transfer(HERE / "v1" / "boosting"), tmp_path / "new.csv"
+    people.to_csv(new, index=False)
+    found.predict(new)
+    assert any("of an older version" in note and "told anew" in note and "'age'" in note for note in found.input_notes)
+    people.assign(y=found.predict(people)).to_csv(new, index=False)
+    found.score(found.read(new, label="y"))
+    assert any("told anew" in note for note in found.input_notes)
+    found.predict(people.select_dtypes("number").assign(**people.select_dtypes(exclude="number")))
+    assert not any("told anew" in note and "'age'" in note for note in found.input_notes)  # numbers are numbers
+
+
 def test_it_is_saved_again_as_it_is(run, tmp_path):
     folder, inputs, _ = run
     found = load_transfer(folder, trust=TRUST)

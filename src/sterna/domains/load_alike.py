@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sterna.domains.domain import Domain
+from sterna.domains.inputs import Inputs
 from sterna.domains.load import load_domain
-from sterna.errors import RequestError
+from sterna.errors import RequestError, quoted
 
 
 def load_with_what_there_is(spec: Any, optional: Sequence[str], **reading: Any) -> Domain:
@@ -34,3 +35,20 @@ def load_as_learnt(spec: Any, reading: dict[str, Any]) -> Domain:
     if found.weights is None and "weight" in reading:
         said.append(f"no column {reading['weight']!r}, by which the run weighted its rows: here they weigh alike")
     return replace(found, notes=tuple(said))
+
+
+def told_anew(inputs: Inputs, reading: Mapping[str, Any]) -> list[str]:
+    """A note where new rows of a table were read without knowing how those of the run are written.
+
+    Parameters
+    ----------
+    reading
+        How the Domain of the run was read; runs of older versions do not know its schema.
+    """
+    written = [name for name, about in inputs.reading().get("schema", {}).items() if about.get("form")]
+    if "schema" in reading or not written:
+        return []
+    return [
+        "the run is of an older version, which did not keep how numbers and dates of its table are written: their form "
+        f"was told anew from this one, in {quoted(written)}"
+    ]

@@ -17,7 +17,7 @@ from sterna.domains import Domain
 from sterna.domains.given import given_inputs, has_columns, without_columns
 from sterna.domains.groups import group_codes
 from sterna.domains.learnt import read_learnt
-from sterna.domains.load_alike import load_as_learnt
+from sterna.domains.load_alike import load_as_learnt, told_anew
 from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.unlabelled import load_inputs, unread_words
 from sterna.errors import RequestError
@@ -158,10 +158,10 @@ class Transfer:
         with named(domain), Progress(quiet=not progress) as bar:
             trainer = Trainer(progress=bar)
             outputs = trainer.outputs(self.network, domain.inputs)
-            said, cut = [*domain.notes, *preparation.unknown(domain.inputs)], list(trainer.log.messages)
+            anew = told_anew(domain.inputs, self.evidence.target.reading)
+            said, cut = [*domain.notes, *anew, *preparation.unknown(domain.inputs)], list(trainer.log.messages)
             if not cut:  # or features came from the cache, which does not tell
-                note = preparation.note(preparation.items(domain.inputs))
-                said += [note] if note else []
+                said += filter(None, [preparation.note(preparation.items(domain.inputs))])
             for sentence in dict.fromkeys(said):
                 bar.say(f"note: {sentence}")
             self._noted[:] = dict.fromkeys([*said, *cut])
