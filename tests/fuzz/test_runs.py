@@ -139,15 +139,17 @@ def unit(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("file", ["unit.json", "outputs.npy"])
-def test_a_finished_fit_is_taken_up(fuzz, unit, file):
+@pytest.mark.parametrize(("file", "hashed"), [("unit.json", True), ("unit.json", False), ("outputs.npy", True)])
+def test_a_finished_fit_is_taken_up(fuzz, unit, file, hashed):
     path = unit.work(0, "scratch") / file
+    if not hashed:  # as those of version 0.1.0
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "hash"}))
 
     def read():
         found = unit.load_unit(0, "scratch")
         summed_history([found]), found.log.selected_by(), found.outputs.sum()
 
-    fuzz.file(path, read, KINDS.get(path.suffix, BYTES))
+    fuzz.file(path, read, KINDS.get(path.suffix, BYTES), name=f"{file} {hashed}")
 
 
 @pytest.mark.parametrize("hashed", [True, False])

@@ -1,6 +1,7 @@
 """Content hashes of a run's files."""
 
 import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -9,9 +10,12 @@ from torch import nn
 
 from sterna import Domain, RequestError, load_source, load_transfer, transfer
 from sterna.networks import ImagePreparation, Network, build_body, load_network, save_network
+from sterna.record.choice import Choice
 from sterna.record.hashes import check_hash, check_hashes, hash_of, hashes_of_network, hashes_of_run
 from sterna.report import write_report
 from sterna.store.fusing_runs import fuse_runs
+from sterna.store.run import RunFolder, Unit
+from sterna.training.log import Log
 
 
 def test_a_hash_is_what_sha256sum_prints(tmp_path):
@@ -92,6 +96,39 @@ def test_a_flipped_byte_is_seen_wherever_it_lies(run):
                     read()
             flipped(path, place)
     assert load_transfer(run).network  # all of it is as it was
+
+
+def test_a_flipped_number_of_the_record_is_seen(run):
+    path = run / "manifest.json"
+    whole = path.read_text(encoding="utf-8")
+    places = [place for place, letter in enumerate(whole) if letter.isdigit()]
+    for place in places[:: len(places) // 60]:
+        path.write_text(whole[:place] + str((int(whole[place]) + 1) % 10) + whole[place + 1 :], encoding="utf-8")
+        with pytest.raises(RequestError, match="not as it was written|is wrong|is damaged"):
+            load_transfer(run)
+    # In other order and with other spaces, or without the hash, it is what it was.
+    content = json.loads(whole)
+    path.write_text(json.dumps(dict(sorted(content.items()))), encoding="utf-8")
+    assert load_transfer(run).evidence.plain() == {name: content[name] for name in content if name != "hash"}
+    assert list(content)[-1] == "hash"
+    path.write_text(json.dumps({**content, "name": "mine", "hash": None}), encoding="utf-8")
+    with pytest.raises(RequestError, match="if you meant to change it, take 'hash' out of it"):
+        load_transfer(run)
+    del content["hash"]
+    path.write_text(json.dumps({**content, "name": "mine"}), encoding="utf-8")
+    assert load_transfer(run).evidence.name == "mine"
+
+
+def test_a_flipped_number_of_a_finished_fit_is_seen(tmp_path):
+    folder, log = RunFolder(tmp_path), Log(choices=[Choice("penalty", 0.25, "cross-validation", 40)])
+    folder.save_unit(0, "m", Unit(np.ones((2, 2)), log, 12.5, 34, 56))
+    path = folder.work(0, "m") / "unit.json"
+    whole = path.read_text()
+    assert folder.load_unit(0, "m").trained == 34
+    for was, now in (("34", "35"), ("12.5", "12.4"), ("0.25", "0.75"), ("40", "41")):
+        path.write_text(whole.replace(was, now, 1))
+        with pytest.raises(RequestError, match="unit.json' is not as it was written.*this fit then begins anew"):
+            folder.load_unit(0, "m")
 
 
 def test_a_file_that_was_changed_on_purpose_is_named_with_the_way_out(run):

@@ -6,6 +6,7 @@ They show damage and changes by mistake, and are no signature: whoever can write
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from sterna.record.reading import AGAIN, check_file, damaged, reading
 
 MANIFEST, NETWORK = "manifest.json", "network/network.json"
 """Where a run folder has its record, and the description of its network."""
+
+OWN = "hash"
+"""The key under which a JSON file has its own hash."""
 
 _DATED = ".skops"
 
@@ -52,6 +56,33 @@ def _files(folder: Path, leave_out: set[str]) -> dict[str, Path]:
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     named = {path.relative_to(folder).as_posix(): path for path in found}
     return {name: path for name, path in named.items() if name.partition("/")[0] not in leave_out}
+
+
+def with_own_hash(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a JSON file holds, and last the hash of it: nobody else has one of the file that lists the others."""
+    return {**content, OWN: _own_hash(content)}
+
+
+def check_own_hash(path: Path, content: Mapping[str, Any], way_out: str = AGAIN) -> None:
+    """Refuse what a JSON file holds if it is not what was written; one without its hash (of an older version) passes.
+
+    Raises
+    ------
+    RequestError
+        If the hash is another.
+    """
+    rest = {name: value for name, value in content.items() if name != OWN}
+    if OWN in content and content[OWN] != _own_hash(rest):
+        raise RequestError(
+            f"{str(path)!r} is not as it was written (the hash in it is another), so it was damaged or changed: "
+            f"{way_out}; if you meant to change it, take {OWN!r} out of it."
+        )
+
+
+def _own_hash(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of names and values as JSON, whatever their order and the spaces between them."""
+    read = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(read, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def check_network(folder: Path, hashes: Mapping[str, str]) -> None:
@@ -97,5 +128,6 @@ def check_hash(folder: Path, name: str, hashes: Mapping[str, str], listed: str) 
     if found != hashes[name]:
         raise RequestError(
             f"{str(path)!r} is not as it was written (its SHA-256 is not the one in {listed}), so it was damaged or "
-            f"changed: copy the folder again or {AGAIN}; if you meant to change it, take its name out of {listed}."
+            f"changed: copy the folder again or {AGAIN}; if you meant to change it, take its name out of {listed}, and "
+            f"{OWN!r} where {listed} has one."
         )

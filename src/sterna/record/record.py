@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sterna.errors import RequestError
 from sterna.record import reading
+from sterna.record.hashes import check_own_hash, with_own_hash
 
 FORMAT = 2
 """What new records have; a file that names none is of format 1, and holds the same names and values."""
@@ -228,8 +229,11 @@ class Record(_Part):
         return {name: value for name, value in found.items() if value is not None or name in ("source", "gain")}
 
     def to_json(self) -> str:
-        """The text of ``manifest.json``; numbers that are not finite are ``NaN`` and ``Infinity``, as Python reads."""
-        return json.dumps(self.plain(), indent=1, ensure_ascii=False, allow_nan=True)
+        """The text of ``manifest.json``, with a hash of itself.
+
+        Numbers that are not finite are ``NaN`` and ``Infinity``, as Python reads.
+        """
+        return json.dumps(with_own_hash(self.plain()), indent=1, ensure_ascii=False, allow_nan=True)
 
     def at(self, labels_per_class: int) -> Point:
         """What a learning curve keeps of this run."""
@@ -245,7 +249,7 @@ def read_record(path: Path) -> Record:
     Raises
     ------
     RequestError
-        If it is missing, cannot be read, or is no record.
+        If it is missing, cannot be read, is no record, or not as it was written.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -254,7 +258,7 @@ def read_record(path: Path) -> Record:
             "give a folder that a transfer has written."
         )
     try:
-        return Record.model_validate(content)
+        found = Record.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -262,6 +266,8 @@ def read_record(path: Path) -> Record:
             f"{str(path)!r} is not the record of a run that this version can read: {where!r} is wrong "
             f"({first['msg'].lower()}); run the transfer again, or make the report with the version that wrote it."
         ) from error
+    check_own_hash(path, content)
+    return found
 
 
 def read_json(path: Path) -> Any:

@@ -17,7 +17,15 @@ from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
 from sterna.record.choice import Choice
-from sterna.record.hashes import NETWORK, check_hash, check_network, hash_of, hashes_of_run
+from sterna.record.hashes import (
+    NETWORK,
+    check_hash,
+    check_network,
+    check_own_hash,
+    hash_of,
+    hashes_of_run,
+    with_own_hash,
+)
 from sterna.record.reading import damaged, read_object, reading
 from sterna.record.record import Record, read_record
 from sterna.store.place import check_finished
@@ -117,7 +125,7 @@ class RunFolder:
             temporary.write_bytes(written.getbuffer())
         about["files"] = {"outputs.npy": hash_of(folder / "outputs.npy")}
         with atomic(folder / "unit.json") as temporary:
-            temporary.write_text(json.dumps(about))
+            temporary.write_text(json.dumps(with_own_hash(about)))
         for left in folder.glob("*.pt"):
             left.unlink()
 
@@ -129,6 +137,7 @@ class RunFolder:
         way_out = f"delete the folder {str(folder)!r} and go on with resume=True: this fit then begins anew"
         with reading(folder / "unit.json", way_out):
             about = read_object(folder / "unit.json", way_out)
+            check_own_hash(folder / "unit.json", about, way_out)
             check_hash(folder, "outputs.npy", about.pop("files", {}), "unit.json")
             log = _log(**about.pop("log"))
             numbers = TypeAdapter(_Numbers).validate_python(about)
