@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sterna import Domain, load_domain, transfer
+from sterna import Domain, Source, load_domain, transfer
 from sterna.experiment.foreword import foreword
 from sterna.experiment.plan import make_plan
 from sterna.methods.method import make_method
@@ -72,3 +72,11 @@ def test_python_says_it_where_progress_is_asked_for(frame, capsys):
     assert capsys.readouterr().err == ""
     transfer(None, frame, progress=True, **asked)
     assert "classes: no 80%, yes 20%" in capsys.readouterr().err
+
+
+def test_classes_that_only_the_source_has_have_no_share(frame):
+    source = Source("known", data=load_domain(frame.assign(y=["no"] * 50 + ["yes"] * 40 + ["never"] * 10), label="y"))
+    domain = load_domain(frame.assign(a=frame["a"] + 1, price=frame["price"] * 2), label="y")
+    method, request = make_method("source-only"), Request(method="source-only", labels=0)
+    plan = make_plan(source, domain, method, request)
+    assert "never" in plan.task.classes and "classes: no 80%, yes 20%" in foreword(plan, domain, request)

@@ -66,7 +66,7 @@ def _classes(task: Task, domain: Domain) -> str:
         return f"labels: {known.min():.4g} to {known.max():.4g}, mean {known.mean():.4g}"
     else:
         return ""
-    order = np.argsort(-shares, kind="stable")
+    order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
     parts = [f"{task.classes[i]} {shares[i]:.0%}" if shares[i] >= 0.01 else f"{task.classes[i]} <1%" for i in order]
     return f"{'classes' if task.one_class else 'labels'}: {listed(parts, MOST)}"
 
