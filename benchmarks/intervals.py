@@ -120,8 +120,9 @@ def sample(cell: Cell, random: np.random.Generator, counts: Sequence[int], draws
 def truth(cell: Cell, task: Task, names: tuple[str, ...]) -> tuple[dict[str, float], dict[str, float]]:
     """The metrics of both networks on the whole population, and for every draw."""
     random = np.random.default_rng(12345)
-    k, draws = len(cell.counts), 1 if not cell.draw_spread else 60
-    many = tuple(POPULATION * max(1, 3 // k) for _ in cell.counts)
+    # Of few draws the mean would be off by a part of what an interval over draws is wide.
+    k, draws, rows = len(cell.counts), *((1, POPULATION) if not cell.draw_spread else (1000, POPULATION // 6))
+    many = tuple(rows * max(1, 3 // k) for _ in cell.counts)
     one, other, targets, _ = sample(replace(cell, group=1), random, many, draws)
     weights = np.ones((1, len(targets)))
     if cell.task == "classes":
