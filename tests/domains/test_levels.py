@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sterna.domains import Domain, load_domain
+from sterna.domains.decoding import numbers_in, opened
 from sterna.domains.levels import Extent, checked, eight_bits, levels_of
 from sterna.domains.unlabelled import load_inputs
 from sterna.errors import RequestError
@@ -88,29 +91,89 @@ def test_values_below_zero_keep_their_order(tmp_path):
     assert domain.reading["levels"] == [-1024, 4095]
 
 
-def test_sixteen_bits_a_colour_are_read_whole(tmp_path):
-    """Pillow keeps the upper 8 bits: of 12-bit colours 16 levels."""
-    torchvision = pytest.importorskip("torchvision")
-    pixels = np.stack([RAMP, RAMP[::-1], RAMP / 2], axis=2).astype(np.uint16)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "0.png").write_bytes(colour_png(pixels))
-    domain = load_domain(tmp_path)
-    np.testing.assert_allclose(grey(domain, 0), pixels * (255 / 4095), atol=1)
-    assert torchvision is not None
-
-
-def colour_png(pixels):
+def png16(pixels):
     """A PNG of 16 bits a channel, written by hand: no library at hand writes one."""
-    import struct
-    import zlib
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    h, w, _ = pixels.shape
+    h, w, c = pixels.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", w, h, 16, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", w, h, 16, {2: 4, 3: 2, 4: 6}[c], 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff16(pixels, order="<", packed=False, planes=False, extra=None, photometric=2, turned=1):
+    """The same as a TIFF, in either order of bytes."""
+    (h, w, c), numbers = pixels.shape, pixels.astype(f"{order}u2")
+    parts = [numbers[..., i].tobytes() for i in range(c)] if planes else [numbers.tobytes()]
+    parts = [zlib.compress(part) for part in parts] if packed else parts
+    out = bytearray(b"II*\0    " if order == "<" else b"MM\0*    ")
+
+    def put(data):
+        out.extend(data + b"\0" * (len(data) % 2))
+        return len(out) - len(data) - len(data) % 2
+
+    places, sizes = [put(part) for part in parts], [len(part) for part in parts]
+    bits = put(struct.pack(f"{order}{c}H", *[16] * c))
+    where = [put(struct.pack(f"{order}{c}I", *each)) if planes else each[0] for each in (places, sizes)]
+    tags = [(256, 4, 1, w), (257, 4, 1, h), (258, 3, c, bits), (259, 3, 1, 8 if packed else 1),
+            (262, 3, 1, photometric),
+            (273, 4, len(parts), where[0]), (274, 3, 1, turned), (277, 3, 1, c), (278, 4, 1, h),
+            (279, 4, len(parts), where[1]), (284, 3, 1, 2 if planes else 1)]  # fmt: skip
+    tags += [] if extra is None else [(338, 3, 1, extra)]
+    words = [struct.pack(f"{order}HHI", *tag[:3]) + (struct.pack(f"{order}HH", tag[3], 0) if tag[1:3] == (3, 1)
+             else struct.pack(f"{order}I", tag[3])) for tag in tags]  # fmt: skip
+    out[4:8] = struct.pack(f"{order}I", put(struct.pack(f"{order}H", len(tags)) + b"".join(words) + b"\0" * 4))
+    return bytes(out)
+
+
+COLOURS = np.random.default_rng(0).integers(0, 65536, (9, 6, 4)).astype(np.uint16)
+
+
+def numbers(data):
+    with opened(io.BytesIO(data)) as image:
+        return numbers_in(image, data)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bits_a_colour_of_a_png_are_read_whole(channels):
+    assert (numbers(png16(COLOURS[..., :channels])) == COLOURS[..., :channels]).all()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_a_colour_of_a_tiff_are_read_whole(order, packed):
+    assert (numbers(tiff16(COLOURS[..., :3], order, packed)) == COLOURS[..., :3]).all()
+    assert (numbers(tiff16(COLOURS, order, packed, extra=2)) == COLOURS).all()
+    assert (numbers(tiff16(COLOURS, order, packed, extra=0)) == COLOURS[..., :3]).all()  # a fourth that is no alpha
+    turned = numbers(tiff16(COLOURS[..., :3], order, packed, turned=6))
+    assert (turned == np.rot90(COLOURS[..., :3], -1)).all()
+    times_alpha = np.rint(COLOURS * (COLOURS[..., 3:] / 65535)).astype(np.uint16)
+    times_alpha[..., 3] = COLOURS[..., 3]
+    found = numbers(tiff16(times_alpha, order, packed, extra=1))
+    assert (abs(found - COLOURS.astype(float)) <= 0.5 + 32768 / COLOURS[..., 3:]).all()
+    ink = numbers(tiff16(COLOURS, order, packed, photometric=5))
+    light = 1 - COLOURS / 65535
+    np.testing.assert_allclose(ink / 65535, light[..., :3] * light[..., 3:], atol=1e-5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_colours_plane_by_plane_are_refused_in_words(tmp_path, packed):
+    for i in range(30):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        (tmp_path / "ab"[i % 2] / f"{i}.tif").write_bytes(tiff16(COLOURS[..., :3], packed=packed, planes=i == 3))
+    with pytest.warns(UserWarning, match=r"1 of 30 images .*b/3.tif \(its 16-bit colours are stored plane by plane"):
+        assert len(load_domain(tmp_path)) == 29
+
+
+@pytest.mark.parametrize("write", [png16, tiff16])
+def test_colours_of_twelve_bits_keep_their_levels(tmp_path, write):
+    """Pillow keeps the upper 8 bits of 16: of 12-bit colours 16 levels."""
+    pixels = np.stack([RAMP, RAMP[::-1], RAMP / 2], axis=2).astype(np.uint16)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ("0.png" if write is png16 else "0.tif")).write_bytes(write(pixels))
+    np.testing.assert_allclose(grey(load_domain(tmp_path), 0), pixels * (255 / 4095), atol=1)
 
 
 def test_test_rows_have_no_say_and_are_cut_off_aloud(tmp_path):

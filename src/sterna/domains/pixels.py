@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -100,22 +102,62 @@ def from_numbers(pixels: np.ndarray, levels: Levels) -> Image:
 
 
 def deep_colours(image: Image, data: bytes) -> np.ndarray | None:
-    """The numbers ``(h, w, c)`` of a PNG with 16 bits a channel, of which Pillow keeps the upper 8; else ``None``."""
+    """The numbers ``(h, w, c)`` of an opened image with 16 bits a colour, of which Pillow keeps 8; else ``None``.
+
+    Pillow's decoders give either byte of each number, by the order that they take the two to be in.
+
+    Raises
+    ------
+    RequestError
+        If its colours are stored plane by plane, which Pillow does not read.
+    """
     if not has_deep_colours(image):
         return None
-    import torch
-
-    io_of = require("torchvision.io", "image")
-    found = io_of.decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), io_of.ImageReadMode.UNCHANGED)
-    return np.asarray(found.numpy()).transpose(1, 2, 0)
+    if getattr(image, "tag_v2", {}).get(_PLANAR) == 2:
+        raise RequestError("its 16-bit colours are stored plane by plane, which is not read; save them pixel by pixel")
+    stored = _stored(image)
+    if stored.startswith("LA"):
+        return np.asarray(np.ascontiguousarray(_decoded(data, "RGBA")).view(">u2").astype(np.uint16))
+    mode, order = stored[:-1].replace("RGBa", "RGBA"), stored[-1]
+    low = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}[order]
+    found = _decoded(data, mode + order).astype(np.uint16) << 8 | _decoded(data, mode + low)
+    if stored.startswith("RGBa"):  # multiplied by alpha
+        whole = np.minimum(found[..., :3] * (65535 / np.maximum(found[..., 3:], 1)), 65535)
+        found[..., :3] = np.rint(whole)
+    if stored.startswith("CMYK"):  # as Pillow has it
+        light = 65535.0 - found
+        found = np.rint(light[..., :3] * light[..., 3:] / 65535).astype(np.uint16)
+    return np.asarray(found)
 
 
 def has_deep_colours(image: Image) -> bool:
-    """Whether it is an opened PNG with 16 bits a channel, in colour or with transparency."""
-    tile = getattr(image, "tile", None)
-    mode = tile[0][3] if image.format == "PNG" and tile else ""
-    mode = mode[0] if isinstance(mode, tuple) else mode
-    return isinstance(mode, str) and mode.endswith(";16B") and not is_deep(image)
+    """Whether it is an opened PNG or TIFF with 16 bits a channel, in colour or with transparency."""
+    planes = getattr(image, "tag_v2", {})
+    deep = ";16" in _stored(image) or (planes.get(_PLANAR) == 2 and max(planes.get(_BITS, (8,))) == 16)
+    return deep and image.format in ("PNG", "TIFF") and not is_deep(image)
+
+
+_BITS, _PLANAR = 258, 284
+"""Tags of a TIFF: the bits of each channel, and how these lie."""
+
+
+def _stored(image: Image) -> str:
+    """How Pillow would decode the pixels of an opened image: ``"RGB;16B"``."""
+    tiles = getattr(image, "tile", None)
+    mode = tiles[0][3] if tiles else ""
+    mode = mode[0] if isinstance(mode, tuple) and mode else mode
+    return mode if isinstance(mode, str) else ""
+
+
+def _decoded(data: bytes, mode: str) -> np.ndarray:
+    """The pixels of an image, upright, with its bytes taken in this way."""
+    from PIL import ImageOps
+
+    with pillow().open(io.BytesIO(data)) as image:
+        image.tile = [tile._replace(args=(mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode)
+                      for tile in image.tile]  # fmt: skip
+        image.load()
+        return np.asarray(ImageOps.exif_transpose(image) if _is_turned(image) else image)
 
 
 def numbers_of(value: Any) -> np.ndarray | None:
