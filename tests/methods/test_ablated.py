@@ -1,5 +1,7 @@
 """The method without its knowledge: the same settings but one, which is 0, and another network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,3 +63,24 @@ def test_it_runs_to_another_network_than_the_method(name, settings, term, proble
         made.append(quickly(method, asked, trainer()).network.state_dict())
     assert list(made[0]) == list(made[1])
     assert any(not torch.equal(value, made[1][key]) for key, value in made[0].items())
+
+
+class Trained(Exception):
+    """Stops a method where it would train, and keeps how."""
+
+
+@pytest.mark.parametrize("name", ["weight-fusion", "knowledge-propagation", "rule-penalty"])
+def test_scratch_is_trained_as_the_method_beside_it(name, problem, trainer, quickly, monkeypatch):
+    def kept(self, objective, stream, groups, *, stage, epochs, average=False, patience=None, **more):
+        labelled = stream.streams["target"] if hasattr(stream, "streams") else stream
+        decay = sorted({group["weight_decay"] for group in groups})
+        raise Trained(epochs, average, patience, decay, labelled._loader.dataset.augment)
+
+    monkeypatch.setattr("sterna.training.trainer.Trainer.fit", kept)
+    method, asked = make_method(name, {**dict(next(a[1] for a in ABLATED if a[0] == name)), "epochs": 7}), problem(name)
+    found = []
+    for each in (method, make_method("scratch", {"epochs": 3})):
+        with pytest.raises(Trained) as stopped:
+            quickly(each, replace(asked, recipe=method.recipe()), trainer())
+        found.append(stopped.value.args)
+    assert found[0] == found[1] and found[0][0] == 7

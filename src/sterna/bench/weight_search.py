@@ -55,6 +55,14 @@ class Setting:
     candidates: Sequence[float]
     default: float
 
+    @staticmethod
+    def asked(value: Any, fits: Callable[[float], bool], expected: str) -> Any:
+        """Let a setting through that is the word search, or a number that fits."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value == "search" or (number and fits(float(value))):
+            return value
+        raise PydanticCustomError("number_or_search", "Expected {what}, or search", {"what": expected})
+
     def mixed(self, bench: Bench, tuned: Fitted, number: float | None) -> Fitted:
         """Put a network that was tuned from the source's weights together with the source's, body by body.
 
@@ -77,14 +85,6 @@ class Setting:
             if network is not None:
                 _Mixture(bench, network, self).put(number)
         return replace(tuned, choices=choices)
-
-
-def number_or_search(value: Any, fits: Callable[[float], bool], expected: str) -> Any:
-    """Let a setting through that is the word search, or a number that fits."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "search" or (number and fits(float(value))):
-        return value
-    raise PydanticCustomError("number_or_search", "Expected {what}, or search", {"what": expected})
 
 
 @dataclass(eq=False)

@@ -8,9 +8,10 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.weight_search import Setting, number_or_search
+from sterna.bench.weight_search import Setting
 from sterna.methods.method import Method, Needs
 from sterna.networks.fusing import add_states
+from sterna.training.recipe import Recipe
 
 BETAS = (0.0, 0.05, -0.05, 0.1, -0.1, 0.2, -0.2, 0.5)
 
@@ -55,7 +56,7 @@ class KnowledgePropagation(Method):
     @field_validator("beta", mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        return number_or_search(value, lambda number: -1 < number <= 1, "a number above -1 and up to 1")
+        return Setting.asked(value, lambda number: -1 < number <= 1, "a number above -1 and up to 1")
 
     def ablated(self) -> KnowledgePropagation:
         return self.model_copy(update={"beta": 0.0})
@@ -65,6 +66,9 @@ class KnowledgePropagation(Method):
         setting = Setting("beta", added, (0.0,), lambda _: 0.0, BETAS, 0.0)
         tuned = bench.component("fine-tuning", learning_rate=self.learning_rate, epochs=self.epochs)
         return setting.mixed(bench, tuned, None if self.beta == "search" else self.beta)
+
+    def recipe(self) -> Recipe:
+        return Recipe(self.learning_rate, self.epochs, layer_decay=0.8, hold_statistics=True)
 
 
 def added(tuned: dict[str, Tensor], source: nn.Module, beta: float) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from sterna.bench import Bench, Fitted
-from sterna.bench.weight_search import Setting, number_or_search
+from sterna.bench.weight_search import Setting
 from sterna.methods.method import Method, Needs
 from sterna.networks.fusing import fuse_states
 from sterna.training.recipe import Recipe
@@ -62,7 +62,7 @@ class WeightFusion(Method):
     @field_validator("alpha", mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        return number_or_search(value, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+        return Setting.asked(value, lambda number: 0 <= number <= 1, "a number from 0 to 1")
 
     def validated(self) -> Literal["epoch", "kept"]:
         return "kept" if self.alpha == "search" else "epoch"

@@ -21,6 +21,7 @@ from sterna.tasks.losses import at_least_float32, weighted_mean
 from sterna.tasks.task import Task
 from sterna.training.batches import Batches, Stream, Streams
 from sterna.training.objective import Objective
+from sterna.training.recipe import Recipe
 from sterna.training.together import whole_batch
 
 
@@ -76,6 +77,9 @@ class RulePenalty(RuleSettings, Method):
             before_epoch=(lambda epoch: hold_statistics(network.body)) if pretrained else None,
         )
         return Fitted(network, (*found.choices, *start.choices, *kept))
+
+    def recipe(self) -> Recipe:
+        return Recipe(self.learning_rate or 1e-3, self.epochs, augment=False)
 
 
 def starting_network(bench: Bench) -> tuple[Fitted, bool]:
