@@ -44,6 +44,12 @@ def test_columns_of_a_frame_group_date_and_weigh_rows_whose_labels_stand_beside_
     assert beside.groups.tolist() == whole.groups.tolist() == list("uuvv")
     assert (beside.times == whole.times).all() and (beside.weights == [1, 2, 3, 4]).all()
     assert beside.inputs.columns == whole.inputs.columns == ("a", "b", "c", "when")
+    held = pytest.importorskip("datasets").Dataset.from_pandas(data)
+    found = load_domain(held, label="y", group="who", time="when", weight="w")
+    assert found.groups.tolist() == list("uuvv") and found.inputs.columns == ("a", "b", "c", "when")
+    assert (found.times == whole.times).all() and (found.weights == whole.weights).all()
+    with pytest.raises(RequestError, match="no such column"):
+        load_domain(held, label="y", group="whose")
 
 
 @pytest.mark.parametrize(

@@ -61,12 +61,8 @@ def given_domain(data: Any, label: Any, options: Options) -> Domain:
         If the data are of no such form, or `label` names a column of what has none.
     """
     if isinstance(data, Domain):
-        _refuse(
-            options,
-            "it is a Domain already",
-            "give it where that is made, arrays as groups=, times= or weights=",
-            *OF_COLUMNS[1:],
-        )
+        made = "give it where that is made, arrays as groups=, times= or weights="
+        _refuse(options, "it is a Domain already", made, *OF_COLUMNS[1:])
         return data
     if isinstance(data, tuple) and not isinstance(data, Sound):
         raise RequestError(
@@ -76,8 +72,7 @@ def given_domain(data: Any, label: Any, options: Options) -> Domain:
     if is_frame(data):
         return _of_frame(data, label, options)
     if hasattr(data, "column_names"):
-        _refuse(options, "it is a Dataset", "give its DataFrame, data.to_pandas()", *OF_COLUMNS[2:])
-        return Domain.from_dataset(data, label=label, text=options.text)
+        return _of_dataset(data, label, options)
     if isinstance(label, str):
         raise RequestError(
             f"label={label!r} names a column, but {type(data).__name__} has none; give label= one label for each row."
@@ -105,23 +100,43 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
     return table_domain(frame, replace(options, label=label), FRAME)
 
 
+def _of_dataset(dataset: Any, label: str | None, options: Options) -> Domain:
+    _refuse(options, "it is a Dataset", "give its DataFrame, data.to_pandas()", *OF_COLUMNS[5:])
+    if isinstance(dataset.column_names, Mapping):
+        _refuse(options, "it is a DatasetDict", "give one of its Datasets", *OF_COLUMNS[2:5])
+    beside = [name for name in (options.group, options.time, options.weight) if name is not None]
+    if not beside:
+        return Domain.from_dataset(dataset, label=label, text=options.text)
+    from sterna.domains.parquet_files import frame_of
+
+    there = [name for name in beside if name in dataset.column_names]
+    frame = frame_of(dataset.select_columns(there).with_format("arrow")[:])
+    inputs = dataset.remove_columns([name for name in there if name != options.time])
+    return _beside(Domain.from_dataset(inputs, label=label, text=options.text), frame, "The Dataset", options)
+
+
 def _labelled_beside(frame: Any, label: Any, options: Options) -> Domain:
-    """A Domain of a DataFrame whose labels stand beside it; its columns may group, date and weigh the rows."""
+    way_out = "add the labels as a column, and give label= its name"
+    _refuse(options, "its labels are given beside it", way_out, "text", "domain_column", "domain")
+    inputs = frame.loc[:, [str(name) not in (options.group, options.weight) for name in frame.columns]]
+    found = Domain.from_arrays(inputs, label, name=FRAME, columns=options.columns, drop=options.drop)
+    return _beside(found, frame, FRAME, options)
+
+
+def _beside(found: Domain, frame: Any, where: str, options: Options) -> Domain:
+    """A Domain whose rows are grouped, dated and weighted by columns of a DataFrame."""
     from sterna.domains.raw_table import RawTable
     from sterna.domains.table_rows import groups_of, times_of, weights_of
 
-    way_out = "add the labels as a column, and give label= its name"
-    _refuse(options, "its labels are given beside it", way_out, "text", "domain_column", "domain")
-    table, group, time, weight = RawTable(frame, FRAME), options.group, options.time, options.weight
+    table, group, time, weight = RawTable(frame, where), options.group, options.time, options.weight
     times, notes = (None, []) if time is None else times_of(table, time)
-    groups = None if group is None else groups_of(table, group)
-    weights = None if weight is None else weights_of(table, weight)
-    inputs = frame.loc[:, [str(name) not in (group, weight) for name in frame.columns]]
-    found = Domain.from_arrays(
-        inputs, label, name=FRAME, groups=groups, times=times, weights=weights, columns=options.columns,
-        drop=options.drop,
-    )  # fmt: skip
-    return replace(found, notes=(*found.notes, *notes))
+    return replace(
+        found,
+        groups=None if group is None else groups_of(table, group),
+        times=times,
+        weights=None if weight is None else weights_of(table, weight),
+        notes=(*found.notes, *notes),
+    )
 
 
 def given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:
