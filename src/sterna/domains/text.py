@@ -94,9 +94,10 @@ class TextInputs(Inputs):
         return [hashlib.blake2b(_bytes(plain_words(text)), digest_size=16).hexdigest() for text in self.texts]
 
     def near_pairs(self) -> np.ndarray:
-        _, codes = np.unique(self.contents(), return_inverse=True)
+        rows = np.flatnonzero([bool(plain_words(text)) for text in self.texts])  # texts of nothing are no copies
+        _, codes = np.unique(np.asarray(self.contents(), dtype=str)[rows], return_inverse=True)
         order = np.argsort(codes, kind="stable")
-        return np.asarray(np.stack([order[:-1], order[1:]], axis=1)[np.diff(codes[order]) == 0])
+        return np.asarray(rows[np.stack([order[:-1], order[1:]], axis=1)[np.diff(codes[order]) == 0]])
 
     def row_keys(self) -> list[str]:
         return self.keys()
