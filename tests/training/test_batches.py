@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.inputs import Preparation
+from sterna.errors import RequestError
 from sterna.training.batches import Batch, Stream
 
 
@@ -100,3 +101,19 @@ def test_parts_of_a_batch_put_together_are_the_batch():
     assert [len(p) for p in parts] == [4, 3, 3]
     assert torch.equal(torch.cat([p.inputs["a"] for p in parts]), batch.inputs["a"])
     assert [b for p in parts for b in p.inputs["b"]] == batch.inputs["b"]
+
+
+class Broken(Numbers):
+    def collate(self, items):
+        try:
+            raise OSError("no such file")
+        except OSError as error:
+            raise RequestError("a/1.png cannot be read; replace it.") from error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_worker_cannot_read_is_said_in_its_own_sentence(workers):
+    rows = Stream(Broken(), list(range(4)), workers=workers)
+    with pytest.raises(RequestError) as said:
+        next(rows.epoch(0))
+    assert str(said.value) == "a/1.png cannot be read; replace it."

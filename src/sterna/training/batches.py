@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sterna.domains.inputs import Items, Preparation
+from sterna.errors import SternaError
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class Stream:
             each = [b if len(b) >= self.world else np.tile(b, self.world) for b in batches]
             batches = [b[self.rank :: self.world] for b in each]
         self._plan.batches = [[(int(row), epoch) for row in b] for b in batches]
-        for rows, inputs in self._loader:
+        for rows, inputs in self._loaded():
             index = torch.as_tensor(rows)
             yield Batch(
                 inputs,
@@ -177,6 +178,13 @@ class Stream:
                 None if self.weights is None else self.weights[index],
                 index,
             )
+
+    def _loaded(self) -> Iterator[Any]:
+        try:
+            yield from self._loader
+        except SternaError as error:  # of a worker process: its sentence stands behind the worker's traceback
+            said = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
+            raise type(error)(said) from error
 
 
 @dataclass(frozen=True)
