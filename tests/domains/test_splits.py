@@ -47,6 +47,36 @@ def classified(draw):
     return codes, contents, groups
 
 
+@given(classified(), st.integers(2, 6), st.sampled_from([None, 0.1, 0.15]))
+@settings(deadline=None, max_examples=40)
+def test_several_test_splits_share_no_unit_and_test_all_rows_where_they_may(case, repeats, fraction):
+    codes, contents, groups = case
+    domain = domain_of(codes, contents, groups=groups)
+    more = {"test_repeats": repeats, "test_fraction": fraction}
+    try:
+        several = [make_splits(domain, codes, seed=1, test_split=number, **more) for number in range(repeats)]
+    except RequestError as error:
+        assert "would be empty" in str(error)
+        return
+    share = min(0.2, 1 / repeats) if fraction is None else fraction
+    assert equal(several[0], make_splits(domain, codes, seed=1, test_fraction=share))
+    tested = np.concatenate([splits.test for splits in several])
+    assert len(np.unique(tested)) == len(tested)
+    for splits in several:
+        check_partition(splits, len(codes))
+        check_together(splits, contents, codes >= 0)
+        assert not set(contents[splits.test]) & set(contents[np.setdiff1d(tested, splits.test)])
+    if fraction is None and repeats >= 5:
+        assert len(tested) == (codes >= 0).sum()
+
+
+def test_five_test_splits_have_the_shares_of_the_classes():
+    codes = np.repeat([0, 1, 2], [100, 50, 13])
+    several = [make_splits(domain_of(codes), codes, seed=0, test_repeats=5, test_split=n).test for n in range(5)]
+    counts = np.array([np.bincount(codes[test], minlength=3) for test in several])
+    assert (counts[:, 0] == 20).all() and (counts[:, 1] == 10).all() and set(counts[:, 2]) == {2, 3}
+
+
 @given(classified(), st.integers(0, 3))
 @settings(deadline=None, max_examples=150)
 def test_made_splits_are_a_partition_that_keeps_copies_and_groups_together(case, seed):

@@ -37,7 +37,7 @@ def acting(monkeypatch, right):
         return replace(real(name, method, problem, exam, folder, means, keep=keep), outputs=outputs)
 
     real = units.fit_unit
-    monkeypatch.setattr("sterna.experiment.run.fit_unit", fit)
+    monkeypatch.setattr("sterna.experiment.fits.fit_unit", fit)
 
 
 def test_the_headline_is_the_smallest_gain_and_helps_is_above_every_control(few, monkeypatch):

@@ -43,6 +43,9 @@ def test_task_metric_split_shares_columns_and_dates_are_said_in_five_lines(frame
 
 
 def test_what_was_asked_is_said_as_such(frame):
+    assert lines(load_domain(frame, label="y"), test_repeats=10)[1] == (
+        "rows: train 72, validation 18, test 10 (drawn at random, split_seed=0; the first of 10 test splits)"
+    )
     said = lines(load_domain(frame, label="price", time="when"), task="regression", metric="mae")
     assert said[0] == "task: regression (as asked); metric: mae (as asked)"
     assert said[1].endswith("(the test rows are the last in time)")

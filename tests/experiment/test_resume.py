@@ -341,7 +341,7 @@ def test_the_test_rows_do_not_depend_on_the_seed_but_a_run_begun_before_that_kee
     (tmp_path / "older" / "manifest.json").unlink()  # as if it had been stopped
     path = tmp_path / "older" / "request.json"
     kept = json.loads(path.read_text())
-    for name in ("split_seed", "test_size", "gap", "target_splits", "source_splits"):
+    for name in ("split_seed", "test_size", "test_repeats", "gap", "target_splits", "source_splits"):
         del kept[name]  # which older versions did not know
     path.write_text(json.dumps(kept))
     assert tested("older", seed=3, resume=True) == other

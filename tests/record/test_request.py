@@ -79,7 +79,7 @@ def test_a_request_of_format_1_is_read(name):
     path = OLD / name / "request.json"
     found, written = read_request(path), json.loads(path.read_text())
     since = {"split_seed": written["seed"], "test_size": None, "gap": 0.0, "target_splits": None, "source_splits": None}
-    since["map_classes"] = {}
+    since |= {"map_classes": {}, "test_repeats": 1}
     assert found.kept() == written | since
     assert (found.method, found.steps, found.control, found.curve) == (
         "scratch", 3, ("target-only",), (2, 5) if name == "curve" else (),

@@ -196,7 +196,7 @@ def show(result: Transfer) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sterna.report.words import repeats, selection
+    from sterna.report.words import repeats, selection, tested
 
     console, record = Console(), result.evidence
     if not console.is_terminal:
@@ -205,7 +205,9 @@ def show(result: Transfer) -> None:
     what = escape(f"{source} → {record.target.name}")  # a name may hold what rich would read as markup
     console.print(f"\n[bold]{escape(record.method)}[/bold]: {what}", highlight=False)
     parts = ", ".join(f"{name} {rows}" for name, rows in record.target.splits.items() if rows)
-    console.print(f"rows: {parts}; {repeats(record)}: {len(record.seeds)}", highlight=False, style="dim")
+    several = len(record.target.test_splits)
+    tests = f"; the first of {several} test splits of {tested(record)} rows in all" if several else ""
+    console.print(f"rows: {parts}{tests}; {repeats(record)}: {len(record.seeds)}", highlight=False, style="dim")
     for sentence in [*record.target.notes, *record.messages]:
         console.print(f"note: {in_terminal(sentence)}", highlight=False, markup=False, style="yellow")
     table = Table(box=None, padding=(0, 2, 0, 0))

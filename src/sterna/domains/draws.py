@@ -138,6 +138,37 @@ def deal_whole(strata: np.ndarray, units: np.ndarray, parts: int, random: np.ran
     return np.asarray(part_of[unit])
 
 
+def draw_rows(pool: Rows, targets: np.ndarray, units: Callable[[Rows], np.ndarray], fraction: float, seed: int) -> Rows:
+    """About this fraction of the rows of a pool, sorted; `targets` are those of all rows."""
+    if fraction == 0 or not len(pool):
+        return np.empty(0, dtype=np.int64)
+    side = draw_side(strata_of(targets[pool]), units(pool), fraction, np.random.default_rng([seed, 0]))
+    return np.sort(pool[side])
+
+
+def draw_apart(
+    pool: Rows,
+    targets: np.ndarray,
+    units: Callable[[Rows], np.ndarray],
+    fraction: float,
+    seed: int,
+    draws: int,
+    number: int,
+) -> Rows:
+    """One of several draws without common rows, each of about this fraction of the pool.
+
+    The first is that of :func:`draw_rows`; each is drawn from the rows that none before it has, which may be none.
+    """
+    drawn, rest = draw_rows(pool, targets, units, fraction, seed), pool
+    for before in range(1, number + 1):
+        rest = np.setdiff1d(rest, drawn)
+        # What is left to draw is shared out again: whole units make draws larger or smaller than asked.
+        left = fraction * draws * len(pool) - (len(pool) - len(rest))
+        part = left / (draws - before) / max(len(rest), 1)
+        drawn = rest if part > 1 - 1e-9 else draw_rows(rest, targets, units, part, seed)
+    return drawn
+
+
 def draw_labels(
     pool: Rows,
     targets: np.ndarray,

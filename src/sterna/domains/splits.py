@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sterna.domains.domain import Domain
-from sterna.domains.draws import draw_labels, draw_side, strata_of
+from sterna.domains.draws import draw_apart, draw_labels, draw_rows
 from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Rows
 from sterna.domains.split_checks import check_classes, check_request, class_name, labelled_rows
@@ -76,6 +76,8 @@ def make_splits(
     labels_per_class: int | None = None,
     labels: int | None = None,
     gap: float = 0.0,
+    test_repeats: int = 1,
+    test_split: int = 0,
 ) -> Splits:
     """Split the rows of a domain.
 
@@ -104,6 +106,8 @@ def make_splits(
     gap
         In a split by time: so long before validation, and before the test split, no row is used; days, or the unit of
         times that are numbers.
+    test_repeats, test_split
+        How many test splits without common rows there are, and which of them is meant, from 0 on.
 
     Raises
     ------
@@ -118,6 +122,11 @@ def make_splits(
         raise RequestError(
             f"test_size={test_fraction:g} was asked for, but {domain.name} brings its own test split; leave it out."
         )
+    if test_repeats > 1 and ("test" in given or domain.times is not None):
+        why = "is split by time" if domain.times is not None else "brings its own test split"
+        raise RequestError(
+            f"test_repeats={test_repeats} draws several test splits, but {domain.name} {why}; leave it out."
+        )
     if domain.times is None and gap:
         raise RequestError(f"gap={gap:g} is for splits by time; name the column of times as well (time=).")
     if domain.times is not None:
@@ -129,12 +138,18 @@ def make_splits(
     else:
         pool = _pool(given, known)
         check_classes(domain, targets[pool], pool, least=2, what="training and test")
-        test = _draw(pool, targets, units, _share(test_fraction, len(pool)), split_seed)
+        share = _share(test_fraction, len(pool), test_repeats)
+        test = draw_apart(pool, targets, units, share, split_seed, test_repeats, test_split)
+        if test_repeats > 1 and not len(test):
+            raise RequestError(
+                f"{domain.name} has too few rows or groups of a class for test_repeats={test_repeats} test splits: "
+                f"number {test_split + 1} would be empty; lower it."
+            )
         pool = np.setdiff1d(pool, test)
     validation = given.get("validation")
     if labels_per_class is None and labels is None:
         if validation is None:
-            validation = _draw(pool, targets, units, VALIDATION, seed)
+            validation = draw_rows(pool, targets, units, VALIDATION, seed)
             pool = np.setdiff1d(pool, validation)
     else:
         # A given validation split brings its labels too: "k labels" counts all that training and choosing may see.
@@ -148,7 +163,7 @@ def make_splits(
                 domain, targets[pool], pool, least=labels_per_class, what=f"labels_per_class={labels_per_class}"
             )
         pool = draw_labels(pool, targets, units, labels_per_class, labels, np.random.default_rng([seed, 1]))
-        validation = _draw(pool, targets, units, VALIDATION, seed)
+        validation = draw_rows(pool, targets, units, VALIDATION, seed)
         pool = np.setdiff1d(pool, validation)
     rest = np.setdiff1d(np.arange(len(domain)), np.concatenate([pool, validation, test]))
     # Rows of a group that is tested are seen by no method, not even without their labels. Given splits stay as given.
@@ -212,15 +227,19 @@ def _by_time(
     return Splits(train, validation, test, rest[free], (), rest[~free], tuple(notes))
 
 
-def _share(fraction: float | None, rows: int) -> float:
-    """What part of these rows is asked for: a share, or a number of them."""
+def _share(fraction: float | None, rows: int, repeats: int = 1) -> float:
+    """What part of these rows each test split takes: as asked, a share or a number of them, or a fifth at most."""
     if fraction is None:
-        return 0.2
-    if fraction < 1:
-        return fraction
-    if fraction > 0.9 * rows:
+        return min(0.2, 1 / repeats)
+    if fraction >= 1 and fraction > 0.9 * rows:
         raise RequestError(f"test_size={fraction:g} is more than nine tenths of the {rows:,} labelled rows; lower it.")
-    return fraction / rows
+    share = fraction if fraction < 1 else fraction / rows
+    if share * repeats > 1 + 1e-9:
+        raise RequestError(
+            f"test_repeats={repeats} test splits of test_size={fraction:g} would test rows twice, but each is tested "
+            f"once; lower test_repeats to {int(1 / share + 1e-9)}, or test_size."
+        )
+    return share
 
 
 class _Units:
@@ -262,10 +281,3 @@ def _pool(given: dict[str, Rows], known: np.ndarray) -> Rows:
         return given["train"]
     taken = np.concatenate([np.empty(0, dtype=np.int64), *given.values()])
     return np.setdiff1d(np.flatnonzero(known), taken)
-
-
-def _draw(pool: Rows, targets: np.ndarray, units: Callable[[Rows], np.ndarray], fraction: float, seed: int) -> Rows:
-    if fraction == 0 or not len(pool):
-        return np.empty(0, dtype=np.int64)
-    side = draw_side(strata_of(targets[pool]), units(pool), fraction, np.random.default_rng([seed, 0]))
-    return np.sort(pool[side])

@@ -31,6 +31,7 @@ def gains(
     groups: Codes | None = None,
     weights: Floats | None = None,
     metric: str | None = None,
+    variance_factor: float = 1.0,
     decided: bool = True,
 ) -> tuple[dict[str, Gain], Gain | None]:
     r"""Gain of the transfer over each control on the same test rows, and over the best of them.
@@ -50,6 +51,8 @@ def gains(
         How much each row counts.
     metric : str, optional
         Instead of the task's primary metric.
+    variance_factor : float
+        How many times the variance over rows is taken; see `sterna.evaluation.jackknife.Estimate`.
     decided : bool
         Whether these draws can decide anything; every verdict is ``unclear`` otherwise.
 
@@ -87,14 +90,18 @@ def gains(
                 "the same number was expected, or one."
             )
     known: dict[str, Any] = {"groups": groups, "weights": weights}
-    moved = estimates(task, transfer, targets, names=[name], **known)[name]
+
+    def estimate(outputs: Outputs) -> Estimate:
+        return estimates(task, outputs, targets, names=[name], variance_factor=variance_factor, **known)[name]
+
+    moved = estimate(transfer)
     found: dict[str, Gain] = {}
     highest, surely = [], []
     for control, outputs in controls.items():
         if _same(transfer, outputs):
             apart = Estimate(np.zeros(1), np.zeros((1, 1)), np.zeros(1), 0.0)
         else:
-            apart = moved.minus(estimates(task, outputs, targets, names=[name], **known)[name], sign)
+            apart = moved.minus(estimate(outputs), sign)
         low, high = apart.interval()
         highest.append(apart.interval(1 - ALPHA / len(controls))[1])
         p = swap_test(task, name, transfer, outputs, targets, **known) if low > 0 or high < 0 else 1.0

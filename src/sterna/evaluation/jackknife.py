@@ -71,12 +71,16 @@ class Estimate:
         The mean over halves of the rows, ``(S,)``.
     unseen
         The variance of what the rows need not have shown.
+    variance_factor
+        How many times the variance over rows is taken: more than once where rows are tested in one test split and
+        learnt from in another.
     """
 
     values: Floats
     without: Floats
     halves: Floats
     unseen: float
+    variance_factor: float = 1.0
 
     @property
     def value(self) -> float:
@@ -90,6 +94,7 @@ class Estimate:
             sign * _difference(self.without, other.without),
             sign * _difference(self.halves, other.halves),
             (self.unseen + other.unseen) / 2,
+            self.variance_factor,
         )
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -99,6 +104,7 @@ class Estimate:
         blocks, draws = len(self.without), len(self.values)
         without = self.without.mean(axis=1)
         parts = [_over_blocks(without), (self.unseen, max(blocks - 1.0, 1.0))]
+        parts = [(self.variance_factor * part, freedom) for part, freedom in parts]
         if draws > 1:
             parts.append((float(self.values.var(ddof=1)) / draws, draws - 1.0))
         variance = sum(part for part, _ in parts)
@@ -119,6 +125,7 @@ def estimates(
     groups: Codes | None = None,
     weights: Floats | None = None,
     names: Sequence[str] | None = None,
+    variance_factor: float = 1.0,
 ) -> dict[str, Estimate]:
     """The metrics (all or those named) of the same test rows.
 
@@ -134,6 +141,8 @@ def estimates(
         Which rows belong together.
     weights : ndarray, shape (n,), optional
         How much each row counts.
+    variance_factor : float
+        How many times the variance over rows is taken.
 
     Raises
     ------
@@ -153,6 +162,7 @@ def estimates(
             np.stack([draw[name] for draw in without], axis=1),
             np.array([draw[name] for draw in halves]),
             _typical(np.mean([draw[name] for draw in unseen], axis=0)),
+            variance_factor,
         )
         for name in values[0]
     }

@@ -13,9 +13,14 @@ from sterna.tasks.task import Task
 
 
 def score(
-    task: Task, outputs_by_draw: Outputs, targets: np.ndarray[Any, Any], *, groups: Codes | None = None,
+    task: Task,
+    outputs_by_draw: Outputs,
+    targets: np.ndarray[Any, Any],
+    *,
+    groups: Codes | None = None,
     weights: Floats | None = None,
-) -> dict[str, Score]:  # fmt: skip
+    variance_factor: float = 1.0,
+) -> dict[str, Score]:
     """Score every metric of the task, with 95 % intervals.
 
     Parameters
@@ -28,6 +33,8 @@ def score(
         Which rows belong together (a patient's, say) and are not independent.
     weights : ndarray, shape (n,), optional
         How much each row counts.
+    variance_factor : float
+        How many times the variance over rows is taken; see `sterna.evaluation.jackknife.Estimate`.
 
     Returns
     -------
@@ -44,7 +51,8 @@ def score(
         If an output is not finite.
     """
     found = {}
-    for name, estimate in estimates(task, outputs_by_draw, targets, groups=groups, weights=weights).items():
+    rows: dict[str, Any] = {"groups": groups, "weights": weights, "variance_factor": variance_factor}
+    for name, estimate in estimates(task, outputs_by_draw, targets, **rows).items():
         low, high = estimate.interval()
         least, most = bounds(name)
         found[name] = Score(estimate.value, max(low, least), min(high, most))

@@ -49,21 +49,24 @@ def evidence(
     units: Mapping[str, Sequence[Unit]],
     splits: Splits,
     no_verdict: str | None = None,
+    test_splits: int = 1,
 ) -> Evidence:
     """Scores, gains, verdict and who chose what.
 
     Parameters
     ----------
     units
-        Of the method and of each control, one for each draw of the labels.
+        Of the method and of each control, one for each draw of the labels, by test split.
     splits
         Of the first draw: how many labels there were to learn from and to choose by.
     no_verdict
         Why no gain can be told from chance, where none can: all labels used were the same.
+    test_splits
+        How many the rows of the exam come from.
     """
-    outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
+    outputs, factor = outputs_by_draw(units, len(units[method]) // test_splits), exam.variance_factor
     scores = {
-        name: score(task, some, exam.targets, groups=exam.groups, weights=exam.weights)
+        name: score(task, some, exam.targets, groups=exam.groups, weights=exam.weights, variance_factor=factor)
         for name, some in outputs.items()
     }
     own, others = outputs[method], {name: some for name, some in outputs.items() if name != method}
@@ -78,6 +81,7 @@ def evidence(
         exam.targets[rows],
         groups=None if exam.groups is None else exam.groups[rows],
         weights=None if exam.weights is None else exam.weights[rows],
+        variance_factor=factor,
         decided=no_verdict is None and undecided is None and len(fresh) > 0,
     )
     messages = [message for some in units.values() for unit in some for message in unit.log.messages]
@@ -96,6 +100,14 @@ def evidence(
         messages=[*messages, *([undecided] if undecided else [])],
         confusion=confusion(task, own, exam.targets).tolist() if task.one_class else None,
     )
+
+
+def outputs_by_draw(units: Mapping[str, Sequence[Unit]], draws: int) -> dict[str, list[np.ndarray[Any, Any]]]:
+    """The outputs of each draw for the rows of all test splits, by what was fitted."""
+    return {
+        name: [np.concatenate([unit.outputs for unit in some[draw::draws]]) for draw in range(draws)]
+        for name, some in units.items()
+    }
 
 
 def _undecided(draws: int, labels: int) -> str | None:

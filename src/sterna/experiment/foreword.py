@@ -45,6 +45,8 @@ def _split(splits: Splits, domain: Domain, request: Request) -> str:
         how = "the test rows are the last in time"
     else:
         how = f"drawn at random, split_seed={request.split_seed}"
+    if request.test_repeats > 1:
+        how += f"; the first of {request.test_repeats} test splits"
     whole = ", groups kept whole" if domain.groups is not None else ""
     if domain.weights is not None:
         name = domain.reading.get("weight")

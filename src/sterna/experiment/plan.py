@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,15 +69,23 @@ class Plan:
     no_verdict: str | None
 
 
-def make_plan(source: Source | None, domain: Domain, method: Method, request: Request) -> Plan:
-    """Task, splits and controls of a request."""
+def make_plans(source: Source | None, domain: Domain, method: Method, request: Request) -> list[Plan]:
+    """A plan for each test split; task, balance, draws and controls are those of the first."""
+    first = make_plan(source, domain, method, request)
+    request = replace(request, seeds=len(first.seeds))
+    others = [make_plan(source, domain, method, request, number) for number in range(1, request.test_repeats)]
+    return [first, *(replace(plan, task=first.task, controls=first.controls, balance=first.balance) for plan in others)]
+
+
+def make_plan(source: Source | None, domain: Domain, method: Method, request: Request, test_split: int = 0) -> Plan:
+    """Task, splits and controls of a request, for one of its test splits."""
     own = infer_task(domain, request.task, request.metric)
     source, said = matched(renamed(source, request.map_classes, own), own)
     task = widened(own, source)
     targets = task.matched(domain)[0] if domain.labels is not None else np.full(len(domain), -1)
-    splits = [_split(domain, targets, request, request.seed)]
+    splits = [_split(domain, targets, request, request.seed, test_split)]
     seeds = tuple(range(request.seed, request.seed + _draws(request, method, source, splits[0])))
-    splits += [_split(domain, targets, request, seed) for seed in seeds[1:]]
+    splits += [_split(domain, targets, request, seed, test_split) for seed in seeds[1:]]
     source, notes = unseen(source, domain, splits[0].test)
     # The metric is chosen by the target as it was given, however few of its labels are used.
     seen = np.concatenate([splits[0].train, splits[0].validation])
@@ -111,11 +119,12 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     return Plan(source, task, exam, splits, seeds, controls, left, notes, balance, no_verdict)
 
 
-def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int) -> Splits:
+def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int, test_split: int) -> Splits:
     """One draw of the labels; the test rows are those of every draw."""
     return make_splits(
         domain, targets, seed=seed, split_seed=request.split_seed, test_fraction=request.test_size, gap=request.gap,
-        labels_per_class=request.labels_per_class, labels=request.labels,
+        labels_per_class=request.labels_per_class, labels=request.labels, test_repeats=request.test_repeats,
+        test_split=test_split,
     )  # fmt: skip
 
 

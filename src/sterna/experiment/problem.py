@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +44,8 @@ class Exam:
         How much each counts, ``(n,)``; ``None`` where the data say nothing of it.
     overlaps
         Which of them something learnt from all the same.
+    variance_factor
+        How many times the variance over rows is taken, since rows of one test split are learnt from in the others.
     """
 
     domain: Domain
@@ -51,6 +54,7 @@ class Exam:
     groups: Array | None = None
     weights: Array | None = None
     overlaps: tuple[Overlap, ...] = ()
+    variance_factor: float = 1.0
 
     @property
     def fresh(self) -> Array:
@@ -76,6 +80,23 @@ def make_exam(
     if test.weights is not None:
         not_all_zero(test.weights, f"The {len(test):,} test rows of {domain.name}")
     return Exam(test, rows, task.matched(test)[0], groups, test.weights, overlaps)
+
+
+def joined_exam(domain: Domain, exams: Sequence[Exam], source: Source | None, method: Method) -> Exam:
+    """The rows of several test splits without common rows, one split after the other.
+
+    Rows of one test split are learnt from in the others, so what was learnt is not independent, and the variance over
+    rows is too small by what that adds. As Nadeau and Bengio (Inference for the generalization error, 2003) do for J
+    random splits, it is multiplied by 1 + J · n_test / n_train, for rows that may be learnt from beside a test split.
+    """
+    if len(exams) == 1:
+        return exams[0]
+    rows = np.concatenate([exam.rows for exam in exams])
+    test, beside = domain.take(rows), domain.labelled().sum() - len(rows) / len(exams)
+    groups = None if test.groups is None else group_codes(test.groups)
+    targets = np.concatenate([exam.targets for exam in exams])
+    overlaps = learnt_before(source, method, test.inputs)
+    return Exam(test, rows, targets, groups, test.weights, overlaps, 1 + len(rows) / beside)
 
 
 def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bool) -> Labelled | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from sterna import __version__
 from sterna.domains import Domain
-from sterna.domains.splits import Splits
 from sterna.experiment.evidence import evidence
-from sterna.experiment.problem import Exam, split_counts
+from sterna.experiment.fits import Fitted
+from sterna.experiment.problem import split_counts
 from sterna.experiment.units import summed_history
 from sterna.kinds.kind import kind_of
 from sterna.record.record import FORMAT, DataRecord, Record, SourceRecord, TargetRecord, TaskRecord
@@ -21,31 +21,17 @@ from sterna.record.request import Request
 from sterna.sources import Source
 from sterna.store.environment import environment, peak_memory_bytes
 from sterna.store.predictions import prediction_table, write_pictures, write_table
-from sterna.store.run import RunFolder, Unit
-from sterna.tasks.task import Task
+from sterna.store.run import RunFolder
 from sterna.training.trainer import pick_device
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """All fits of a run, before anything is scored."""
-
-    task: Task
-    exam: Exam
-    units: dict[str, list[Unit]]
-    splits: list[Splits]
-    seeds: tuple[int, ...]
-    left_out: dict[str, str]
-    balance: str
-    notes: tuple[str, ...]
-    no_verdict: str | None = None
 
 
 def record_of(
     request: Request, source: Source | None, domain: Domain, fitted: Fitted, path: Path, started: float
 ) -> Record:
     """The record of a run that started then (by ``time.monotonic``), without its learning curve."""
-    found = evidence(fitted.task, fitted.exam, request.chosen, fitted.units, fitted.splits[0], fitted.no_verdict)
+    found = evidence(
+        fitted.task, fitted.exam, request.chosen, fitted.units, fitted.splits[0], fitted.no_verdict, len(fitted.tests)
+    )
     seconds = {name: sum(unit.seconds for unit in some) for name, some in fitted.units.items()}
     return Record(
         format=FORMAT,
@@ -88,6 +74,8 @@ def target_record(domain: Domain, fitted: Fitted) -> TargetRecord:
         notes=tuple(dict.fromkeys([*domain.notes, *fitted.notes])),
         classes=tuple(getattr(fitted.task, "classes", ())),
         splits=split_counts(splits),
+        test_splits=fitted.tests if len(fitted.tests) > 1 else (),
+        variance_factor=fitted.exam.variance_factor,
         given=splits.given,
         reading=dict(domain.reading),
     )
@@ -96,16 +84,22 @@ def target_record(domain: Domain, fitted: Fitted) -> TargetRecord:
 def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> Record:
     """Write the run folder, the manifest last, since it says that the run is done; gives the record as written."""
     task, exam = fitted.task, fitted.exam
-    outputs = {name: [unit.outputs for unit in some] for name, some in fitted.units.items()}
+    outputs = fitted.outputs
     names = domain.inputs.names()
     named = [names[row] for row in exam.rows]
     own = outputs.pop(record.method)
     known = {} if exam.groups is None else {"group": exam.groups}
     known |= {} if exam.weights is None else {"weight": exam.weights}
     known |= {} if exam.fresh.all() else {"learnt": ~exam.fresh}
+    numbers = np.arange(1, len(fitted.tests) + 1)
+    known |= {} if len(numbers) == 1 else {"test_split": np.repeat(numbers, fitted.tests)}
     table = prediction_table(task, exam.domain, exam.rows, named, record.seeds, own, outputs, known)
     write_table(table, folder.path / "predictions.parquet")
-    frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, record.seeds, strict=True)]
+    seeds = list(record.seeds) * len(numbers)
+    frames = [s.to_frame().assign(seed=seed) for s, seed in zip(fitted.splits, seeds, strict=True)]
+    if len(numbers) > 1:
+        of_split = np.repeat(numbers, len(record.seeds))
+        frames = [frame.assign(test_split=number) for frame, number in zip(frames, of_split, strict=True)]
     write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")
     if kind_of(domain.kind).pictured:
         write_pictures(table, task, exam.domain, exam.rows, folder.path / "mistakes")

@@ -14,16 +14,15 @@ from typing import Any
 
 from sterna.domains import Domain, load_domain
 from sterna.errors import RequestError, RunError, SternaError
-from sterna.evaluation import score
 from sterna.experiment.defaults import source_of, with_method
 from sterna.experiment.fingerprints import identified
+from sterna.experiment.fits import fit_all
 from sterna.experiment.foreword import foreword
 from sterna.experiment.outcome import Transfer
-from sterna.experiment.overlaps import learnt_of, overlap_notes
-from sterna.experiment.plan import Plan, make_plan
-from sterna.experiment.problem import make_problem
-from sterna.experiment.recording import Fitted, keep, record_of
-from sterna.experiment.units import Means, fit_unit
+from sterna.experiment.overlaps import learnt_of
+from sterna.experiment.plan import Plan, make_plans
+from sterna.experiment.recording import keep, record_of
+from sterna.experiment.units import Means
 from sterna.files import WriteError
 from sterna.methods.method import Method, make_method
 from sterna.networks.trust import functions_of
@@ -32,7 +31,7 @@ from sterna.record.request import Request, begun_with
 from sterna.sources import Source
 from sterna.store.legs import begin_leg
 from sterna.store.place import check_own, standing, taken
-from sterna.store.run import RunFolder, Unit
+from sterna.store.run import RunFolder
 from sterna.training.cache import FeatureCache
 from sterna.training.progress import Progress
 from sterna.training.schedule import Budget
@@ -58,6 +57,7 @@ def transfer(
     seed: int = 0,
     split_seed: int = 0,
     test_size: float | None = None,
+    test_repeats: int = 1,
     gap: float = 0.0,
     epochs: int | None = None,
     steps: int | None = None,
@@ -109,7 +109,11 @@ def transfer(
     split_seed
         Draws another test split.
     test_size
-        Share of the labelled rows for the test split, or about their number; 0.2 if ``None``.
+        Share of the labelled rows for the test split, or about their number; 0.2 if ``None``, less for more than five
+        test splits.
+    test_repeats
+        Repeat the run on so many test splits without common rows, each with its own draws of the labels, and score all
+        their rows together: with 5 of a fifth every labelled row is tested once. The network is that of the first.
     gap
         Where the target says when its rows were (`Domain.times`): so many days, or units of times that are numbers, in
         which no row is used before validation and before the test split.
@@ -148,8 +152,8 @@ def transfer(
         method=method, settings=settings or {}, task=task, metric=metric, labels_per_class=labels_per_class,
         labels=labels, balance=balance, control=(control,) if isinstance(control, str) else tuple(control),
         seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, batch_size=batch_size, device=device,
-        split_seed=split_seed, test_size=test_size, gap=gap, curve=tuple(curve), map_classes=map_classes or {},
-        out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
+        split_seed=split_seed, test_size=test_size, test_repeats=test_repeats, gap=gap, curve=tuple(curve),
+        map_classes=map_classes or {}, out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
     )  # fmt: skip
     if method is not None:
         make_method(method, settings)  # a name that is wrong is said before anything is read
@@ -181,17 +185,21 @@ def run(
         request = begun_with(request, request.out / "request.json")
     request = identified(request, source, domain, method)
     amounts: Sequence[int | None] = request.curve or [request.labels_per_class]
-    plans = [make_plan(source, domain, method, replace(request, curve=(), labels_per_class=k)) for k in amounts]
-    plans = [replace(plan, notes=(*notes, *said, *plan.notes)) for plan in plans]
+    plans = [
+        [replace(plan, notes=(*notes, *said, *plan.notes)) for plan in make_plans(source, domain, method, asked)]
+        for asked in (replace(request, curve=(), labels_per_class=k) for k in amounts)
+    ]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if request.out is None else None
     folder = request.out or Path(temporary.name) / "run"  # type: ignore[union-attr]
     strategy = strategy_on(pick_device(request.device))
     if told is not None and strategy.leads:
-        for line in (*notes, *said, *foreword(plans[-1], domain, request)):
+        for line in (*notes, *said, *foreword(plans[-1][0], domain, request)):
             told(line)
     with Progress(quiet=not progress or not strategy.leads) as bar:
         budget = Budget(request.epochs, request.steps, request.seconds)
-        means = Means(budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy)
+        means = Means(
+            budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy, told is not None
+        )
         try:
             record = _run(source, domain, method, request, plans, folder, means)
         except RuntimeError as error:
@@ -219,8 +227,8 @@ def _check_resume(request: Request) -> None:
 
 
 def _run(
-    source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Plan], path: Path,
-    means: Means,
+    source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Sequence[Plan]],
+    path: Path, means: Means,
 ) -> Record:  # fmt: skip
     """Open the run folder, fit all and score; a request that proves wrong on the way leaves what was there before."""
     folder = RunFolder(path)
@@ -237,8 +245,8 @@ def _run(
 
 
 def _fill(
-    source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Plan], folder: RunFolder,
-    means: Means,
+    source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Sequence[Plan]],
+    folder: RunFolder, means: Means,
 ) -> Record:  # fmt: skip
     path = folder.path
     if means.resume and folder.finished():
@@ -248,41 +256,11 @@ def _fill(
     for k, plan in zip(request.curve[:-1], plans, strict=False):
         asked = replace(request, curve=(), labels_per_class=k, overwrite=False)
         points.append(_run(source, domain, method, asked, [plan], path / "curve" / str(k), means).at(k))
-    fitted = _fit_all(plans[-1], domain, method, request, folder, means)
+    fitted = fit_all(plans[-1], domain, method, folder, means)
     record = record_of(request, source, domain, fitted, path, started)
     if request.curve:
         record = record.model_copy(update={"curve": (*points, record.at(request.curve[-1]))})
     if means.strategy.leads:
-        learnt_of(plans[-1].source, domain, method, plans[-1].splits[0]).save(path)
+        learnt_of(plans[-1][0].source, domain, method, plans[-1][0].splits[0]).save(path)
         return keep(record, fitted, folder, domain)
     return record
-
-
-def _fit_all(plan: Plan, domain: Domain, method: Method, request: Request, folder: RunFolder, means: Means) -> Fitted:
-    problems = [
-        make_problem(plan.source, domain, plan.task, splits, plan.balance, seed=seed)
-        for seed, splits in zip(plan.seeds, plan.splits, strict=True)
-    ]
-    own = method.id()
-    units = {own: [fit_unit(own, method, p, plan.exam, folder, means, keep=p is problems[0]) for p in problems]}
-    if plan.controls:
-        means.progress.meanwhile(_first_answer(plan, own, units[own]))
-    # Controls train as the method does.
-    problems = [replace(problem, recipe=method.recipe()) for problem in problems]
-    for name, control in plan.controls.items():
-        units[name] = [fit_unit(name, control, problem, plan.exam, folder, means) for problem in problems]
-    outputs = {name: [unit.outputs for unit in some] for name, some in units.items()}
-    notes = overlap_notes(plan.exam.overlaps, plan.task, plan.exam.targets, outputs)
-    return Fitted(
-        plan.task, plan.exam, units, plan.splits, plan.seeds, plan.left_out, plan.balance, (*plan.notes, *notes),
-        plan.no_verdict,
-    )  # fmt: skip
-
-
-def _first_answer(plan: Plan, method: str, units: list[Unit]) -> str:
-    """The method's own score, as soon as it is there, and what is still to come."""
-    metric, exam = plan.task.metric, plan.exam
-    outputs = [unit.outputs for unit in units]
-    found = score(plan.task, outputs, exam.targets, groups=exam.groups, weights=exam.weights)[metric]
-    values = f"{metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-    return f"{method}: {values} on {len(exam.targets):,} test rows; now the controls: {', '.join(plan.controls)}"

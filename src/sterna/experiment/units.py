@@ -22,7 +22,7 @@ from sterna.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Means:
-    """What every fit of a run shares: budget, batch, device, cache, progress bar, processes."""
+    """What every fit of a run shares: budget, batch, device, cache, progress bar, processes; whether times are said."""
 
     budget: Budget
     batch_size: int | None
@@ -31,6 +31,7 @@ class Means:
     progress: Progress
     resume: bool
     strategy: Strategy
+    timed: bool = False
 
     def trainer(self, folder: RunFolder, problem: Problem, name: str) -> Trainer:
         """A trainer for one fit."""

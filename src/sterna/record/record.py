@@ -114,7 +114,11 @@ class TargetRecord(_Part):
     Attributes
     ----------
     splits
-        Rows of each.
+        Rows of each; where there are several test splits, with the first of them.
+    test_splits
+        Rows of each of several test splits, which were scored together.
+    variance_factor
+        How many times intervals take the variance over rows, since rows of one test split are learnt from in another.
     given
         The splits that came with the data.
     reading
@@ -127,6 +131,8 @@ class TargetRecord(_Part):
     notes: tuple[str, ...] = ()
     classes: tuple[Word, ...] = ()
     splits: dict[str, Count] = {}
+    test_splits: tuple[Count, ...] = ()
+    variance_factor: Number = 1.0
     given: tuple[str, ...] = ()
     reading: dict[str, Any] = {}
 
@@ -167,7 +173,7 @@ class Record(_Part):
     left_out
         Controls that did not run, and why.
     chosen
-        What was chosen, by name, for each seed.
+        What was chosen, by name, for each draw on each test split.
     validation
         Of older records: the primary metric of the run and of each control on the validation rows.
     seconds

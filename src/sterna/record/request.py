@@ -128,6 +128,10 @@ class Request:
         None, "Share of the labelled rows for the test split, or their number; 0.2 if not given.", DATA, "SIZE",
         bound="above zero",
     )  # fmt: skip
+    test_repeats: int = _option(
+        1, "Repeat on so many test splits without common rows, scored together: 5 test every row once.", DATA, "N",
+        bound="above zero",
+    )  # fmt: skip
     split_seed: int = _option(0, "Draws another test split; seed= does not.", DATA, "N", bound="zero or more")
     domain_column: str | None = _read(None, "Column that names domains.", "NAME")
     source_domain: str | None = _read(
@@ -193,6 +197,11 @@ class Request:
             raise RequestError("labels= and labels_per_class= both limit the labels; give one of them.")
         if self.curve and (self.labels, self.labels_per_class) != (None, None):
             raise RequestError("curve= sets the labels a class of each run; leave out labels= and labels_per_class=.")
+        if self.curve and self.test_repeats > 1:
+            raise RequestError(
+                f"curve= repeats a run with several numbers of labels, test_repeats={self.test_repeats} on several "
+                "test splits; give one of them."
+            )
         if any(k < 1 for k in self.curve):
             raise RequestError(f"curve={list(self.curve)}; expected numbers of labels a class, 1 or more.")
         if len(set(self.curve)) < len(self.curve):

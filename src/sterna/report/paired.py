@@ -97,6 +97,7 @@ def difference(run: Run, best: Run, metric: str) -> Difference:
         groups=groups,
         weights=weights,
         metric=metric,
+        variance_factor=max(each.record.target.variance_factor for each in (run, best)),
         decided=len(seeds) > 1 or not few,
     )
     return Difference(found[best.record.method], len(mine), len(seeds))

@@ -100,7 +100,7 @@ def _pairs(values: Mapping[str, Any], say: Language) -> Pairs:
 
 
 def _facts(record: Record, say: Language) -> tuple[str, ...]:
-    rows = record.target.splits.get("test")
+    rows = words.tested(record)
     facts = []
     if rows is not None:
         named = words.rows_name(record.target.kind, say)
@@ -108,6 +108,8 @@ def _facts(record: Record, say: Language) -> tuple[str, ...]:
     if record.selected_by:
         sentence = words.selection(record.selected_by, say)
         facts.append(sentence[:1].upper() + sentence[1:])
+    if record.target.test_splits:
+        facts.append(say("{n} test splits without common rows", n=len(record.target.test_splits)))
     if len(record.seeds) > 1:
         facts.append(words.repeated(record, len(record.seeds), say))
     return tuple(facts)

@@ -80,6 +80,11 @@ def labels_used(record: Record) -> int | None:
     return splits.get("train", 0) + splits.get("validation", 0) if splits else None
 
 
+def tested(record: Record) -> int | None:
+    """How many test rows were scored, those of all test splits; ``None`` where the record does not say."""
+    return sum(record.target.test_splits) or record.target.splits.get("test")
+
+
 def repeats(record: Record) -> str:
     """What a run has several of: draws of the labels, or seeds alone where it used no labels, or does not say."""
     return "draws of the labels" if labels_used(record) else "seeds"

@@ -17,7 +17,7 @@ from sterna.record.recognised import holds_run
 from sterna.record.request import Request, read_request
 
 MANIFEST, REQUEST = "manifest.json", "request.json"
-_WORK = re.compile(r"replaced$|leg\.json$|\d+-")
+_WORK = re.compile(r"replaced$|test-\d+$|leg\.json$|\d+-")
 """What a run keeps in its folder ``work`` until it is done."""
 
 

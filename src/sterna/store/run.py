@@ -115,6 +115,10 @@ class RunFolder:
         """Where one method keeps its checkpoints while it is fitted with one seed."""
         return self.path / "work" / f"{seed}-{method}"
 
+    def of_split(self, number: int) -> RunFolder:
+        """Where fits of a test split are kept until the run is done: of the first (0) in the run's own folder."""
+        return RunFolder(self.path / "work" / f"test-{number + 1}") if number else self
+
     def save_unit(self, seed: int, method: str, unit: Unit) -> None:
         """Keep a finished fit, so that a resumed run need not repeat it."""
         folder = self.work(seed, method)
