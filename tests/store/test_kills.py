@@ -73,7 +73,7 @@ class Runs:
 
 
 ASKED = {"method": "target-only", "control": "none"}
-CASES = {"one": {}, "seeds": {"seeds": 2}, "curve": {"curve": (3, 5)}}
+CASES = {"one": {}, "seeds": {"seeds": 2}, "curve": {"curve": (3, 5)}, "tests": {"test_repeats": 2}}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ CASES = {"one": {}, "seeds": {"seeds": 2}, "curve": {"curve": (3, 5)}}
         (case, before)
         for before in ("nothing", "finished", "begun over finished")
         for case in CASES
-        if EVERY or case == "one" or (case, before) == ("curve", "finished")
+        if EVERY or case == "one" or (case, before) in (("curve", "finished"), ("tests", "finished"))
     ],
 )
 def test_a_killed_run_goes_on_and_the_finished_one_before_it_is_never_lost(quick, table, tmp_path, case, before):
