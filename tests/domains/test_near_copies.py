@@ -91,7 +91,7 @@ def test_units_of_rows_without_near_copies_are_those_of_their_keys(people):
 def test_the_marks_of_rows_do_not_depend_on_how_words_are_written(people):
     people["seen"] = pd.date_range("2024-01-01", periods=60)
     ours, theirs = table(people), table(changed(people, "case and spaces"))
-    assert ours.marks() == theirs.marks() and len(set(ours.marks())) == 60
+    assert ours.marks()[0] == theirs.marks()[0] and len(set(ours.marks()[0])) == 60
     assert not set(ours.keys()) & set(theirs.keys())
 
 

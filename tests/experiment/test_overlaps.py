@@ -240,3 +240,12 @@ def test_rows_of_a_table_are_known_beside_other_columns(tmp_path):
     narrow = read_learnt(tmp_path).among(Domain.from_arrays(bare).inputs)[0]
     assert np.array_equal(narrow, (np.arange(50) >= 20) & (np.arange(50) < 30))  # too little to know the others by
     assert not read_learnt(tmp_path).among(Domain.from_arrays(frame[["c"]]).inputs)[0].any()
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_rows_of_few_numbers_are_not_known_by_chance(tmp_path, columns):
+    numbers = np.random.default_rng(0).normal(size=(8000, columns)).cumsum(axis=1).round(9)
+    inputs = Domain.from_arrays(pd.DataFrame(numbers, columns=list("ab")[:columns])).inputs
+    Learnt.of([inputs.take(np.arange(4000))], []).save(tmp_path)
+    found = read_learnt(tmp_path).among(inputs.take(np.arange(3900, 8000)))[0]
+    assert np.flatnonzero(found).tolist() == list(range(100))

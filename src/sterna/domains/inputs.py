@@ -85,9 +85,9 @@ class Inputs(ABC):
         """A hash of each row that does not depend on how it is written: the format of a file, case, spaces."""
         return self.keys()
 
-    def marks(self) -> list[str]:
-        """A hash of each row that a run keeps: as `contents` where that is cheap, else as `keys`."""
-        return self.keys()
+    def marks(self) -> list[list[str]]:
+        """Hashes by which a run may know each row again; it keeps the first: `contents` where cheap, else `keys`."""
+        return [self.keys()]
 
     def near_copies(self, of: Inputs) -> np.ndarray:
         """Which rows, ``(n,)`` bool, are rows of other inputs of this kind, be it in another form."""

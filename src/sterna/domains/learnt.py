@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ LEARNT = "learnt.npz"
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
-def hashes_of(inputs: Inputs) -> Hashes:
-    """A hash of 64 bits for each row, ``(n,)``; see :meth:`Inputs.marks`."""
-    return np.array([_hash(f"{inputs.kind} {mark}") for mark in inputs.marks()], dtype=np.uint64)
+def hashes_of(inputs: Inputs) -> list[Hashes]:
+    """Hashes of 64 bits for each row, ``(n,)``, the one that a run keeps first; see :meth:`Inputs.marks`."""
+    return [np.array([_hash(f"{inputs.kind} {mark}") for mark in marks], dtype=np.uint64) for marks in inputs.marks()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,8 @@ class Learnt:
         """What was learnt now, and what was learnt `earlier` by the model it began with."""
         seen, hidden = list(labelled), list(unlabelled)
         columns = frozenset(tuple(sorted(each.kinds)) for each in [*seen, *hidden] if each.kinds)
-        now = cls(_every(map(hashes_of, seen)), _every(map(hashes_of, hidden)), columns)
+        kept = [[hashes_of(each)[0] for each in some] for some in (seen, hidden)]
+        now = cls(_every(kept[0]), _every(kept[1]), columns)
         return now.joined(earlier or cls(_every([]), _every([])))
 
     def joined(self, other: Learnt) -> Learnt:
@@ -65,7 +67,7 @@ class Learnt:
         known = [names for names in self.columns if set(names) <= set(inputs.kinds)]
         forms = [inputs.only(names) for names in known] if inputs.kinds else [inputs]
         seen, hidden = np.zeros(len(inputs), dtype=bool), np.zeros(len(inputs), dtype=bool)
-        for hashes in map(hashes_of, forms):
+        for hashes in chain.from_iterable(map(hashes_of, forms)):
             seen |= np.isin(hashes, self.labelled)
             hidden |= np.isin(hashes, self.unlabelled)
         return seen, hidden & ~seen

@@ -42,6 +42,22 @@ def plain_column(column: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series(np.round(values / unit) * unit)
 
 
+def told_apart(columns: Sequence[pd.Series[Any]]) -> bool:
+    """Whether rows of these columns, as they are written plainly, are hardly alike by chance.
+
+    Examples
+    --------
+    >>> told_apart([pd.Series([0.1234, 0.2345, 0.3456])]), told_apart([pd.Series([0.1234, 0.2345, 0.3456])] * 4)
+    (False, True)
+    """
+    rows = len(columns[0]) if columns else 0
+    if rows < 2:
+        return False
+    counts = [column.value_counts(dropna=False).to_numpy() for column in columns]
+    alike = [max(1, int((found * (found - 1)).sum())) / (rows * (rows - 1)) for found in counts]
+    return bool(np.log(alike).sum() <= np.log(CHANCE) - 2 * np.log(rows))
+
+
 def steps_of(values: Array) -> Array:
     """The decimal place that each number ends in, ``(n,)``: 0.1 for 63.3, 1 for 63, 0 for one of full precision.
 

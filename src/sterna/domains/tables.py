@@ -14,7 +14,7 @@ from sterna.domains.agreement import Typed, compared
 from sterna.domains.column_kinds import as_kind
 from sterna.domains.columns import ColumnKind, Schema
 from sterna.domains.inputs import Columns, Inputs, Kind, Rows
-from sterna.domains.near_rows import near_pairs, near_rows, plain_column
+from sterna.domains.near_rows import near_pairs, near_rows, plain_column, told_apart
 from sterna.domains.raw_table import RawTable
 from sterna.domains.schema_inference import type_columns
 from sterna.domains.table_cells import words
@@ -93,8 +93,10 @@ class TableInputs(Inputs):
         """A hash of each row's cells, identifiers left aside: two patients with equal values have the same key."""
         return [f"{key:016x}" for key in self._hashes(self._schema.used).tolist()]
 
-    def marks(self) -> list[str]:
-        return self.contents()
+    def marks(self) -> list[list[str]]:
+        """Contents first, but where few columns leave rows alike by chance once their numbers are rounded."""
+        plain = [plain_column(self.frame[name]) for name in self._schema.used]
+        return [self.contents(), self.keys()] if told_apart(plain) else [self.keys(), self.contents()]
 
     def contents(self) -> list[str]:
         """A hash of each row's cells: numbers to four digits, words without case and spaces."""

@@ -86,8 +86,8 @@ class TextInputs(Inputs):
     def keys(self) -> list[str]:
         return [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self.texts]
 
-    def marks(self) -> list[str]:
-        return self.contents()
+    def marks(self) -> list[list[str]]:
+        return [self.contents()]
 
     def contents(self) -> list[str]:
         """A hash of each text without case, spaces and forms of its characters."""
