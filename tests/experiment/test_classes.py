@@ -85,7 +85,7 @@ def test_widening_and_missing_classes_are_said():
     wide, narrow = table([0, 1, 2, 3] * 10, "abcd", "wide"), table([0, 1] * 30, "ab")
     assert "The source has classes that the target lacks, 'c', 'd': the task is widened" in notes_of(wide, narrow)
     assert "no row of the target's classes 'c', 'd'" in notes_of(narrow, table([0, 1, 2, 3] * 15, "abcd"))
-    assert not planned(table([0, 1] * 20, "ab", "same"), narrow).notes
+    assert not planned(table([0, 1] * 20, "ab", "same"), narrow, "pooled").notes
 
 
 def test_source_labels_are_matched_by_name():

@@ -41,15 +41,15 @@ def acting(monkeypatch, right):
 
 
 def test_the_headline_is_the_smallest_gain_and_helps_is_above_every_control(few, monkeypatch):
-    acting(monkeypatch, {"scratch": 0.95, "target-only": 0.94, "source-only": 0.6})
+    acting(monkeypatch, {"coral": 0.95, "target-only": 0.94, "source-only": 0.6})
     source = Source(spec="other", data=few.take(np.arange(100)))
-    run = dict(method="scratch", control=["target-only", "source-only"], labels=200, seeds=1, epochs=1)
+    run = dict(method="coral", control=["target-only", "source-only"], labels=200, seeds=1)
     result = transfer(source, few.take(np.arange(100, 400)), **run)
     assert result.gains["source-only"].verdict == "helps"
     assert result.gain.control == "target-only" and result.gain.verdict == "unclear"
     assert result.gain.value == min(gain.value for gain in result.gains.values())
     assert result.record["control_selected_by"] == "the smallest of the gains over 2 controls"
-    acting(monkeypatch, {"scratch": 0.97, "target-only": 0.5, "source-only": 0.6})
+    acting(monkeypatch, {"coral": 0.97, "target-only": 0.5, "source-only": 0.6})
     assert transfer(source, few.take(np.arange(100, 400)), **run).gain.verdict == "helps"
 
 
@@ -73,12 +73,13 @@ def test_a_source_model_that_is_trained_is_drawn_three_times_and_many_labels_onc
 
 
 def test_one_draw_of_few_labels_decides_nothing(few, monkeypatch):
-    acting(monkeypatch, {"scratch": 0.97, "target-only": 0.5})
-    run = dict(method="scratch", control="target-only", epochs=1)
-    one = transfer(None, few, labels=30, seeds=1, **run)
+    acting(monkeypatch, {"coral": 0.97, "target-only": 0.5})
+    source, target = Source(spec="other", data=few.take(np.arange(100))), few.take(np.arange(100, 400))
+    run = dict(method="coral", control="target-only")
+    one = transfer(source, target, labels=30, seeds=1, **run)
     assert one.gain.low > 0 and one.gain.verdict == "unclear"
     assert any("one draw of 30 labels cannot show" in message for message in one.record["messages"])
-    many = transfer(None, few, labels=30, seeds=3, **run)
+    many = transfer(source, target, labels=30, seeds=3, **run)
     assert many.gain.verdict == "helps" and not any("cannot show" in each for each in many.record["messages"])
 
 

@@ -93,6 +93,9 @@ def test_a_column_without_any_value_breaks_nothing(table, problem_of, trainer):
             np.testing.assert_array_equal(outputs, others)
     result = transfer(None, table, method="target-only", control="scratch", epochs=1, seeds=1)
     assert 0 <= result.scores["accuracy"].value <= 1
+    # Nothing was transferred, so however large its gain, nothing "helps".
+    assert result.evidence.gain.value > 0 and result.evidence.verdict == "no verdict"
+    assert result.record["no_verdict"].startswith("target-only learns from the target alone")
 
 
 def test_a_column_that_is_empty_in_the_training_rows_alone_breaks_nothing(problem_of, trainer):

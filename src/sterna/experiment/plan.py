@@ -53,7 +53,7 @@ class Plan:
     balance
         ``"none"``, ``"weights"`` or ``"sampler"``.
     no_verdict
-        Why no verdict can be given, where none can: the labels used are all the same.
+        Why no verdict can be given, where none can: the labels used are all the same, or the method moves nothing.
     """
 
     source: Source | None
@@ -92,7 +92,7 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), source)
     answered = same_task(source, task) or answers(source, task)
     differ = [*said, *said_of_source(source, own, task)]
-    unjudged = nothing_to_learn(task, targets, splits[0], answered)
+    unjudged = [*nothing_to_learn(task, targets, splits[0], answered), *_nothing_moves(method)]
     said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
     notes = (*notes, *_weighted(domain, source, splits))
     notes = (*notes, *alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen))
@@ -117,6 +117,13 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     exam = make_exam(domain, task, splits[0], source, method)
     no_verdict = unjudged[0] if unjudged else None
     return Plan(source, task, exam, splits, seeds, controls, left, notes, balance, no_verdict)
+
+
+def _nothing_moves(method: Method) -> list[str]:
+    """A sentence where a method learns from the target alone, so that its gain is not that of a transfer."""
+    if method.kind() != "controls" or method.needs & ~Needs.TARGET_LABELS:
+        return []
+    return [f"{method.id()} learns from the target alone: nothing is transferred, so no verdict is given."]
 
 
 def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int, test_split: int) -> Splits:

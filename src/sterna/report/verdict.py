@@ -23,7 +23,7 @@ ADVICE = {
     "helps": "The whole interval lies above zero, against every control: better than chance alone would explain.",
     "unclear": "The interval includes zero: these test rows cannot tell whether the transfer helps or hurts.",
     "hurts": "The whole interval lies below zero: use the control instead.",
-    "none": "All labels used were the same, so there was nothing to learn and the methods differ by chance alone.",
+    "none": "Of a transfer this gain says nothing; the notes say why.",
 }
 TOO_FEW = "There are too few test rows, or draws of the labels, to tell whether the transfer helps or hurts."
 
@@ -35,7 +35,7 @@ class Verdict:
     Attributes
     ----------
     kind
-        ``"helps"``, ``"unclear"``, ``"hurts"``; ``"none"`` where nothing was compared, or nothing could be learnt.
+        ``"helps"``, ``"unclear"``, ``"hurts"``; ``"none"`` where nothing was compared, or no verdict is given.
     word
         The verdict in a word.
     gain
