@@ -217,11 +217,26 @@ def test_weighted_scores_are_scikit_learns() -> None:
     assert {name: found[name].value for name in expected} == pytest.approx(expected)
 
 
-def test_intervals_of_weighted_scores_cover_too() -> None:
+@pytest.mark.parametrize(
+    ("rows", "sigma", "counted", "share"), [(80, 0.8, 1, 0.75), (50, 2, 1, 0.9), (300, 0, 0.05, 0.95)]
+)
+def test_intervals_of_weighted_scores_cover_too(rows, sigma, counted, share) -> None:
+    """Also where a few rows have nearly all of the weight, or where all others weigh nothing."""
     random, covered = np.random.default_rng(0), 0
     for _ in range(100):
-        codes, weights = random.integers(0, 2, 80), random.lognormal(sigma=0.8, size=80)
-        outputs = np.eye(2)[np.where(random.random(80) < 0.75, codes, 1 - codes)]
+        codes, weights = random.integers(0, 2, rows), random.lognormal(sigma=sigma, size=rows)
+        weights *= np.append(random.random(rows - 1) < counted, 1)
+        outputs = np.eye(2)[np.where(random.random(rows) < share, codes, 1 - codes)]
         found = score(TWO, [outputs], codes, weights=weights)["accuracy"]
-        covered += found.low <= 0.75 <= found.high
+        covered += found.low <= share <= found.high
     assert covered >= 90
+
+
+def test_a_row_that_weighs_nothing_changes_no_interval() -> None:
+    outputs, codes = rows_of(300)
+    weights = np.random.default_rng(1).integers(0, 3, 300) / 2
+    some, groups = weights > 0, np.arange(300) // 2
+    alone = score(TWO, [outputs[some]], codes[some], groups=groups[some], weights=weights[some])
+    assert score(TWO, [outputs], codes, groups=groups, weights=weights) == alone
+    with pytest.raises(RequestError, match="The 300 rows to score: all weights are 0"):
+        score(TWO, [outputs], codes, weights=np.zeros(300))

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.domains.weights import relative
+from sterna.domains.weights import not_all_zero, relative
 from sterna.errors import RequestError
 from sterna.tasks.metrics import Codes, Floats, Mask, chunks
 from sterna.tasks.statistics import Statistics
@@ -147,10 +147,14 @@ def estimates(
     Raises
     ------
     RequestError
-        If there are no outputs, a row is unlabelled, or the shapes do not fit.
+        If there are no outputs, a row is unlabelled, all weights are 0, or the shapes do not fit.
     """
     if not len(outputs_by_draw):
         raise RequestError("There are no outputs to score; those of at least one draw were expected.")
+    if weights is not None:  # a row that counts for nothing is none
+        some = np.flatnonzero(not_all_zero(weights, f"The {len(weights):,} rows to score"))
+        outputs_by_draw, targets, weights = [each[some] for each in outputs_by_draw], targets[some], weights[some]
+        groups = None if groups is None else groups[some]
     blocks = blocks_of(len(targets), groups)
     counts = np.ones(len(targets)) if weights is None else relative(weights)
     values, without, halves, unseen = zip(
@@ -230,7 +234,8 @@ def _with_mistakes(
 ) -> tuple[Statistics, Floats]:  # fmt: skip
     """Statistics of the rows, then of rows answered as rows of other classes are; the latter's weights by class.
 
-    The weights ``(k, m)`` make one row of each class, of the mean weight of its rows; a task without classes has none.
+    The weights ``(k, m)`` make one row of each class, of weight Σw² / Σw over its rows: heavy rows are few witnesses
+    (Kish, Survey sampling, 1965). A task without classes has none.
     """
     random = np.random.default_rng(0)
     rows, others, weights, sizes = [], [], [], []
@@ -241,7 +246,7 @@ def _with_mistakes(
             rows.append(np.resize(random.permutation(inside), some))
             others.append(np.resize(random.permutation(outside), some))
             weights.append(some)
-            sizes.append(float(counts[inside].mean()))
+            sizes.append(float(np.average(counts[inside], weights=counts[inside])))  # the heavier, the less is seen
     own = task.statistics(outputs, targets, names)
     if not rows:
         return own, np.zeros((0, 0))

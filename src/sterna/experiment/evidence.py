@@ -72,7 +72,8 @@ def evidence(
     own, others = outputs[method], {name: some for name, some in outputs.items() if name != method}
     labels, first = len(splits.train) + len(splits.validation), units[method][0]
     undecided = _undecided(len(own), labels) if others else None
-    fresh = np.flatnonzero(exam.fresh)  # rows that something learnt from are no test; a gain over them is of no worth
+    # Rows that something learnt from are no test, nor are those that weigh nothing; a gain over them is of no worth.
+    fresh = np.flatnonzero(exam.fresh if exam.weights is None else exam.fresh & (exam.weights > 0))
     rows = fresh if len(fresh) else np.arange(len(exam.rows))
     found, headline = gains(
         task,
