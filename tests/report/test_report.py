@@ -391,6 +391,20 @@ def test_too_few_rows_are_not_said_to_include_zero(make_run: MakeRun, tmp_path: 
     assert "too few test rows" in page.text and "includes zero" not in page.text
 
 
+def test_no_gain_of_a_run_without_a_verdict_is_called_unclear(make_run: MakeRun, tmp_path: Path) -> None:
+    def alike(manifest: dict[str, Any], *_: Any) -> None:
+        manifest["no_verdict"] = "All 40 labels used are 'normal', so no verdict is given."
+        for gain in (manifest["gain"], *manifest["gains"].values()):
+            gain["verdict"] = "unclear"
+
+    one, two = make_run("medical", "a", alike), make_run("medical", "b")
+    source, _ = page_of(one, tmp=tmp_path)
+    assert set(re.findall(r'class="bar (\w+)"', source)) == {"none"} and "is-unclear" not in source.split("</style>")[1]
+    assert ", no verdict</title>" in source
+    table = page_of(one, two, tmp=tmp_path)[0].split("<details")[0].split('<table class="compare"')[2]
+    assert sorted(re.findall(r'class="bar (\w+)"', table)) == ["helps", "none"]
+
+
 def test_several_labels_a_row_are_named(make_run: MakeRun, tmp_path: Path) -> None:
     def several(manifest: dict[str, Any], history: Any, frame: pd.DataFrame) -> None:
         manifest["task"] = {"id": "multilabel", "classes": ["差评", "好评"], "metric": "macro_f1"}

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sterna.record.record import Gain, Point, Record
 from sterna.report.draw import Line, Mark, Scale, interval_axis, interval_bar, line_chart, span, ticks
 from sterna.report.language import ENGLISH, Language
-from sterna.report.verdict import WORDS, gain_places
+from sterna.report.verdict import WORDS, gain_look
 from sterna.report.words import control_meaning, count, interval, metric_name, plain, repeated
 
 _STYLES = "abcdef"
@@ -33,11 +33,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Bar:
-    """One gain in a column of gains that share their axis."""
+    """One gain in a column of gains that share their axis; `kind` is its verdict, or ``"none"``."""
 
     name: str
     meaning: str
     gain: Gain
+    kind: str
     svg: Markup
     value: str
     interval: str
@@ -45,7 +46,7 @@ class Bar:
 
 
 def gain_bars(
-    gains: Sequence[tuple[str, str, Gain, int]],
+    gains: Sequence[tuple[str, str, Gain, int, str]],
     say: Language = ENGLISH,
     headline: str | None = None,
     *,
@@ -56,7 +57,7 @@ def gain_bars(
     Parameters
     ----------
     gains
-        For each: name, meaning, the gain, and how many decimals it is printed with.
+        For each: name, meaning, the gain, how many decimals it is printed with, and its verdict or ``"none"``.
     headline
         The name of the one that the verdict speaks of.
     title
@@ -67,18 +68,18 @@ def gain_bars(
     tuple
         The bars, and the axis that goes under them.
     """
-    values = [v for _, _, gain, _ in gains for v in (gain.value, gain.low, gain.high) if _finite(v)]
+    values = [v for _, _, gain, *_ in gains for v in (gain.value, gain.low, gain.high) if _finite(v)]
     scale = Scale(*span([0.0, *values]))
     bars = []
-    for name, meaning, gain, decimals in gains:
+    for name, meaning, gain, decimals, kind in gains:
         low, high = (v if _finite(v) else gain.value for v in (gain.low, gain.high))
         words = plain(gain.value, decimals, signed=True), interval(gain.low, gain.high, decimals, signed=True, say=say)
-        verdict = say(WORDS[gain.verdict]).lower()
+        verdict = say(WORDS[kind]).lower()
         told = say(title, name=name, value=words[0], interval=words[1], verdict=verdict)
         svg = Markup("")
         if _finite(gain.value):
-            svg = interval_bar(gain.value, low, high, scale, verdict=gain.verdict, title=told)
-        bars.append(Bar(name, meaning, gain, svg, *words, name == headline))
+            svg = interval_bar(gain.value, low, high, scale, verdict=kind, title=told)
+        bars.append(Bar(name, meaning, gain, kind, svg, *words, name == headline))
     return bars, interval_axis(scale)
 
 
@@ -91,11 +92,8 @@ def control_bars(record: Record, say: Language = ENGLISH) -> tuple[list[Bar], Ma
     if not gains:
         return None
     headline = record.gain.control if record.gain is not None else None
-    return gain_bars(
-        [(name, control_meaning(name, say), gain, gain_places(record, gain.metric)) for name, gain in gains.items()],
-        say,
-        headline,
-    )
+    drawn = [(name, control_meaning(name, say), gain, *gain_look(record, gain)) for name, gain in gains.items()]
+    return gain_bars(drawn, say, headline)
 
 
 def learning_curve(record: Record, say: Language = ENGLISH) -> Figure | None:

@@ -13,7 +13,7 @@ from sterna.report.charts import Bar, gain_bars
 from sterna.report.language import ENGLISH, Language
 from sterna.report.paired import Difference, Unpaired, difference
 from sterna.report.run import Run
-from sterna.report.verdict import both_values, gain_places
+from sterna.report.verdict import both_values, gain_look, gain_places
 from sterna.report.view import View
 from sterna.report.words import count, interval, labels_used, metric_name, places, plain
 from sterna.tasks.infer import smaller_is_better
@@ -81,7 +81,7 @@ def compare(runs: Sequence[tuple[Run, View]], say: Language = ENGLISH) -> Compar
     apart, axis = _drawn([each if isinstance(each, Difference) else None for each in found], records, say)
     gains = [(record, record.gain) for record in records if record.gain is not None]
     bars, gain_axis = gain_bars(
-        [(f"{gain.control} ({r.method})", "", gain, gain_places(r, gain.metric)) for r, gain in gains], say
+        [(f"{gain.control} ({r.method})", "", gain, *gain_look(r, gain)) for r, gain in gains], say
     )
     drawn = iter(bars)
     rows = [
@@ -172,10 +172,11 @@ def _drawn(
     found: Sequence[Difference | None], records: Sequence[Record], say: Language
 ) -> tuple[list[Bar | None], Markup]:
     """The differences on one axis."""
-    gains: list[tuple[str, str, Gain, int]] = []
+    gains: list[tuple[str, str, Gain, int, str]] = []
     for each, record in zip(found, records, strict=True):
         if each is not None:
-            gains.append((each.gain.control, "", each.gain, gain_places(record, each.gain.metric)))
+            decimals = gain_places(record, each.gain.metric)
+            gains.append((each.gain.control, "", each.gain, decimals, each.gain.verdict))
     bars, axis = gain_bars(gains, say, title=BEST)
     drawn = iter(bars)
     return [next(drawn) if each is not None else None for each in found], axis

@@ -91,6 +91,11 @@ def gain_places(record: Record, metric: str) -> int:
     return decimals if largest == 0.0 or largest >= 10.0 ** (1 - decimals) else places(gains)
 
 
+def gain_look(record: Record, gain: Gain) -> tuple[int, str]:
+    """Decimals of a gain, and its verdict; ``"none"`` where the run gives none."""
+    return gain_places(record, gain.metric), "none" if record.no_verdict is not None else gain.verdict
+
+
 def both_values(record: Record, gain: Gain) -> tuple[float | None, float | None]:
     """The metric of the gain for the transfer and for the gain's control."""
     mine = record.scores.get(gain.metric)
