@@ -92,6 +92,21 @@ def test_a_run_is_scored_and_reported(sterna, runs, tmp_path):
     assert "no report in the language 'fr'" in sterna("report", runs / "table", "--lang", "fr").error
 
 
+def test_a_report_names_options_as_who_asks_for_it_types_them(sterna, runs, tmp_path):
+    import shutil
+
+    from sterna.report import write_report
+
+    run = shutil.copytree(runs / "table", tmp_path / "run")
+    record = {name: value for name, value in json.loads((run / "manifest.json").read_text()).items() if name != "hash"}
+    record |= {"messages": ["One draw says little: use seeds=3."], "left_out": {"scratch": "control='scratch' runs it"}}
+    (run / "manifest.json").write_text(json.dumps(record))
+    assert sterna("report", run, "--out", tmp_path / "typed.html").code == 0
+    typed, called = (tmp_path / "typed.html").read_text(), write_report([run], tmp_path / "called.html").read_text()
+    for python, terminal in (("use seeds=3.", "use --seeds 3."), ("control=&#39;scratch&#39;", "--control scratch")):
+        assert terminal in typed and python not in typed and python in called and terminal not in called
+
+
 def test_what_inputs_do_not_say_as_they_stand_is_said_at_predict_and_score(sterna, runs, files, tmp_path):
     import pandas as pd
 

@@ -211,6 +211,17 @@ def test_what_a_run_repeats_is_called_draws_of_the_labels_or_seeds_where_it_used
     assert "5 seeds" in page.text and "draws of the labels" not in page.text
 
 
+def test_several_test_splits_are_counted_together_and_the_other_rows_are_those_of_the_first(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    def several(manifest: dict[str, Any], *_: Any) -> None:
+        manifest["target"] |= {"splits": {"train": 30, "test": 24}, "test_splits": [24, 24, 25], "given": []}
+
+    _, page = page_of(make_run("medical", change=several), tmp=tmp_path)
+    for said in ("all 3 test splits73", "train (of the first)30", "test (of the first)24"):
+        assert said in page.text, said
+
+
 def test_the_confusion_matrix_counts_and_shades(make_run: MakeRun, tmp_path: Path) -> None:
     source, _ = page_of(make_run("medical"), tmp=tmp_path)
     table = re.search(r'<table class="confusion">.*?</table>', source, flags=re.S)

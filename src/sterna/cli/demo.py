@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.wording import in_terminal
 
 if TYPE_CHECKING:
     from sterna.domains import Domain
@@ -83,7 +84,9 @@ def demo(
                 progress=not quiet,
             )
         )
-    page = write_report([result.folder.path for result in results], out / f"demo-{name}" / "report.html")
+    page = write_report(
+        [result.folder.path for result in results], out / f"demo-{name}" / "report.html", noted=in_terminal
+    )
     if json:
         print_json({"runs": [result.record for result in results], "report": str(page)})
     elif loud:

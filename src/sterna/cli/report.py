@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json
+from sterna.cli.wording import in_terminal
 
 
 @app.command()
@@ -24,7 +25,7 @@ def report(
     """Write one self-contained HTML page about one or several runs."""
     from sterna.report import write_report
 
-    path = write_report(runs, out, lang=lang)
+    path = write_report(runs, out, lang=lang, noted=in_terminal)
     if json:
         print_json({"report": str(path)})
     elif not quiet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def write_report(runs: Sequence[Path], out: Path, *, lang: str | None = None) -> Path:
+def write_report(
+    runs: Sequence[Path], out: Path, *, lang: str | None = None, noted: Callable[[str], str] = str
+) -> Path:
     """Make one self-contained HTML file from run folders alone.
 
     The file asks the network for nothing and holds no script; it reads well on a phone, on paper, in light and dark.
@@ -33,8 +35,10 @@ def write_report(runs: Sequence[Path], out: Path, *, lang: str | None = None) ->
     out
         The HTML file to write; one that is there is replaced.
     lang
-        Its language, ``"en"`` or ``"zh"``; told from the environment (``LANG``) if not given. What a run noted stays as
-        it is.
+        Its language, ``"en"`` or ``"zh"``; told from the environment (``LANG``) if not given. What a run noted stays in
+        English.
+    noted
+        How a sentence that a run noted is said: they name options as in Python.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def write_report(runs: Sequence[Path], out: Path, *, lang: str | None = None) ->
             f"The report is one HTML file, but its name is {str(out)!r}: give one that ends in .html (a browser prints "
             "it as PDF)."
         )
-    shown = [_viewed(Path(run), say) for run in runs]
+    shown = [_viewed(Path(run), say, noted) for run in runs]
     comparison = compare(shown, say) if len(shown) > 1 else None
     views = [row.view for row in comparison.rows] if comparison else [shown[0][1]]
     page = _environment(say.code).get_template("page.html.jinja").render(views=views, comparison=comparison)
@@ -73,11 +77,11 @@ def write_report(runs: Sequence[Path], out: Path, *, lang: str | None = None) ->
     return out
 
 
-def _viewed(folder: Path, say: Language) -> tuple[Run, View]:
+def _viewed(folder: Path, say: Language, noted: Callable[[str], str]) -> tuple[Run, View]:
     """A run and what the page shows of it; a record whose numbers cannot be is said to be damaged."""
     run = read_run(folder)
     with reading(folder / MANIFEST):
-        return run, view(run, say)
+        return run, view(run, say, noted)
 
 
 @cache

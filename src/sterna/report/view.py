@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,8 @@ class View:
     folder: str
 
 
-def view(run: Run, say: Language = ENGLISH) -> View:
-    """What the page shows of `run`, in a language."""
+def view(run: Run, say: Language = ENGLISH, noted: Callable[[str], str] = str) -> View:
+    """What the page shows of `run`, in a language; `noted` says what the run noted itself."""
     record = run.record
     bars = control_bars(record, say)
     numbers = pairs(run) if task_type(record.task.id).one_number else []
@@ -80,14 +80,14 @@ def view(run: Run, say: Language = ENGLISH) -> View:
         share_trained=_share(record),
         target=_target(record, say),
         splits=_splits(record, say),
-        picked=_picked(record, say),
+        picked=_picked(record, say, noted),
         validation=tuple(
             (name, words.plain(value, words.places(record.validation.values())))
             for name, value in record.validation.items()
         ),
         settings=_pairs(record.settings, say),
         cost=_cost(record, say),
-        notes=tuple(dict.fromkeys((*record.target.notes, *record.messages))),
+        notes=tuple(dict.fromkeys(map(noted, (*record.target.notes, *record.messages)))),
         environment=_pairs({"sterna": record.sterna, **record.environment}, say),
         folder=run.folder.name or str(run.folder),
     )
@@ -116,20 +116,25 @@ def _facts(record: Record, say: Language) -> tuple[str, ...]:
 
 
 def _splits(record: Record, say: Language) -> Pairs:
-    target = record.target
-    return tuple(
-        (say("{split} (came with the data)", split=say(name)) if name in target.given else say(name), words.count(rows))
-        for name, rows in target.splits.items()
-    )
+    target, several = record.target, len(record.target.test_splits)
+
+    def called(name: str) -> str:
+        if name in target.given:
+            return say("{split} (came with the data)", split=say(name))
+        return say("{split} (of the first)", split=say(name)) if several else say(name)
+
+    every = ((say("all {n} test splits", n=several), words.count(words.tested(record))),) if several else ()
+    return (*every, *((called(name), words.count(rows)) for name, rows in target.splits.items()))
 
 
-def _picked(record: Record, say: Language) -> Pairs:
+def _picked(record: Record, say: Language, noted: Callable[[str], str]) -> Pairs:
     """Which labels chose what, and what was chosen, for each draw where draws differ."""
     found = [(say("Model"), words.selection(record.selected_by, say) if record.selected_by else "")]
     if record.gain is not None:
         found.append((say("Control to beat"), words.found_by(record.control_selected_by, say)))
     if record.left_out:
-        found.append((say("Controls not run"), "; ".join(f"{name}: {why}" for name, why in record.left_out.items())))
+        reasons = [f"{name}: {noted(say(why))}" for name, why in record.left_out.items()]
+        found.append((say("Controls not run"), say("; ").join(reasons)))
     for name in dict.fromkeys(name for each in record.chosen for name in each):
         values = dict.fromkeys(words.said(each[name], say) for each in record.chosen if name in each)
         found.append((say("Chosen: {name}", name=name.replace("_", " ")), "; ".join(values)))

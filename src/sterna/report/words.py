@@ -54,7 +54,7 @@ RECORDED = (
     "cross-validation", "validation", "leave-one-out", "training", "log loss", "cross-validation on spread labels",
     "target", "source", "source and target", "without target labels", "nothing was selected: fixed settings",
     "no control", "the only control", "train", "test", "unlabelled", "origin", "licence", "parameters", "epochs",
-    "steps", "seconds", "batch size",
+    "steps", "seconds", "batch size", "not asked for", "platform", "cores",
 )  # fmt: skip
 """What records hold in so many words, and pages say in their own language."""
 
