@@ -180,3 +180,22 @@ def test_a_long_name_a_folder_and_a_closed_cache_are_one_sentence(sterna, runs, 
     monkeypatch.setenv("STERNA_CACHE_GB", "abc")
     for words in (("transfer", "t.csv", "--method", "target-only"), ("doctor",), ("predict", runs / "table", "t.csv")):
         assert "STERNA_CACHE_GB is 'abc'; expected gigabytes" in sterna(*words).error
+
+
+def test_the_demo_tells_of_the_data_once_and_in_the_words_of_the_terminal(sterna, runs, tmp_path, monkeypatch):
+    from sterna import load_transfer
+    from sterna.cli import demo
+    from sterna.experiment import run as experiment
+
+    def told_of(source, target, request, progress, told):
+        told("rows: train 40 (drawn at random, split_seed=0)")
+        told(f"{request.method}: fit 1 of 3")
+        return load_transfer(runs / "table")
+
+    monkeypatch.setattr(experiment, "run", told_of)
+    monkeypatch.setattr("sterna.sources.load_source", lambda spec: None)
+    monkeypatch.setattr(demo, "demo_domain", lambda name: None)
+    found = sterna("demo", "text", "--out", tmp_path)
+    assert found.code == 0 and found.error.splitlines() == [
+        "rows: train 40 (drawn at random, --split-seed 0)", "feature-extraction: fit 1 of 3", "fine-tuning: fit 1 of 3",
+    ]  # fmt: skip

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json
-from sterna.cli.wording import in_terminal
+from sterna.cli.wording import in_terminal, say
+from sterna.record.request import Request
 
 if TYPE_CHECKING:
     from sterna.domains import Domain
@@ -60,7 +62,7 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Run the main job on data that ship with Sterna, and write a report."""
-    from sterna.experiment import transfer
+    from sterna.experiment.run import run
     from sterna.report import write_report
     from sterna.sources import load_source
 
@@ -69,21 +71,18 @@ def demo(
     if loud:
         print(f"Sterna demo: {plan['title']}")
     source, target, results = load_source(plan["source"]), demo_domain(name), []
+    once = cache(say)  # what is told of the data is the same for each method
     for method in plan["methods"]:
-        results.append(
-            transfer(
-                source,
-                target,
-                method=method,
-                labels_per_class=plan["labels_per_class"],
-                metric=plan.get("metric"),
-                control=plan.get("controls", {}).get(method, "auto"),
-                seeds=plan.get("seeds", {}).get(method),
-                out=out / f"demo-{name}" / method,
-                overwrite=True,
-                progress=not quiet,
-            )
+        asked = Request(
+            method=method,
+            labels_per_class=plan["labels_per_class"],
+            metric=plan.get("metric"),
+            control=(plan.get("controls", {}).get(method, "auto"),),
+            seeds=plan.get("seeds", {}).get(method),
+            out=out / f"demo-{name}" / method,
+            overwrite=True,
         )
+        results.append(run(source, target, asked, progress=not quiet, told=once if loud else None))
     page = write_report(
         [result.folder.path for result in results], out / f"demo-{name}" / "report.html", noted=in_terminal
     )
