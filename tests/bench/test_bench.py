@@ -32,15 +32,13 @@ def sure(problem, rows, wrong=0):
 def test_among_equals_the_first_candidate_is_taken_and_said(bench_of, labelled):
     bench, losses = bench_of(labelled(30)), np.random.default_rng(0).random(50)
     near = losses + 0.01 * np.random.default_rng(1).normal(size=50)
-    trials = {
-        each: Trial(0.1, row, row.mean()) for each, row in (("far", losses + 1), ("near", near), ("best", losses))
-    }
+    trials = {each: Trial(0.1, row) for each, row in (("far", losses + 1), ("near", near), ("best", losses))}
     assert bench.among("block", trials, 50) == ("near", Choice("block", "near", "cross-validation", 50, "target"))
 
 
 def test_several_names_are_kept_as_a_list_and_the_labels_are_whose_they_are(bench_of, labelled):
     bench = bench_of(replace(labelled(30), labels_of="source"))
-    found = bench.among("blocks", {("a", "last"): Trial(0.1, np.zeros(3), 0.0)}, 3)
+    found = bench.among("blocks", {("a", "last"): Trial(0.1, np.zeros(3))}, 3)
     assert found == (("a", "last"), Choice("blocks", ["a", "last"], "cross-validation", 3, "source"))
 
 

@@ -12,7 +12,7 @@ def test_the_odds_are_those_of_scikit_learns_logistic_regression_without_the_row
     random = np.random.default_rng(1)
     source, target = random.normal(size=(60, 3)), random.normal(size=(40, 3)) + np.array([1, 0, 0])
     folds = np.arange(60) % 5, np.full(40, -1)
-    monkeypatch.setattr(density_ratio, "choose_penalty", lambda *_, **__: Trial(0.1, np.zeros(1), 0.0))
+    monkeypatch.setattr(density_ratio, "choose_penalty", lambda *_, **__: Trial(0.1, np.zeros(1)))
     found = domain_odds(source, target, *folds, seed=0)
     for fold in range(5):
         seen = folds[0] != fold
@@ -26,7 +26,7 @@ def test_the_odds_are_those_of_scikit_learns_logistic_regression_without_the_row
 
 
 def test_no_row_and_no_copy_of_it_is_seen_by_the_classifier_that_scores_it(monkeypatch):
-    monkeypatch.setattr(density_ratio, "choose_penalty", lambda *_, **__: Trial(0.1, np.zeros(1), 0.0))
+    monkeypatch.setattr(density_ratio, "choose_penalty", lambda *_, **__: Trial(0.1, np.zeros(1)))
     keys = ["a", "b", "a", "c", "d", "e", "f", "g", "b"]
     ours, theirs = unit_folds(np.array(keys), np.array(["z", "b", "a"]), seed=3)
     assert ours[0] == ours[2] == theirs[2] and ours[1] == ours[8] == theirs[1] and theirs[0] == -1

@@ -82,6 +82,16 @@ def test_what_a_mistake_costs_is_that_of_the_dear_class() -> None:
     assert found.unseen == pytest.approx(2 * (costs**4).sum() / (costs**2).sum())
 
 
+def test_some_of_many_classes_stand_for_all() -> None:
+    """Sixty classes of two rows, one of one row: among those asked for are the thinnest and the thickest."""
+    codes = np.append(np.repeat(np.arange(59), 2), [59])
+    task = Classification(tuple(f"c{i}" for i in range(60)), "balanced_accuracy")
+    right = answering(codes >= 0, codes, 60)
+    found = estimates(task, [right], codes, names=["balanced_accuracy"])["balanced_accuracy"]
+    costs = np.array([1 / 60 / 3] * 49 + [1 / 60 / 2])
+    assert found.unseen == pytest.approx(2 * (costs**4).sum() / (costs**2).sum())
+
+
 def test_rows_of_a_group_are_left_out_together() -> None:
     """Groups of equal answers: the interval is that of one row a group."""
     random = np.random.default_rng(2)

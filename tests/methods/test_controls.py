@@ -151,7 +151,7 @@ def test_text_is_tf_idf_under_a_logistic_regression(problem_of, trainer, monkeyp
 def test_the_learner_with_the_lower_held_out_loss_is_taken(table, problem_of, trainer, monkeypatch):
     problem, _ = problem_of(None, table)
     for loss, expected in ((-1.0, "linear"), (9.0, "HistGradientBoostingClassifier")):
-        monkeypatch.setattr(plain, "choose_penalty", lambda *_, loss=loss, **__: Trial(0.1, np.zeros(1), loss))
+        monkeypatch.setattr(plain, "choose_penalty", lambda *_, loss=loss, **__: Trial(0.1, np.array([loss])))
         coach = trainer()
         TargetOnly().fit(problem, coach)
         assert coach.log.chosen["learner"] == expected

@@ -64,14 +64,14 @@ def test_folds_of_few_units(random):
 def test_the_standard_error_counts_units_and_not_their_copies(random):
     """Each unit four times: as many units, so the error of the mean must stay that of one row a unit."""
     one, other = random.normal(size=50), random.normal(size=50)
-    best, near = Trial(0.1, one, one.mean()), Trial(0.1, other, other.mean())
+    best, near = Trial(0.1, one), Trial(0.1, other)
     error = (other - one).std() / np.sqrt(50)
     for off in (0.99, 1.01):
         moved = other - (other - one).mean() + off * error
         units = np.repeat(np.arange(50), 4)
-        several = Trial(0.1, np.repeat(moved, 4), moved.mean(), units)
-        assert several.is_near(Trial(0.1, np.repeat(one, 4), one.mean(), units)) is (off < 1)
-        assert Trial(0.1, moved, moved.mean()).is_near(best) is (off < 1)
+        several = Trial(0.1, np.repeat(moved, 4), units=units)
+        assert several.is_near(Trial(0.1, np.repeat(one, 4), units=units)) is (off < 1)
+        assert Trial(0.1, moved).is_near(best) is (off < 1)
     assert near.is_near(near)
 
 
@@ -131,3 +131,12 @@ def test_the_penalty_is_that_of_the_whole_grid_by_scikit_learn(random, noise, mo
     assert found.penalty == PENALTIES[int(losses.argmin())]
     assert found.loss == pytest.approx(losses.min(), rel=0.01)  # fits that only compare stop early (tolerance 1e-4)
     assert len(tried) == min(len(PENALTIES), int(losses.argmin()) + 3)
+
+
+def test_rows_that_weigh_nothing_are_not_looked_at(random):
+    """Two of 5,000 rows have a weight: a sample that took any rows would most likely have neither."""
+    x, codes, weights = random.normal(size=(5000, 2)), np.arange(5000) % 2, np.zeros(5000)
+    weights[[10, 4001]] = 1.0
+    rows = sample_of(np.arange(5000), codes, Classification(("a", "b")), 0, weights)
+    assert rows.tolist() == [10, 4001]
+    assert choose_penalty(x[rows], codes[rows], Classification(("a", "b")), weights[rows], 0).loss > 0

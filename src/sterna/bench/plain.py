@@ -73,7 +73,7 @@ def plain_learner(bench: Bench) -> Fitted:
         body, head, chosen, compared = identity_body(x.shape[1]), _best_on_vectors(x, problem), "learner", True
     else:
         raise RequestError(f"target-only knows no plain learner of {kind.noun}; choose another control.")
-    rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed))
+    rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed, problem.row_weights()))
     network = bench.network(preparation, body, head)
     freeze(network)
     return Fitted(network, (bench.cross_validated(chosen, _describe(head), rows if compared else 0),))
@@ -87,8 +87,8 @@ def rows_of(problem: Problem) -> Any:
 def _best_on_vectors(x: Array, problem: Problem) -> Any:
     """The best of a linear model and, on tables and audio, trees, by the cross-validated loss."""
     task, train = problem.task, problem.train
-    rows = sample_of(train, problem.targets, task, problem.seed)
     weights = problem.row_weights()
+    rows = sample_of(train, problem.targets, task, problem.seed, weights)
     mean, scale = moments(in_memory(x), problem.train_weights())
     standard = ((x - mean) / scale).astype(np.float32)
     targets, units = problem.targets[rows], problem.units[rows]
@@ -117,7 +117,7 @@ def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
         constant = DummyClassifier(strategy="prior")
         fit_model(constant, x[train], problem.targets[train], problem.row_weights()[train])
         return EstimatorHead(constant, task), False
-    rows = sample_of(train, problem.targets, task, problem.seed)
+    rows = sample_of(train, problem.targets, task, problem.seed, problem.row_weights())
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
     folds = folds_of(targets, task, 5, problem.seed, units=problem.units[rows])
     if task.one_class:  # of one class alone, where another's only row is held out, nothing can be learnt

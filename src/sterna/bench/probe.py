@@ -54,8 +54,9 @@ def _chosen(
     problem = bench.problem
     if not search and penalty is not None:
         return names, penalty, 0.0, ()
-    rows = sample_of(problem.train, problem.targets, bench.task, bench.seed)
-    targets, weights, units = problem.targets[rows], problem.row_weights()[rows], problem.units[rows]
+    weights = problem.row_weights()
+    rows = sample_of(problem.train, problem.targets, bench.task, bench.seed, weights)
+    targets, weights, units = problem.targets[rows], weights[rows], problem.units[rows]
     table = by_block(features, names, rows)
     found: dict[tuple[str, ...], Trial] = {}
     for each in block_sets(inner_blocks(table)) if search else [names]:

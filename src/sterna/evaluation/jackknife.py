@@ -50,6 +50,9 @@ BLOCKS = 200
 UNSEEN_ROWS = 20
 """Rows of a class at most that show what a mistake on it costs."""
 
+UNSEEN_CLASSES = 50
+"""Classes at most of which it is asked what a mistake costs: each is asked of every metric of every class."""
+
 UNSEEN = 2.0
 """Mistakes that so few rows need not have shown."""
 
@@ -234,12 +237,16 @@ def _with_mistakes(
 ) -> tuple[Statistics, Floats]:  # fmt: skip
     """Statistics of the rows, then of rows answered as rows of other classes are; the latter's weights by class.
 
+    Of more than `UNSEEN_CLASSES` classes so many stand for all: evenly from the one of least weight to that of most.
     The weights ``(k, m)`` make one row of each class, of weight Σw² / Σw over its rows: heavy rows are few witnesses
     (Kish, Survey sampling, 1965). A task without classes has none.
     """
     random = np.random.default_rng(0)
     rows, others, weights, sizes = [], [], [], []
-    for members in task.strata(targets).T:
+    strata = task.strata(targets)
+    by_weight = np.argsort(counts @ strata, kind="stable")
+    chosen = by_weight[np.linspace(0, len(by_weight) - 1, min(len(by_weight), UNSEEN_CLASSES)).astype(np.int64)]
+    for members in strata.T[np.sort(chosen)]:
         inside, outside = np.flatnonzero(members), np.flatnonzero(~members)
         if len(inside) and len(outside):
             some = min(UNSEEN_ROWS, max(len(inside), len(outside)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ SAMPLE = 1500
 """Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """How well a candidate did on held-out rows.
 
@@ -36,8 +37,8 @@ class Trial:
         λ with the lowest loss.
     losses
         Held-out loss of each row at that λ, ``(n,)``.
-    loss
-        Their weighted mean.
+    weights
+        A weight for each row, ``(n,)``; alike if not given.
     units
         Rows of one number are not independent of each other, ``(n,)``; ``None`` where all are.
     offset
@@ -47,18 +48,23 @@ class Trial:
 
     penalty: float
     losses: Array
-    loss: float
+    weights: Array | None = None
     units: Array | None = None
     offset: Array | float = 0.0
+
+    @cached_property
+    def loss(self) -> float:
+        """The weighted mean of the losses."""
+        return float(np.average(self.losses, weights=self.weights))
 
     def is_near(self, best: Trial) -> bool:
         """Whether the loss is within one standard error of the best (Breiman et al., 1984), over whole units."""
         difference = self.losses - best.losses
-        if self.units is None:
-            return bool(difference.mean() <= difference.std() / np.sqrt(len(difference)))
-        _, unit = np.unique(self.units, return_inverse=True)
-        off = np.bincount(unit, difference - difference.mean())
-        return bool(difference.mean() <= np.sqrt(np.square(off).sum()) / len(difference))
+        share = np.ones(len(difference)) if self.weights is None else self.weights
+        mean = np.average(difference, weights=share)
+        unit = np.arange(len(difference)) if self.units is None else np.unique(self.units, return_inverse=True)[1]
+        off = np.bincount(unit, share * (difference - mean))
+        return bool(mean <= np.sqrt(np.square(off).sum()) / share.sum())
 
 
 def choose_penalty(
@@ -84,7 +90,7 @@ def choose_penalty(
         Rows of one number are held out together, ``(n,)``: those of one group or one content.
     """
     if len(targets) == 1:
-        return Trial(PENALTIES[0], np.zeros(1), 0.0)
+        return Trial(PENALTIES[0], np.zeros(1))
     x, _ = rotated(features)
     parts = folds_of(targets, task, folds, seed, units=units)
     starts: list[Array | None] = [None] * len(parts)
@@ -99,8 +105,7 @@ def choose_penalty(
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
         shift = calibration(outputs.numpy(), targets, weights, task, usable=known)
         losses = task.losses(last(shift.of(outputs)), torch.as_tensor(targets)).numpy()
-        loss = float(np.average(losses, weights=weights))
-        tried.append(Trial(penalty, losses, loss, units, shift.offset))
+        tried.append(Trial(penalty, losses, weights, units, shift.offset))
         best = min(tried, key=lambda trial: trial.loss)
         if len(tried) > 2 and best not in tried[-2:]:
             break
@@ -142,7 +147,7 @@ def fit_head(
     offset: Array | float = 0.0
     if penalty is None:
         mean, scale = moments(in_memory(x), weights)
-        some = sample_of(np.flatnonzero(weights), targets, task, seed)
+        some = sample_of(np.arange(len(x)), targets, task, seed, weights)
         tied = None if units is None else units[some]
         scaled = (x[some] - mean) / scale
         chosen = choose_penalty(scaled, targets[some], task, weights[some], seed, units=tied)
@@ -150,8 +155,9 @@ def fit_head(
     return fit_layer(x, targets, task, weights, penalty, offset), penalty
 
 
-def sample_of(rows: Array, targets: Array, task: Task, seed: int) -> Array:
-    """At most `SAMPLE` of these rows, sorted, every class with its share."""
+def sample_of(rows: Array, targets: Array, task: Task, seed: int, weights: Array | None = None) -> Array:
+    """At most `SAMPLE` of these rows, sorted, every class with its share; none that weighs nothing."""
+    rows = rows if weights is None else rows[weights[rows] > 0]
     if len(rows) <= SAMPLE:
         return rows
     random = np.random.default_rng(seed)

@@ -128,13 +128,13 @@ def trial(both: BothDomains, kept: Array, rows: Array, task: Task, seed: int, we
     known = of_known_classes(targets, folds, task)
     outputs = calibration(outputs.numpy(), targets, weights, task, usable=known).of(outputs)
     losses = task.losses(outputs, torch.as_tensor(targets)).numpy()
-    return Trial(penalty, losses, float(np.average(losses, weights=weights)), ours)
+    return Trial(penalty, losses, weights, ours)
 
 
 def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, tuple[Choice, ...]]:
     """The share; of a large source some rows are tried, each in the place of several."""
     task, seed = bench.task, bench.seed
-    rows = sample_of(np.arange(len(both.labelled)), both.targets, task, seed)
+    rows = sample_of(np.arange(len(both.labelled)), both.targets, task, seed, both.weights)
     if len(rows) < 2:  # none can be held out to compare by
         return 1.0, ()
     tried = drawn(len(ranked), seed)

@@ -182,5 +182,5 @@ def class_weights(own: Array, weights: Array) -> Array:
 def _trial(x: Array, targets: Array, weights: Array, units: Array, task: Task, seed: int) -> Trial:
     """The penalty, by the most probable class of each row."""
     hard, weights = targets.argmax(1), weights * targets.max(1)
-    some = sample_of(np.arange(len(x)), hard, task, seed)
+    some = sample_of(np.arange(len(x)), hard, task, seed, weights)
     return choose_penalty(standardised(x)[0][some], hard[some], task, weights[some], seed, units=units[some])

@@ -73,7 +73,7 @@ class FeatureMapping(Method):
         x, targets, weights = vectors.of(problem.inputs.take(rows)), problem.targets[rows], problem.row_weights()[rows]
         penalty, choices = self.penalty, answering.choices
         if penalty is None:
-            some = sample_of(np.arange(len(rows)), targets, task, bench.seed)
+            some = sample_of(np.arange(len(rows)), targets, task, bench.seed, weights)
             penalty = choose_by_head(
                 x[some], points, targets[some], weights[some], theirs.head, task,
                 seed=bench.seed, units=problem.units[rows][some],

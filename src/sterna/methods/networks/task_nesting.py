@@ -67,7 +67,7 @@ class TaskNesting(Method):
     def _head(self, bench: Bench, x: Array, own: int, source: Task | None) -> tuple[nn.Linear, tuple[Choice, ...]]:
         """The head with the lowest held-out loss on ``[h(x); a(x)]``, of which the first `own` columns are h(x)."""
         problem, task, weights = bench.problem, bench.task, bench.problem.train_weights()
-        rows = sample_of(problem.train, problem.targets, task, bench.seed)
+        rows = sample_of(problem.train, problem.targets, task, bench.seed, weights)
         targets, units, mean_scale = problem.targets[rows], problem.units[rows], moments(in_memory(x), weights)
         scales = {name: mean_scale[1] / factor for name, factor in factors(own, x.shape[1] - own).items()}
         centred = x[rows] - mean_scale[0]
@@ -194,7 +194,7 @@ def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array
     with torch.inference_mode():
         losses = task.losses(head.double()(torch.from_numpy(x)), torch.as_tensor(targets)).numpy()
         head.float()
-    return Trial(0.0, losses, float(np.average(losses, weights=weights)), units)
+    return Trial(0.0, losses, weights, units)
 
 
 def _fitted(x: Array, mean: Array, scale: Array, problem: Problem, best: Trial) -> nn.Linear:
