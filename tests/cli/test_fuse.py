@@ -24,7 +24,7 @@ def two(tmp_path):
 @pytest.fixture(scope="module")
 def pair(files, tmp_path_factory):
     """A run on a table, some tuned from it, and some that cannot be fused with it."""
-    folder, own = tmp_path_factory.mktemp("pair"), {"control": "none", "epochs": 1}
+    folder, own = tmp_path_factory.mktemp("pair"), {"control": "none", "epochs": 1, "seeds": 1}
     table = library.load_domain(str(files / "t.csv"), label="y")
     prices = library.load_domain(str(files / "prices.csv"), label="price")
     library.transfer(None, table, method="scratch", out=folder / "a", **own)

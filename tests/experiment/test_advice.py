@@ -49,7 +49,7 @@ def test_each_method_that_is_named_runs(source, target, never):
     named = advised(source, target, method="fine-tuning")
     assert "target-only" in named and not never & set(named)
     for name in set(named) - {"scratch", "target-only"}:
-        transfer(source, target, method=name, control="none", steps=1, labels=20)
+        transfer(source, target, method=name, control="none", steps=1, labels=20, seeds=1)
 
 
 def test_without_labels_and_without_a_source_no_method_is_named():

@@ -149,7 +149,7 @@ def earlier(tmp_path_factory):
     labels = [None if 40 <= i < 60 else ["no", "yes"][i % 2] for i in range(80)]
     domain = Domain.from_arrays(texts, labels, splits=splits)
     folder = tmp_path_factory.mktemp("earlier") / "run"
-    return domain, transfer(None, domain, method="target-only", control="none", out=folder)
+    return domain, transfer(None, domain, method="target-only", control="none", seeds=1, out=folder)
 
 
 def test_a_run_says_which_rows_it_learnt_from(earlier):

@@ -327,7 +327,7 @@ def test_the_test_rows_do_not_depend_on_the_seed_but_a_run_begun_before_that_kee
     domain = Domain.from_arrays(random.normal(size=(60, 2)), random.choice(["a", "b"], 60))
 
     def tested(name, **more):
-        result = transfer(None, domain, method="target-only", control="none", out=tmp_path / name, **more)
+        result = transfer(None, domain, method="target-only", control="none", seeds=1, out=tmp_path / name, **more)
         return result.folder.path, load_transfer(tmp_path / name).evidence.target.splits, rows_of(tmp_path / name)
 
     def rows_of(path):

@@ -157,7 +157,7 @@ def test_a_class_that_training_lacks_is_no_obstacle(source, digits_arrays, balan
 
 
 def test_a_curve_repeats_the_run_and_keeps_each_point(source, digits, tmp_path):
-    options = {"settings": {"blocks": "last"}, "control": "target-only"}
+    options = {"settings": {"blocks": "last"}, "control": "target-only", "seeds": 2}
     result = transfer(source, digits(300), curve=[2, 6], out=tmp_path / "curve", **options)
     points = result.record["curve"]
     assert [p["labels_per_class"] for p in points] == [2, 6]

@@ -72,7 +72,7 @@ class Runs:
         return Runs(place, self.domain, self.asked)
 
 
-ASKED = {"method": "target-only", "control": "none"}
+ASKED = {"method": "target-only", "control": "none", "seeds": 1}
 CASES = {"one": {}, "seeds": {"seeds": 2}, "curve": {"curve": (3, 5)}, "tests": {"test_repeats": 2}}
 
 

@@ -33,7 +33,7 @@ def table():
 
 
 def run(domain, out, **more):
-    return transfer(None, domain, method="target-only", control="none", out=out, **more)
+    return transfer(None, domain, method="target-only", control="none", out=out, **{"seeds": 1, **more})
 
 
 WEB = {"name": "Shop", "short_name": "Shop", "start_url": "/", "icons": [], "display": "standalone"}

@@ -247,7 +247,7 @@ def test_fusing_runs_on_a_full_disk_is_one_sentence_and_leaves_nothing(full_disk
 
 
 def test_a_run_whose_network_says_no_task_is_damaged(digits, tmp_path):
-    result = transfer(None, digits(60), method="target-only", control="none", out=tmp_path / "run")
+    result = transfer(None, digits(60), method="target-only", control="none", out=tmp_path / "run", seeds=1)
     path = tmp_path / "run" / "network" / "network.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "task": None}))
     folder, record = RunFolder(tmp_path / "run"), result.evidence.model_copy(update={"files": {}})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import nn
 
 from sterna.tasks.task import Task
@@ -114,6 +115,12 @@ def fit_linear(
     return np.asarray(found.x).reshape(shape)
 
 
+@cache
+def _pools() -> ThreadpoolController:
+    """Found once, which takes longer than a small fit: scipy's are there when this module is."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def _threads_for(total_numbers: int) -> Iterator[None]:
     """One thread for small products: with several, waiting for each other takes longer than the work."""
@@ -121,7 +128,7 @@ def _threads_for(total_numbers: int) -> Iterator[None]:
     if total_numbers > SMALL:
         yield
         return
-    with threadpool_limits(1):
+    with _pools().limit(limits=1):
         torch.set_num_threads(1)
         try:
             yield
