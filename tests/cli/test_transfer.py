@@ -58,7 +58,9 @@ def test_names_that_look_like_markup_are_shown_as_they_are(sterna, files, tmp_pa
     table = pd.read_csv(files / "t.csv")
     table.assign(where=["[/x]", "[bold]b"] * 40).to_csv(tmp_path / "t.csv", index=False)
     asked = ("--domain-column", "where", "--source-domain", "[/x]", "--target-domain", "[bold]b", "--method", "pooled")
-    found = sterna("transfer", tmp_path / "t.csv", *asked, "--control", "constant", "--seeds", "1", "--out", tmp_path / "r[/x]")
+    found = sterna(
+        "transfer", tmp_path / "t.csv", *asked, "--control", "constant", "--seeds", "1", "--out", tmp_path / "r[/x]"
+    )
     assert found.code == 0, found.error
     assert "pooled: t.csv:[/x] → " in found.out and "[bold]b" in found.out and "r[/x]" in found.out
     missing = sterna("transfer", "t.csv", "--source", "no[/x]", "--out", tmp_path / "none")
