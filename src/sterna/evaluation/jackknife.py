@@ -17,9 +17,12 @@ are the variance over the rows; that of mistakes which so few rows need not show
 of class c would cost if it were answered as rows of other classes are (two such rows, as Agresti and Coull 1998 add two
 failures to a proportion); and that over S draws of the training labels. The 95 % interval is
 
-.. math:: m \pm t_{.975, \nu} \sqrt{v_{rows} + v_{unseen} + v_{draws}}
+.. math:: m \pm t \sqrt{v_{rows} + v_{unseen} + v_{draws}}, \qquad
+    t = \frac{(v_{rows} + v_{unseen})\, t_{.975, \nu} + v_{draws}\, t_{.975, S - 1}}{v_{rows} + v_{unseen} + v_{draws}}
 
-with Satterthwaite's (1946) degrees of freedom :math:`\nu`: S − 1 of the draws; of the rows
+where Student's t of the rows and that of the draws are weighted by the variances, as Cochran and Cox (1950) weigh those
+of two samples: degrees of freedom of three draws, estimated from the draws themselves, make intervals that hold too
+seldom. Those of the rows, :math:`\nu`, are Satterthwaite's (1946), with
 :math:`\min(G - 1, 2 G / (\kappa - 1))` for the kurtosis :math:`\kappa` of the values without a block, which is what the
 variance of a variance allows: few mistakes are little evidence on how large the variance is. A metric that few rows
 bias (the expected calibration error, the average precision of rare classes) shows it in halves of the rows, where the
@@ -107,14 +110,15 @@ class Estimate:
         blocks, draws = len(self.without), len(self.values)
         without = self.without.mean(axis=1)
         parts = [_over_blocks(without), (self.unseen, max(blocks - 1.0, 1.0))]
-        parts = [(self.variance_factor * part, freedom) for part, freedom in parts]
+        rows, reach = sum(part for part, _ in parts), 0.0
+        freedom = rows**2 / sum(part**2 / freedom for part, freedom in parts) if rows > 0 else 1.0
+        parts = [(self.variance_factor * rows, freedom)]
         if draws > 1:
             parts.append((float(self.values.var(ddof=1)) / draws, draws - 1.0))
         variance = sum(part for part, _ in parts)
-        reach = 0.0
         if variance > 0:
-            freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts)
-            reach = float(stdtrit(freedom, (1 + level) / 2)) * variance**0.5
+            t = sum(part * float(stdtrit(freedom, (1 + level) / 2)) for part, freedom in parts) / variance
+            reach = t * variance**0.5
         # A bias that falls as 1/√n; one that falls faster is smaller than what is allowed for.
         corrected = self.value - float(self.halves.mean() - self.value) / (2**0.5 - 1)
         return min(self.value, corrected) - reach, max(self.value, corrected) + reach
