@@ -346,6 +346,14 @@ def test_hostile_names_and_texts_stay_words(make_run: MakeRun, tmp_path: Path) -
     assert page.text.count(bad) > 25
 
 
+def test_long_names_are_broken_rather_than_laid_over_the_scores_beside_them(make_run: MakeRun, tmp_path: Path) -> None:
+    source, _ = page_of(make_run("medical", "a"), make_run("medical", "b"), tmp=tmp_path)
+    style = source.split("<style>")[1].split("</style>")[0]
+    assert "td small { white-space: nowrap; }" in style  # intervals stay on one line, names of targets do not
+    assert ".compare .route-cell small { white-space: normal; }" in style
+    assert re.search(r"\.compare tbody th \{[^}]*overflow-wrap: anywhere", style)
+
+
 def test_several_runs_are_compared_before_each_is_shown(make_run: MakeRun, tmp_path: Path) -> None:
     def worse(manifest: dict[str, Any], *_: Any) -> None:
         manifest["method"] = "fine-tuning"
