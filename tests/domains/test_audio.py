@@ -18,7 +18,7 @@ from sterna.domains import AudioFiles, AudioSequence, Domain, Sound, load_domain
 from sterna.domains import audio as audio_module
 from sterna.domains.audio import as_sound, lengths_of, resampled
 from sterna.domains.unlabelled import load_inputs
-from sterna.errors import RequestError
+from sterna.errors import RequestError, RunError
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -237,7 +237,7 @@ def test_broken_and_empty_files_are_skipped_and_named(tmp_path):
     nan = tone()
     nan[3] = np.nan
     (tmp_path / "nan.wav").write_bytes(encoded(nan, subtype="FLOAT"))
-    with pytest.raises(RequestError, match="nan.wav in .*samples that are no numbers") as caught:
+    with pytest.raises(RunError, match="nan.wav in .*samples that are no numbers") as caught:
         AudioFiles(tmp_path, ["nan.wav"])[0]
     assert "0x" not in str(caught.value)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from sterna.domains.images import ImageArray, ImageFiles, ImageSequence
 from sterna.domains.inputs import JoinedInputs
 from sterna.domains.pixels import as_image, to_image
-from sterna.errors import RequestError
+from sterna.errors import RequestError, RunError
 
 
 def noise(h: int, w: int, c: int | None = 3, seed: int = 0) -> np.ndarray:
@@ -100,9 +100,11 @@ def test_a_broken_file_is_one_sentence(tmp_path):
     for row, message in enumerate(
         ["cut.jpg in .* cannot be read.*truncated", "no.png in .*no image format", "gone.png"]
     ):
-        with pytest.raises(RequestError, match=message) as caught:
+        with pytest.raises(RunError, match=message) as caught:
             files[row]
         assert "0x" not in str(caught.value)
+    with pytest.raises(RunError, match="gone.png in"):
+        ImageFiles(tmp_path, ["gone.png"]).keys()
 
 
 def test_keys_tell_content_and_not_names(tmp_path):

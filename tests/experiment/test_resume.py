@@ -10,10 +10,12 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from sterna import Domain, RequestError, load_transfer, transfer
+from sterna import Domain, RequestError, RunError, load_domain, load_transfer, transfer
 from sterna.domains.inputs import Preparation
+from sterna.experiment import fits
 from sterna.training import checkpoint
 from sterna.training.batches import Stream
 from sterna.training.objective import Objective
@@ -223,6 +225,32 @@ def test_resuming_a_finished_run_gives_it_back(finished):
     first = finished()
     again = finished(resume=True)
     assert again.record == first.record
+
+
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_an_image_that_breaks_during_a_run_loses_no_fit_that_was_done(digits_arrays, tmp_path, monkeypatch, how):
+    for i, (pixels, label) in enumerate(zip(*(part[:60] for part in digits_arrays), strict=True)):
+        place = tmp_path / "photos" / ("even" if label % 2 == 0 else "odd") / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place)
+    asked = {"method": "scratch", "control": "none", "epochs": 1, "seeds": 2, "out": tmp_path / "run"}
+    fit, fitted, aside = fits.fit_unit, [], tmp_path / "aside"
+
+    def broken_after_the_first(name, method, problem, *others, **more):
+        fitted.append(problem.seed)
+        if len(fitted) == 2:
+            place.rename(aside)
+            if how == "cut":
+                place.write_bytes(aside.read_bytes()[:60])
+        return fit(name, method, problem, *others, **more)
+
+    monkeypatch.setattr(fits, "fit_unit", broken_after_the_first)
+    with pytest.raises(RunError, match=rf"{place.name} in .* cannot be read as an image any more .*resume=True"):
+        transfer(None, load_domain(tmp_path / "photos"), **asked)
+    assert (tmp_path / "run" / "work" / "0-scratch" / "unit.json").exists()
+    aside.replace(place)
+    again = transfer(None, load_domain(tmp_path / "photos"), resume=True, **asked)
+    assert again.evidence.seeds == (0, 1) and fitted == [0, 1, 0, 1]
 
 
 def test_resuming_where_there_is_nothing_is_refused(finished, tmp_path):

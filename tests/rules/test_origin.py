@@ -27,6 +27,7 @@ def test_what_is_written_reads_back_as_the_same_rows_and_the_rules_as_the_same_r
     first, second = people(rows, 0).inputs, people(5, 1).inputs
     learnt = Learnt.of((first,), (second,))
     text = f"# by hand\n{RULES}\n\n{origin_text(learnt)}\n"
+    assert "rules were extracted from" in text
     found = origin_of(text)
     np.testing.assert_array_equal(found.labelled, learnt.labelled)
     np.testing.assert_array_equal(found.unlabelled, learnt.unlabelled)

@@ -180,10 +180,7 @@ class AudioFiles(FileInputs):
             with self.opened(row) as stream:
                 return decode(stream)
         except Exception as error:  # whatever a decoder raises on broken files
-            raise RequestError(
-                f"{self._files[row]} in {self.root} cannot be read as a recording ({reason(error)}); replace or "
-                "remove it."
-            ) from error
+            raise self.lost(row, reason(error)) from error
 
     def contents(self) -> list[str]:
         """A hash of each recording's samples."""
@@ -285,5 +282,6 @@ def lengths_of(inputs: Inputs, rows: Rows) -> np.ndarray[Any, np.dtype[np.float6
 
 def reason(error: Exception) -> str:
     """Why a recording could not be read, short, without the addresses of objects."""
-    text = str(getattr(error, "error_string", None) or error).strip() or type(error).__name__
+    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    text = str(said).strip() or type(error).__name__
     return text.removeprefix("Error : ").rstrip(".")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Self, TypeVar
 
 from sterna.domains.inputs import Inputs, Rows, digest
-from sterna.errors import RequestError
+from sterna.errors import RequestError, RunError
+from sterna.record.reading import in_words
 
 LARGEST_FILE = 2**30
 """Bytes one file may have; a larger one is a mistake or an attack."""
@@ -70,6 +71,13 @@ class FileInputs(Inputs):
         with self.stream(row) as stream:
             return stream.read()
 
+    def lost(self, row: int, why: str) -> RunError:
+        """What is said of a file that could be read when the set was: the request is right, and work is kept."""
+        return RunError(
+            f"{self._files[row]} in {self.root} cannot be read as {self.one} any more ({why}), as it could before: put "
+            "it back as it was and repeat the command, with resume=True where a run was begun."
+        )
+
     def sizes(self) -> list[int]:
         """Bytes of each file (unpacked)."""
         if self._zipped:
@@ -101,8 +109,14 @@ class FileInputs(Inputs):
 
     def keys(self) -> list[str]:
         if self._keys is None:
-            self._keys = list(in_threads(lambda row: digest(self.read(row)), len(self)))
+            self._keys = list(in_threads(self._key, len(self)))
         return self._keys
+
+    def _key(self, row: int) -> str:
+        try:
+            return digest(self.read(row))
+        except Exception as error:  # of the system, or of what unpacks
+            raise self.lost(row, in_words(error)) from error
 
     def row_keys(self) -> list[str]:
         return self.keys()

@@ -58,9 +58,7 @@ class ImageFiles(PixelInputs, FileInputs):
         try:
             return decode(self.read(row), self.levels)
         except Exception as error:  # Pillow raises nearly anything on broken files
-            raise RequestError(
-                f"{self._files[row]} in {self.root} cannot be read as an image ({reason(error)}); replace or remove it."
-            ) from error
+            raise self.lost(row, reason(error)) from error
 
     def problem(self, row: int) -> str | None:
         """Why a file cannot be read; all of it is decoded and converted.

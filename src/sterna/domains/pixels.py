@@ -205,5 +205,6 @@ def as_image(value: Any, levels: Levels | None = None) -> Image:
 
 def reason(error: Exception) -> str:
     """Why an image could not be read, short, without Pillow's object addresses."""
-    text = " ".join(str(error).split(" <_io.")[0].split())[:300] or type(error).__name__
+    said = str(getattr(error, "strerror", None) or error)
+    text = " ".join(said.split(" <_io.")[0].split())[:300] or type(error).__name__
     return "no image format is recognised" if type(error).__name__ == "UnidentifiedImageError" else text.rstrip(".")

@@ -11,7 +11,7 @@ from sterna.domains.learnt import Hashes, Learnt
 from sterna.errors import RequestError
 
 MARK = "#~ "
-_HEADING = "# The rows that these rules were drawn from, as hashes: a run says which of its test rows are among them."
+_HEADING = "# The rows that these rules were extracted from, as hashes, so that a run knows its test rows among them."
 _CHARACTERS = 4000
 
 
