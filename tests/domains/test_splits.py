@@ -77,6 +77,19 @@ def test_five_test_splits_have_the_shares_of_the_classes():
     assert (counts[:, 0] == 20).all() and (counts[:, 1] == 10).all() and set(counts[:, 2]) == {2, 3}
 
 
+@pytest.mark.parametrize("sizes", [(20, 20, 20), (10, 40, 70), (5, 5)])
+def test_as_many_test_splits_as_groups_test_each_group_once(sizes):
+    groups, codes = np.repeat(np.arange(len(sizes)), sizes), np.arange(sum(sizes)) % 2
+    domain = domain_of(codes, groups=list(groups.astype(str)))
+    more = {"seed": 0, "test_repeats": len(sizes)}
+    several = [make_splits(domain, codes, test_split=number, **more) for number in range(len(sizes))]
+    tested = [np.unique(groups[splits.test]) for splits in several]
+    assert sorted(map(tuple, tested)) == [(number,) for number in range(len(sizes))]
+    assert all(len(splits.train) + len(splits.validation) == sum(sizes) - len(splits.test) for splits in several)
+    with pytest.raises(RequestError, match=f"number {len(sizes) + 1} would be empty"):
+        make_splits(domain, codes, seed=0, test_repeats=len(sizes) + 1, test_split=len(sizes))
+
+
 @given(classified(), st.integers(0, 3))
 @settings(deadline=None, max_examples=150)
 def test_made_splits_are_a_partition_that_keeps_copies_and_groups_together(case, seed):

@@ -157,6 +157,11 @@ def test_a_task_keeps_all_of_its_state_and_later_names_are_passed_over():
         ("[]", "expected a JSON object, found list"),
         ('{"name": "some-js-package"}', "'method' is wrong"),
         (json.dumps({**LEAST, "scores": {"a": {"value": "high"}}}), "'scores.a.value' is wrong"),
+        (
+            json.dumps({**LEAST, "target": {"name": "t", "variance_factor": math.nan}}),
+            "'target.variance_factor' is wrong",
+        ),
+        (json.dumps({**LEAST, "target": {"name": "t", "variance_factor": 0.5}}), "'target.variance_factor' is wrong"),
     ],
 )
 def test_what_is_no_record_is_one_sentence(content, words, tmp_path):

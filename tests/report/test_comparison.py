@@ -158,6 +158,9 @@ def test_weights_of_rows_count(make: Make) -> None:
     assert (found.gain.value, found.gain.low) == pytest.approx((expected.value, expected.low))
     with pytest.raises(Unpaired, match="weight their rows differently"):
         between(make("c", 0.4), make("d", 1.5, **some))
+    other = {"weight": np.r_[np.ones(ROWS // 2), np.zeros(ROWS - ROWS // 2)], "change": weighted}
+    with pytest.raises(Unpaired, match="share no test rows"):  # those that both have weigh nothing
+        between(make("e", 0.4, **other), make("f", 1.5, rows=slice(ROWS // 2, ROWS)))
 
 
 def relabelled(share: float) -> Callable[[dict[str, Any], pd.DataFrame], None]:

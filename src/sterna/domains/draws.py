@@ -158,14 +158,17 @@ def draw_apart(
     """One of several draws without common rows, each of about this fraction of the pool.
 
     The first is that of :func:`draw_rows`; each is drawn from the rows that none before it has, which may be none.
+    Where
+    each class has one unit left, they are the next draw: of three groups each is drawn once.
     """
     drawn, rest = draw_rows(pool, targets, units, fraction, seed), pool
     for before in range(1, number + 1):
         rest = np.setdiff1d(rest, drawn)
         # What is left to draw is shared out again: whole units make draws larger or smaller than asked.
         left = fraction * draws * len(pool) - (len(pool) - len(rest))
-        part = left / (draws - before) / max(len(rest), 1)
+        part = max(left / (draws - before) / max(len(rest), 1), 1e-9)
         drawn = rest if part > 1 - 1e-9 else draw_rows(rest, targets, units, part, seed)
+        drawn = drawn if len(drawn) else rest
     return drawn
 
 

@@ -96,7 +96,7 @@ def joined_exam(domain: Domain, exams: Sequence[Exam], source: Source | None, me
     groups = None if test.groups is None else group_codes(test.groups)
     targets = np.concatenate([exam.targets for exam in exams])
     overlaps = learnt_before(source, method, test.inputs)
-    return Exam(test, rows, targets, groups, test.weights, overlaps, 1 + len(rows) / beside)
+    return Exam(test, rows, targets, groups, test.weights, overlaps, float(1 + len(rows) / beside))
 
 
 def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bool) -> Labelled | None:
@@ -199,8 +199,8 @@ def applied_balance(balance: str, task: Task, *, by_metric: bool) -> str:
     Parameters
     ----------
     by_metric
-        Whether the metric may decide: it was asked for, or chosen by labels that the run uses. Else classes count
-        evenly, since no label says how often each comes.
+        Whether the metric may decide: it was asked for, or there are target labels to learn from. Else classes count
+        evenly, since no label may say how often each comes.
     """
     if balance not in BALANCES:
         raise RequestError(f"balance is {balance!r}; expected one of {', '.join(BALANCES)}.")

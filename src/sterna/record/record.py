@@ -132,7 +132,7 @@ class TargetRecord(_Part):
     classes: tuple[Word, ...] = ()
     splits: dict[str, Count] = {}
     test_splits: tuple[Count, ...] = ()
-    variance_factor: Number = 1.0
+    variance_factor: float = Field(1.0, ge=1, allow_inf_nan=False)
     given: tuple[str, ...] = ()
     reading: dict[str, Any] = {}
 

@@ -116,7 +116,11 @@ def _common(ours: _Answers, theirs: _Answers) -> tuple[Array, Array]:
 
 
 def _weights(found: _Answers, rows: Array) -> Array:
-    return np.ones(len(rows)) if found.weights is None else relative(found.weights[rows])
+    if found.weights is None:
+        return np.ones(len(rows))
+    if not found.weights[rows].any():
+        raise Unpaired(NO_ROWS)
+    return relative(found.weights[rows])
 
 
 def _answers(run: Run, metric: str) -> _Answers:
