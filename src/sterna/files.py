@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,15 +90,25 @@ def copy_files(source: Path, target: Path, leave: str = "") -> None:
     for folder, folders, names in os.walk(source):
         place = target / Path(folder).relative_to(source)
         place.mkdir(exist_ok=True)
-        links = [name for name in (*folders, *names) if Path(folder, name).is_symlink()]
-        if links:
-            raise RequestError(
-                f"{str(Path(folder, links[0]))!r} is a symbolic link, which is not followed: put what it points to in "
-                "its place."
-            )
+        check_no_links(Path(folder, name) for name in (*folders, *names))
         for name in names:
             if name != leave:
                 shutil.copyfile(Path(folder, name), place / name)
+
+
+def check_no_links(paths: Iterable[Path]) -> None:
+    """Refuse symbolic links: a folder from a stranger could name any file of this machine by one.
+
+    Raises
+    ------
+    RequestError
+        If one of the paths is a link.
+    """
+    link = next((path for path in paths if path.is_symlink()), None)
+    if link is not None:
+        raise RequestError(
+            f"{str(link)!r} is a symbolic link, which is not followed: put what it points to in its place."
+        )
 
 
 @contextmanager

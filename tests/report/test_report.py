@@ -436,6 +436,15 @@ def test_several_labels_a_row_are_named(make_run: MakeRun, tmp_path: Path) -> No
     assert "none 91 % sure, truly 好评, 差评" in page.text
 
 
+@pytest.mark.parametrize("name", ["mistakes", "predictions.parquet", "history.json", "manifest.json"])
+def test_nothing_from_outside_the_folder_gets_in(name: str, make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("medical", "a")
+    (run / name).rename(tmp_path / "elsewhere")
+    (run / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RequestError, match=f"{name}' is a symbolic link, which is not followed"):
+        page_of(run, tmp=tmp_path)
+
+
 def test_a_png_that_is_none_does_not_get_in(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("medical")
     pictures = sorted((run / "mistakes").glob("*.png"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError
+from sterna.files import check_no_links
 from sterna.record.hashes import MANIFEST, check_hash
 from sterna.record.reading import damaged, in_words
 from sterna.record.record import Record, read_json, read_record
@@ -48,13 +49,14 @@ def read_run(folder: Path) -> Run:
     Raises
     ------
     RequestError
-        If the folder is missing, is no run folder, or holds a file that cannot be read.
+        If the folder is missing, is no run folder, or holds a file that cannot be read or a link to one elsewhere.
     """
     folder = Path(folder)
     if not standing(folder):
         raise RequestError(f"There is no run folder at {str(folder)!r}: give a folder that a transfer has written.")
     if not folder.is_dir():
         raise RequestError(f"{str(folder)!r} is a file, not a run folder: give the folder that a transfer has written.")
+    check_no_links(folder / name for name in ("manifest.json", "history.json", "predictions.parquet", "mistakes"))
     check_finished(folder)
     path = folder / "manifest.json"
     record = read_record(path)
