@@ -183,3 +183,25 @@ def test_boosting_that_saw_one_class_answers_that_class(code):
     learner = HistGradientBoostingClassifier(max_iter=3).fit(X, np.full(len(X), code))
     outputs = EstimatorHead(learner, Classification(CLASSES))(torch.from_numpy(X))
     assert outputs.shape == (90, 3) and (outputs.argmax(1) == code).all() and torch.isfinite(outputs).all()
+
+
+def test_a_calibration_is_kept_and_one_that_is_none_is_named(tmp_path: Path) -> None:
+    model, x = LogisticRegression().fit(X, CODES), torch.from_numpy(X)
+    EstimatorHead(model, Classification(CLASSES), 0.5, [0.25, -1.0, 0.75]).save(tmp_path)
+    again, plain = EstimatorHead.load(tmp_path)(x), EstimatorHead(model, Classification(CLASSES))(x)
+    torch.testing.assert_close(again, 0.5 * plain + torch.tensor([0.25, -1.0, 0.75], dtype=torch.float64))
+    wrong = [
+        (-1, []),
+        (0, []),
+        (1, "123"),
+        (1, {"1": 1, "2": 1, "3": 1}),
+        (1, [1, 2]),
+        (np.nan, []),
+        (1, [1, 2, np.inf]),
+    ]
+    for scale, offset in wrong:
+        (tmp_path / "calibration.json").write_text(json.dumps({"scale": scale, "offset": offset}))
+        with pytest.raises(RequestError, match="should hold a scale above 0 and 3 offsets"):
+            EstimatorHead.load(tmp_path)
+    (tmp_path / "calibration.json").unlink()  # of runs without, and of those of older versions
+    torch.testing.assert_close(EstimatorHead.load(tmp_path)(x), plain, rtol=0, atol=0)

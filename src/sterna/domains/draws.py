@@ -158,8 +158,7 @@ def draw_apart(
     """One of several draws without common rows, each of about this fraction of the pool.
 
     The first is that of :func:`draw_rows`; each is drawn from the rows that none before it has, which may be none.
-    Where
-    each class has one unit left, they are the next draw: of three groups each is drawn once.
+    Where each class has one unit left, they are the next draw: of three groups each is drawn once.
     """
     drawn, rest = draw_rows(pool, targets, units, fraction, seed), pool
     for before in range(1, number + 1):

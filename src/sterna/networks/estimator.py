@@ -87,6 +87,7 @@ def _calibration(path: Path, task: Task) -> tuple[float, list[float]]:
     with reading(path):
         found = read_object(path)
         scale, offset = float(found["scale"]), [float(each) for each in found["offset"]]
-    if len(offset) not in (0, task.outputs) or not all(map(math.isfinite, (scale, *offset))):
-        raise damaged(path, f"it should hold a scale and {task.outputs} offsets")
+    right = isinstance(found["offset"], list) and scale > 0 and all(map(math.isfinite, (scale, *offset)))
+    if not right or len(offset) not in (0, task.outputs):
+        raise damaged(path, f"it should hold a scale above 0 and {task.outputs} offsets")
     return scale, offset
