@@ -60,7 +60,7 @@ def evidence(
     splits
         Of the first draw: how many labels there were to learn from and to choose by.
     no_verdict
-        Why no gain can be told from chance, where none can: all labels used were the same.
+        Why no verdict is given, where none can be.
     test_splits
         How many the rows of the exam come from.
     """
@@ -71,7 +71,7 @@ def evidence(
     }
     own, others = outputs[method], {name: some for name, some in outputs.items() if name != method}
     labels, first = len(splits.train) + len(splits.validation), units[method][0]
-    undecided = _undecided(len(own), labels) if others else None
+    undecided = _undecided(len(own), labels) if others and no_verdict is None else None
     # Rows that something learnt from are no test, nor are those that weigh nothing; a gain over them is of no worth.
     fresh = np.flatnonzero(exam.fresh if exam.weights is None else exam.fresh & (exam.weights > 0))
     rows = fresh if len(fresh) else np.arange(len(exam.rows))
