@@ -14,6 +14,10 @@ def test_of_a_message_that_quotes_a_megabyte_both_ends_are_left():
     assert said.startswith("'999") and said.endswith("999' is no column; leave it out.") and len(said) < 1700
 
 
+def test_no_name_is_suggested_for_itself():
+    assert closest("a.csv", ["a.csv", "b.csv"]) == " Did you mean 'b.csv'?"
+
+
 def test_names_too_long_to_compare_are_near_to_none():
     assert closest("9" * 50_000, ["9" * 49_999, "age"]) == ""
     assert closest("aeg", ["age", "9" * 50_000]) == " Did you mean 'age'?"

@@ -59,7 +59,8 @@ def closest(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Say which known names are near `name`: ``" Did you mean 'a' or 'b'?"``, or an empty string."""
     if len(name) > LONGEST_NAME:
         return ""
-    near = difflib.get_close_matches(name, [n for n in known if len(n) <= LONGEST_NAME], n=limit, cutoff=0.5)
+    others = [n for n in known if n != name and len(n) <= LONGEST_NAME]
+    near = difflib.get_close_matches(name, others, n=limit, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 

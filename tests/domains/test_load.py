@@ -238,6 +238,9 @@ def test_broken_and_encrypted_zips(tmp_path):
 def test_links_are_followed_once_and_never_in_a_circle(tmp_path):
     path = laid_out(tmp_path, ["a/1.jpg", "b/2.jpg"], False)
     (path / "a" / "again").symlink_to(path)
+    (path / "a" / "itself.jpg").symlink_to("itself.jpg")
+    (path / "b" / "gone.jpg").symlink_to("nowhere.jpg")
+    getattr(os, "mkfifo", os.mkdir)(path / "b" / "pipe.jpg")
     assert load_domain(path).inputs.names() == ["a/1.jpg", "b/2.jpg"]
 
 

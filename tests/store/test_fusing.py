@@ -1,6 +1,7 @@
 """Files fused in slices are what the plain computation gives, in little memory; wrong files get one sentence."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,13 @@ from sterna.store import fusing
 from sterna.store.fusing import fuse_files, narrowed, widened
 
 KINDS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def test_a_pipe_is_no_file_to_fuse(tmp_path):
+    pipe = tmp_path / "a.safetensors"
+    getattr(os, "mkfifo", os.mkdir)(pipe)
+    with pytest.raises(RequestError, match="is (no file|a folder), but a .safetensors file was"):
+        fuse_files(pipe, pipe, 0.5, tmp_path / "out.safetensors")
 
 
 def state(seed, **kinds):

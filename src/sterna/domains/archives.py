@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import zipfile
@@ -88,17 +89,25 @@ def _walk(root: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         return
     seen.add((status.st_dev, status.st_ino))
     try:
-        entries = list(os.scandir(folder))
+        entries = [entry for entry in os.scandir(folder) if not _is_hidden(entry.name)]
+        inside = [(entry.name, entry.is_dir()) for entry in entries if _leads_somewhere(entry)]
     except PermissionError as error:
         raise RequestError(f"{folder} may not be read ({error.strerror}); change its permissions.") from error
-    for entry in entries:
-        if _is_hidden(entry.name):
-            continue
-        name = f"{below}{entry.name}"
-        if entry.is_dir():
-            yield from _walk(root, name + "/", seen)
-        elif entry.is_file():
-            yield name
+    for name, is_folder in inside:
+        if is_folder:
+            yield from _walk(root, f"{below}{name}/", seen)
+        else:
+            yield f"{below}{name}"
+
+
+def _leads_somewhere(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a file, or a link to one: neither a pipe, nor a link to nothing or to itself."""
+    try:
+        return entry.is_dir() or entry.is_file()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 def _members(path: Path) -> Iterator[str]:

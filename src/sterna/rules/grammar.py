@@ -92,12 +92,13 @@ def rules_text(path: str | Path) -> str:
         If there is none, or it is no text.
     """
     path = Path(path)
+    if path.is_dir():
+        raise RequestError(f"{str(path)!r} is a folder; expected a text file of rules.")
     try:
-        size = path.stat().st_size
-        if path.is_dir() or size > LARGEST_FILE:
-            what = "is a folder" if path.is_dir() else f"has {size:,} bytes"
-            raise RequestError(f"{str(path)!r} {what}; expected a text file of rules, at most {LARGEST_FILE:,} bytes.")
-        content = path.read_bytes()
+        with path.open("rb") as file:  # which may be a pipe: it does not say its size
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise RequestError(f"{str(path)!r} has more than {LARGEST_FILE:,} bytes; expected a text file of rules.")
     except FileNotFoundError:
         near = closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise RequestError(f"There is no file of rules {str(path)!r}.{near}") from None

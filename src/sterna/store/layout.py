@@ -64,8 +64,9 @@ def check_there(path: Path) -> None:
 def read_layout(path: Path) -> Layout:
     """Read and check the header of a safetensors file."""
     check_there(path)
-    if path.is_dir():
-        raise RequestError(f"{str(path)!r} is a folder, but a .safetensors file was expected; name the file in it.")
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is no file"
+        raise RequestError(f"{str(path)!r} {what}, but a .safetensors file was expected; name one.")
     with path.open("rb") as file:
         first = file.read(8)
         if path.suffix in _CODE or first[:4] == b"PK\x03\x04":
