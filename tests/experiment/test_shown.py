@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, list_methods, transfer
+from sterna.evaluation import Score
+from sterna.experiment.shown import with_interval
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,8 @@ def test_a_notebook_shows_scores_beside_controls_and_the_verdict(result):
     assert row[2].startswith(f"{result.controls['target-only'][metric].value:.3f} [")
     assert result._repr_html_().endswith(f"{metric}: no verdict</p>")
     assert "<yes>" not in result._repr_html_()
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert with_interval(Score(0.0, -1e-17, 0.25)) == "0.000 [0.000, 0.250]"
+    assert with_interval(Score(-0.5, -1.0, -0.0004)) == "-0.500 [-1.000, 0.000]"

@@ -136,4 +136,4 @@ def _verdict(gain: Gain | None) -> str:
 
 
 def _score(found: Score) -> str:
-    return f"{found.value:.3f} \\[{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.value:z.3f} \\[{found.low:z.3f}, {found.high:z.3f}]"

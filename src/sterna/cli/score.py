@@ -28,6 +28,7 @@ def score(
     import numpy as np
 
     from sterna.experiment import load_transfer
+    from sterna.experiment.shown import with_interval
 
     transfer = load_transfer(run, trust=trust)
     asked = transfer.read(domain, label=label, domain_column=domain_column, domain=target_domain)
@@ -44,4 +45,4 @@ def score(
     elif not quiet:
         print(f"{len(rows)} rows")
         for name, value in found.items():
-            print(f"{name:32} {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]")
+            print(f"{name:32} {with_interval(value)}")

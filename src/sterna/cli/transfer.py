@@ -196,6 +196,7 @@ def show(result: Transfer) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from sterna.experiment.shown import with_interval
     from sterna.report.words import repeats, selection, tested
 
     console, record = Console(), result.evidence
@@ -217,7 +218,7 @@ def show(result: Transfer) -> None:
     for metric in shown_metrics(record.scores):
         cells = [record.scores[metric], *(found[metric] for found in record.controls.values())]
         star = " *" if metric == record.task.metric else ""
-        table.add_row(escape(metric) + star, *(f"{c.value:.3f} [{c.low:.3f}, {c.high:.3f}]" for c in cells))
+        table.add_row(escape(metric) + star, *map(with_interval, cells))
     console.print(table)
     for line in verdict_lines(record):
         console.print(line, highlight=False)

@@ -17,6 +17,7 @@ from sterna.experiment.evidence import outputs_by_draw
 from sterna.experiment.overlaps import overlap_notes
 from sterna.experiment.plan import Plan
 from sterna.experiment.problem import Exam, joined_exam, make_problem
+from sterna.experiment.shown import with_interval
 from sterna.experiment.units import Means, fit_unit
 from sterna.methods.method import Method
 from sterna.store.run import RunFolder, Unit
@@ -142,5 +143,5 @@ def _first_answer(plan: Plan, exam: Exam, method: str, units: Sequence[Unit]) ->
     outputs = outputs_by_draw({method: units}, len(plan.seeds))[method]
     rows: dict[str, Any] = {"groups": exam.groups, "weights": exam.weights, "variance_factor": exam.variance_factor}
     found = score(plan.task, outputs, exam.targets, **rows)[metric]
-    values = f"{metric} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    values = f"{metric} {with_interval(found)}"
     return f"{method}: {values} on {len(exam.targets):,} test rows; now the controls: {', '.join(plan.controls)}"

@@ -12,7 +12,7 @@ class Scores(dict[str, Score]):
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        return "\n".join(f"{name:{width}}  {_said(score)}" for name, score in self.items()) or "no scores"
+        return "\n".join(f"{name:{width}}  {with_interval(score)}" for name, score in self.items()) or "no scores"
 
 
 def line(record: Record) -> str:
@@ -21,7 +21,7 @@ def line(record: Record) -> str:
     if found is None:
         return f"Transfer({record.method}: no scores yet)"
     gain = f", gain {record.gain.value:+.3f} ({record.verdict})" if record.gain else ""
-    return f"Transfer({record.method}: {record.task.metric} {_said(found)}{gain})"
+    return f"Transfer({record.method}: {record.task.metric} {with_interval(found)}{gain})"
 
 
 def table(record: Record) -> str:
@@ -31,7 +31,7 @@ def table(record: Record) -> str:
     rows = [("test score", *columns)]
     for name in names:
         star = " *" if name == record.task.metric else ""
-        rows.append((name + star, *(_said(found[name]) if name in found else "" for found in columns.values())))
+        rows.append((name + star, *(with_interval(found[name]) if name in found else "" for found in columns.values())))
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     body = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows[1:]]
     lines = "".join(f"<tr>{row}</tr>" for row in body)
@@ -45,5 +45,6 @@ def table(record: Record) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{escape(verdict)}</p>"
 
 
-def _said(score: Score) -> str:
-    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]"
+def with_interval(score: Score) -> str:
+    """A score with its interval; what rounds to zero has no sign."""
+    return f"{score.value:z.3f} [{score.low:z.3f}, {score.high:z.3f}]"
