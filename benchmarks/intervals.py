@@ -235,13 +235,13 @@ def rows_cells() -> Iterator[Cell]:
 
 
 def group_cells() -> Iterator[Cell]:
-    """Rows of patients or speakers."""
+    """Rows of patients or speakers; the last, rare mistakes of whole groups."""
     for groups, size in ((12, 5), (30, 5), (60, 10), (30, 20)):
         n = groups * size
-        for one, other in ((2.0, 2.0), (2.6, 2.0)):
+        for one, other, spread in ((2.0, 2.0, 1.0), (2.6, 2.0, 1.0), (6.0, 6.0, 3.0)):
             yield Cell(
-                f"{groups} groups of {size}", (n // 2, n // 2), (one,) * 2, (other,) * 2, group=size, group_spread=1.0,
-                note={"level": f"{one}, {other}"},
+                f"{groups} groups of {size}", (n // 2, n // 2), (one,) * 2, (other,) * 2, group=size,
+                group_spread=spread, note={"level": f"{one}, {other}", "spread": spread},
             )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ With the metric :math:`m`, its values :math:`m_{(g)}` without block g of G, and 
 
 are the variance over the rows; that of mistakes which so few rows need not show, where :math:`r_c` is what one more row
 of class c would cost if it were answered as rows of other classes are (two such rows, as Agresti and Coull 1998 add two
-failures to a proportion); and that over S draws of the training labels. The 95 % interval is
+failures to a proportion), and of a score on groups, as many rows of its group as are missed together; and that over S
+draws of the training labels. The 95 % interval is
 
 .. math:: m \pm t \sqrt{v_{rows} + v_{unseen} + v_{draws}}, \qquad
     t = \frac{(v_{rows} + v_{unseen})\, t_{.975, \nu} + v_{draws}\, t_{.975, S - 1}}{v_{rows} + v_{unseen} + v_{draws}}
@@ -40,8 +41,8 @@ import numpy as np
 
 from sterna.domains.weights import not_all_zero, relative
 from sterna.errors import RequestError
+from sterna.evaluation.unseen import design_effect, typical, with_mistakes
 from sterna.tasks.metrics import Codes, Floats, Mask, chunks
-from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import Task
 
 Outputs = Sequence[np.ndarray[Any, Any]]
@@ -49,15 +50,6 @@ Outputs = Sequence[np.ndarray[Any, Any]]
 
 BLOCKS = 200
 """Blocks at most: enough for t to be normal, and a fifth of the cost of a thousand resamples."""
-
-UNSEEN_ROWS = 20
-"""Rows of a class at most that show what a mistake on it costs."""
-
-UNSEEN_CLASSES = 50
-"""Classes at most of which it is asked what a mistake costs: each is asked of every metric of every class."""
-
-UNSEEN = 2.0
-"""Mistakes that so few rows need not have shown."""
 
 HALVES = 50
 """Random cuts of the rows into two halves, which show how a metric is biased by few rows."""
@@ -76,10 +68,12 @@ class Estimate:
     halves
         The mean over halves of the rows, ``(S,)``.
     unseen
-        The variance of what the rows need not have shown.
+        The variance of what the rows need not have shown, if they were independent.
     variance_factor
         How many times the variance over rows is taken: more than once where rows are tested in one test split and
         learnt from in another.
+    design_effect
+        How many rows of a group show as much as one row that is independent of the others (Kish, 1965).
     """
 
     values: Floats
@@ -87,6 +81,7 @@ class Estimate:
     halves: Floats
     unseen: float
     variance_factor: float = 1.0
+    design_effect: float = 1.0
 
     @property
     def value(self) -> float:
@@ -94,7 +89,10 @@ class Estimate:
         return float(self.values.mean())
 
     def minus(self, other: Estimate, sign: float) -> Estimate:
-        """The difference, draw by draw and block by block, times a sign; exactly 0 where it is rounding alone."""
+        """The difference, draw by draw and block by block, times a sign; exactly 0 where it is rounding alone.
+
+        What makes a group hard for both falls out of it, so rows of a group count as independent in what is unseen.
+        """
         return Estimate(
             sign * _difference(self.values, other.values),
             sign * _difference(self.without, other.without),
@@ -109,7 +107,7 @@ class Estimate:
 
         blocks, draws = len(self.without), len(self.values)
         without = self.without.mean(axis=1)
-        parts = [_over_blocks(without), (self.unseen, max(blocks - 1.0, 1.0))]
+        parts = [_over_blocks(without), (self.unseen * self.design_effect**2, max(blocks - 1.0, 1.0))]
         rows, reach = sum(part for part, _ in parts), 0.0
         freedom = rows**2 / sum(part**2 / freedom for part, freedom in parts) if rows > 0 else 1.0
         parts = [(self.variance_factor * rows, freedom)]
@@ -164,6 +162,9 @@ def estimates(
         groups = None if groups is None else groups[some]
     blocks = blocks_of(len(targets), groups)
     counts = np.ones(len(targets)) if weights is None else relative(weights)
+    effect = (
+        1.0 if groups is None else float(np.mean([design_effect(task, o, targets, groups) for o in outputs_by_draw]))
+    )
     values, without, halves, unseen = zip(
         *(_of_draw(task, outputs, targets, blocks, counts, names) for outputs in outputs_by_draw), strict=True
     )
@@ -172,8 +173,9 @@ def estimates(
             np.array([draw[name] for draw in values]),
             np.stack([draw[name] for draw in without], axis=1),
             np.array([draw[name] for draw in halves]),
-            _typical(np.mean([draw[name] for draw in unseen], axis=0)),
+            typical(np.mean([draw[name] for draw in unseen], axis=0)),
             variance_factor,
+            effect,
         )
         for name in values[0]
     }
@@ -195,7 +197,7 @@ def _of_draw(
 ) -> tuple[dict[str, float], dict[str, Floats], dict[str, float], dict[str, Floats]]:  # fmt: skip
     """Each metric: its value, without each block ``(G,)``, on halves, and what a mistake costs by class ``(k,)``."""
     n, count = len(targets), int(blocks.max()) + 1
-    statistics, mistakes = _with_mistakes(task, outputs, targets, counts, names)
+    statistics, mistakes = with_mistakes(task, outputs, targets, counts, names)
     rows = len(statistics)
 
     def measured(number: int, weights_of: Callable[[slice], Floats]) -> dict[str, Floats]:
@@ -233,45 +235,6 @@ def _halves(blocks: int) -> Mask:
         kept[2 * cut, random.permutation(blocks)[: blocks // 2]] = True
     kept[1::2] = ~kept[::2]
     return kept
-
-
-def _with_mistakes(
-    task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], counts: Floats,
-    names: Sequence[str] | None,
-) -> tuple[Statistics, Floats]:  # fmt: skip
-    """Statistics of the rows, then of rows answered as rows of other classes are; the latter's weights by class.
-
-    Of more than `UNSEEN_CLASSES` classes so many stand for all: evenly from the one of least weight to that of most.
-    The weights ``(k, m)`` make one row of each class, of weight Σw² / Σw over its rows: heavy rows are few witnesses
-    (Kish, Survey sampling, 1965). A task without classes has none.
-    """
-    random = np.random.default_rng(0)
-    rows, others, weights, sizes = [], [], [], []
-    strata = task.strata(targets)
-    by_weight = np.argsort(counts @ strata, kind="stable")
-    chosen = by_weight[np.linspace(0, len(by_weight) - 1, min(len(by_weight), UNSEEN_CLASSES)).astype(np.int64)]
-    for members in strata.T[np.sort(chosen)]:
-        inside, outside = np.flatnonzero(members), np.flatnonzero(~members)
-        if len(inside) and len(outside):
-            some = min(UNSEEN_ROWS, max(len(inside), len(outside)))
-            rows.append(np.resize(random.permutation(inside), some))
-            others.append(np.resize(random.permutation(outside), some))
-            weights.append(some)
-            sizes.append(float(np.average(counts[inside], weights=counts[inside])))  # the heavier, the less is seen
-    own = task.statistics(outputs, targets, names)
-    if not rows:
-        return own, np.zeros((0, 0))
-    missed = task.statistics(outputs[np.concatenate(others)], targets[np.concatenate(rows)], names)
-    which = np.repeat(np.arange(len(weights)), weights)
-    return Statistics.joined([own, missed]), np.where(
-        which[None] == np.arange(len(weights))[:, None], (np.array(sizes) / np.array(weights))[:, None], 0.0
-    )
-
-
-def _typical(costs: Floats) -> float:
-    """Variance of `UNSEEN` mistakes, each of the typical cost: that of a class, the more so the dearer it is."""
-    squares = float((costs**2).sum())
-    return UNSEEN * float((costs**4).sum()) / squares if squares > 0 else 0.0
 
 
 def _over_blocks(without: Floats) -> tuple[float, float]:
