@@ -262,10 +262,10 @@ def test_resuming_where_there_is_nothing_is_refused(finished, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epochs": 2}, "another epochs"),
+        ({"epochs": 2}, "another epochs=: repeat"),
         ({"seed": 1}, "another seed"),
         ({"settings": {"learning_rate": 0.1}}, "another settings"),
-        ({"labels_per_class": 3}, "another labels_per_class"),
+        ({"labels_per_class": 3}, "another labels_per_class=: repeat"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(finished, tmp_path, change, words):
@@ -278,12 +278,14 @@ def test_resuming_with_other_settings_is_refused(finished, tmp_path, change, wor
 
 def test_resuming_with_other_rows_or_labels_is_refused(finished, digits, digits_arrays):
     finished()
-    with pytest.raises(RequestError, match="another target_inputs, target_labels"):
+    with pytest.raises(
+        RequestError, match=r"another content of the target \(.*\), set of the target's labels, groups, .*: repeat"
+    ):
         finished(digits(120), resume=True)
     images, labels = (part[:100] for part in digits_arrays)
     other = [str(v) for v in labels]
     other[5] = "0" if other[5] != "0" else "1"
-    with pytest.raises(RequestError, match="another target_labels"):
+    with pytest.raises(RequestError, match="another set of the target's labels"):
         finished(Domain.from_arrays(images, other, name="digits"), resume=True)
 
 

@@ -112,7 +112,7 @@ def test_a_killed_run_goes_on_and_the_finished_one_before_it_is_never_lost(quick
         try:  # or goes on
             cut.go(resume=True)
         except RequestError as error:
-            assert "there is no run" in str(error) or "asked for with another seed" in str(error), k
+            assert "there is no run" in str(error) or "asked for with another seed=" in str(error), k
             cut.go(**asked)
         assert names_and_bytes(cut.place) == expected, k
 

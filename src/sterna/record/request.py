@@ -79,6 +79,17 @@ class Fingerprints:
     source_splits: str | None = None
 
 
+GIVEN = {
+    "source_weights": "source model (its weights)",
+    "source_data": "content of the source data",
+    "target_inputs": "content of the target (in a folder, names, sizes and times of files)",
+    "target_labels": "set of the target's labels, groups, splits, times or weights",
+    "target_splits": "list of the target's splits",
+    "source_splits": "list of the source's splits",
+}
+"""What `Fingerprints` are of, in words."""
+
+
 @dataclass(frozen=True)
 class Request:
     """All that a transfer is asked; a field is an option, with its meaning, bounds and choices.

@@ -14,7 +14,7 @@ from sterna.errors import RequestError
 from sterna.files import atomic, explained
 from sterna.leftovers import InUseError, locked, sweep, sweep_all, temporary_beside
 from sterna.record.recognised import holds_run
-from sterna.record.request import Request, read_request
+from sterna.record.request import GIVEN, Request, read_request
 
 MANIFEST, REQUEST = "manifest.json", "request.json"
 _WORK = re.compile(r"replaced$|test-\d+$|leg\.json$|\d+-")
@@ -124,8 +124,9 @@ def _check(path: Path, request: Request, resume: bool, overwrite: bool) -> None:
     if resume:
         changed = request.changed(read_request(path / REQUEST))
         if changed:
+            words = ", ".join(GIVEN.get(name, f"{name}=") for name in changed)
             raise RequestError(
-                f"resume=True: the run in {str(path)!r} was asked for with another {', '.join(changed)}: "
+                f"resume=True: the run in {str(path)!r} was asked for with another {words}: "
                 "repeat its settings, or start anew with overwrite=True."
             )
     elif not overwrite:
