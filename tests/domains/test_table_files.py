@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +211,10 @@ def test_a_missing_or_foreign_file_is_named_with_its_neighbours(tmp_path: Path) 
 def test_a_pandas_index_in_a_parquet_file_is_no_column(tmp_path: Path) -> None:
     FRAME.set_index(np.array([5, 6, 7])).to_parquet(tmp_path / "t.parquet")
     assert list(read_table(tmp_path / "t.parquet")[0].columns) == list(FRAME.columns)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_said_to_be_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.csv")
+    with pytest.raises(RequestError, match=r"p\.csv is a pipe or a device, .*: save it as a file"):
+        read_table(tmp_path / "p.csv")

@@ -69,6 +69,8 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
+        if path.exists() and not path.is_dir():
+            raise RequestError(f"{path} is a pipe or a device, and a table is read more than once: save it as a file.")
         near = closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise RequestError(f"There is no file {path}.{near}")
     if path.stat().st_size == 0:
