@@ -30,7 +30,10 @@ from sterna.tasks.task import Task
 
 REPLICATES = int(os.environ.get("REPLICATES", "1000"))
 POPULATION = 6000
-"""Rows of each class on which the truth is measured."""
+"""Rows of each class on which the truth is measured; ten times as many for test splits of 1,000 rows and more."""
+
+BOOTSTRAPPED = 3200
+"""Rows times draws up to which the bootstrap of before is measured, too."""
 
 Array = np.ndarray[Any, Any]
 
@@ -122,6 +125,7 @@ def truth(cell: Cell, task: Task, names: tuple[str, ...]) -> tuple[dict[str, flo
     random = np.random.default_rng(12345)
     # Of few draws the mean would be off by a part of what an interval over draws is wide.
     k, draws, rows = len(cell.counts), *((1, POPULATION) if not cell.draw_spread else (1000, POPULATION // 6))
+    rows *= 10 if sum(cell.counts) >= 1000 else 1
     many = tuple(rows * max(1, 3 // k) for _ in cell.counts)
     one, other, targets, _ = sample(replace(cell, group=1), random, many, draws)
     weights = np.ones((1, len(targets)))
@@ -181,14 +185,18 @@ def measure(cell: Cell) -> dict[str, Any]:
                 wrong,
                 said != "unclear",
             )
-            if name == names[1 if cell.task == "classes" else 0] and sum(cell.counts) * cell.draws <= 3200:
+            if name == names[1 if cell.task == "classes" else 0] and sum(cell.counts) * cell.draws <= BOOTSTRAPPED:
                 low, high = bootstrap(task, one, other, targets, name, random)
                 counted[name][4:] += low <= gain <= high, (low > 0 and gain <= 0) or (high < 0 and gain >= 0)
     shares = {name: values / replicates for name, values in counted.items()}
     main = names[1 if cell.task == "classes" else 0]
     cover, score, wrong, says, before, before_wrong = (float(v) for v in shares[main])
     least, worst = min(names, key=lambda n: shares[n][0]), max(names, key=lambda n: shares[n][2])
-    old = {"before: cover": round(before, 3), "before: wrong": round(before_wrong, 3)} if before else {}
+    old = (
+        {"before: cover": round(before, 3), "before: wrong": round(before_wrong, 3)}
+        if sum(cell.counts) * cell.draws <= BOOTSTRAPPED
+        else {}
+    )
     return {
         "rows": cell.name, **cell.note, "metric": main, "cover": round(cover, 3), "wrong": round(wrong, 3),
         "says": round(says, 3), "score": round(score, 3), **old,
