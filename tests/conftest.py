@@ -8,6 +8,7 @@ import os
 # small networks are slower in several threads.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+os.environ.pop("COLUMNS", None)  # how wide a terminal is decides what commands print
 
 from pathlib import Path  # noqa: E402
 
