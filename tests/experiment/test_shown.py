@@ -9,6 +9,7 @@ import pytest
 from sterna import Domain, list_methods, transfer
 from sterna.evaluation import Score
 from sterna.experiment.shown import with_interval
+from sterna.record.record import Gain
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,5 @@ def test_a_notebook_shows_scores_beside_controls_and_the_verdict(result):
 def test_what_rounds_to_zero_has_no_sign():
     assert with_interval(Score(0.0, -1e-17, 0.25)) == "0.000 [0.000, 0.250]"
     assert with_interval(Score(-0.5, -1.0, -0.0004)) == "-0.500 [-1.000, 0.000]"
+    gain = Gain(metric="accuracy", control="scratch", value=-0.0004, low=-0.1, high=0.1, verdict="unclear")
+    assert with_interval(gain, "+") == "+0.000 [-0.100, +0.100]"

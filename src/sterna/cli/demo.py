@@ -16,7 +16,7 @@ from sterna.record.request import Request
 
 if TYPE_CHECKING:
     from sterna.domains import Domain
-    from sterna.record.record import Gain, Record, Score
+    from sterna.record.record import Gain, Record
 
 
 class Demo(StrEnum):
@@ -114,15 +114,17 @@ def _show(records: list[Record]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from sterna.experiment.shown import with_interval
+
     metric = records[0].task.metric
     table = Table(box=None, padding=(0, 2, 0, 0), caption=f"{metric} on the test split, 95 % intervals")
     for column in ("method, its controls", "score", "gain over the control", ""):
         table.add_column(column, no_wrap=True)
     for record in records:
-        table.add_row(f"[bold]{record.method}[/]", _score(record.scores[metric]), "", _verdict(record.gain))
+        table.add_row(f"[bold]{record.method}[/]", with_interval(record.scores[metric]), "", _verdict(record.gain))
         for control, gain in record.gains.items():
-            apart = f"{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}]"
-            table.add_row(f"  {control}", _score(record.controls[control][metric]), apart, _verdict(gain))
+            own = with_interval(record.controls[control][metric])
+            table.add_row(f"  {control}", own, with_interval(gain, "+"), _verdict(gain))
     Console().print(table)
     splits = records[0].target.splits
     draws = ", ".join(f"{len(record.seeds)} ({record.method})" for record in records)
@@ -133,7 +135,3 @@ def _show(records: list[Record]) -> None:
 def _verdict(gain: Gain | None) -> str:
     colours = {"helps": "green", "hurts": "red", "unclear": "yellow"}
     return f"[{colours[gain.verdict]}]{gain.verdict}[/]" if gain else ""
-
-
-def _score(found: Score) -> str:
-    return f"{found.value:z.3f} \\[{found.low:z.3f}, {found.high:z.3f}]"

@@ -241,13 +241,15 @@ def verdict_lines(record: Record) -> list[str]:
     """The headline gain in words, with rich's markup."""
     from rich.markup import escape
 
+    from sterna.experiment.shown import with_interval
+
     gain = record.gain
     if gain is None:
         return ["no control ran, so nothing is said about the gain"]
     colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
     left = "; ".join(f"{name} ({in_terminal(reason)})" for name, reason in record.left_out.items())
     return [
-        f"gain over {escape(gain.control)}: [bold {colour}]{gain.value:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}] "
+        f"gain over {escape(gain.control)}: [bold {colour}]{with_interval(gain, '+')} "
         f"{escape(gain.metric)}: {record.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})",
         *([f"controls not run: {escape(left)}"] if left else []),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from sterna.record.record import Record, Score
+from sterna.record.record import Gain, Record, Score
 
 
 class Scores(dict[str, Score]):
@@ -20,7 +20,7 @@ def line(record: Record) -> str:
     found = record.scores.get(record.task.metric)
     if found is None:
         return f"Transfer({record.method}: no scores yet)"
-    gain = f", gain {record.gain.value:+.3f} ({record.verdict})" if record.gain else ""
+    gain = f", gain {record.gain.value:+z.3f} ({record.verdict})" if record.gain else ""
     return f"Transfer({record.method}: {record.task.metric} {with_interval(found)}{gain})"
 
 
@@ -38,13 +38,11 @@ def table(record: Record) -> str:
     gain = record.gain
     verdict = "No baseline ran, so nothing is said about the gain."
     if gain is not None:
-        verdict = (
-            f"Gain over {gain.control}: {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] {gain.metric}: "
-            f"{record.verdict}"
-        )
+        verdict = f"Gain over {gain.control}: {with_interval(gain, '+')} {gain.metric}: {record.verdict}"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{escape(verdict)}</p>"
 
 
-def with_interval(score: Score) -> str:
-    """A score with its interval; what rounds to zero has no sign."""
-    return f"{score.value:z.3f} [{score.low:z.3f}, {score.high:z.3f}]"
+def with_interval(found: Score | Gain, sign: str = "") -> str:
+    """A score, or with the sign ``"+"`` a gain, with its interval; what rounds to zero is not negative."""
+    value, low, high = (f"{number:{sign}z.3f}" for number in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
