@@ -66,6 +66,8 @@ def _short(value: Any) -> str:
 
 def row(record: Record, *metrics: str, **more: Any) -> dict[str, Any]:
     """One line of a table from the record of a run: scores, smallest gain, verdict over every control, time."""
+    from sterna.report.verdict import gain_look
+
     gain = record.gain
     return {
         **more,
@@ -74,7 +76,7 @@ def row(record: Record, *metrics: str, **more: Any) -> dict[str, Any]:
         **{f"{control} {metrics[0]}": interval(scores[metrics[0]]) for control, scores in record.controls.items()},
         "gain": interval(gain) if gain else "no control",
         "over": gain.control if gain else "",
-        "verdict": gain.verdict if gain else "",
+        "verdict": gain_look(record, gain)[1] if gain else "",
         "selected by": record.selected_by,
         "draws": len(record.seeds),
         "seconds": round(record.seconds["total"], 1),
