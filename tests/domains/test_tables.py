@@ -68,7 +68,7 @@ def test_a_label_that_is_not_there_is_refused_with_the_columns(tmp_path: Path) -
 
 
 def test_a_constant_label_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"'ill' of patients\.csv holds nothing but 1 in 2"):
+    with pytest.raises(RequestError, match=r"'ill' of patients\.csv holds nothing but 1, in 2 of 3 rows"):
         loaded(tmp_path, "age,ill\n1,1\n2,1.0\n3,\n", label="ill")
     with pytest.raises(RequestError, match="nothing but 'yes'"):
         loaded(tmp_path, "age,ill\n1,yes\n2, yes \n", label="ill")

@@ -77,6 +77,7 @@ def test_in_a_manifest(tmp_path):
         ([1, 1, None, 1], "lacks a weight in row 2"),
         (["1", "1", "much", "1"], r"holds 'much' \(row 2\)"),
         ([0, 0, 0, 0], "all weights are 0"),
+        ([1, 1e300, 0, 1], r"from 1 to 1e\+300 is too far"),
         (pd.to_datetime(["2024-01-01"] * 4), "holds dates"),
     ],
 )

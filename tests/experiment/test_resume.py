@@ -227,7 +227,7 @@ def test_resuming_a_finished_run_gives_it_back(finished):
     assert again.record == first.record
 
 
-@pytest.mark.parametrize("how", ["gone", "cut"])
+@pytest.mark.parametrize("how", ["gone", "cut", "replaced"])
 def test_an_image_that_breaks_during_a_run_loses_no_fit_that_was_done(digits_arrays, tmp_path, monkeypatch, how):
     for i, (pixels, label) in enumerate(zip(*(part[:60] for part in digits_arrays), strict=True)):
         place = tmp_path / "photos" / ("even" if label % 2 == 0 else "odd") / f"{i}.png"
@@ -242,6 +242,8 @@ def test_an_image_that_breaks_during_a_run_loses_no_fit_that_was_done(digits_arr
             place.rename(aside)
             if how == "cut":
                 place.write_bytes(aside.read_bytes()[:60])
+            elif how == "replaced":  # by what can be read as well as before
+                Image.fromarray(digits_arrays[0][70]).save(place)
         return fit(name, method, problem, *others, **more)
 
     monkeypatch.setattr(fits, "fit_unit", broken_after_the_first)

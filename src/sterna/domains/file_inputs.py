@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self, TypeVar
 
+import numpy as np
+
 from sterna.domains.inputs import Inputs, Rows, digest
 from sterna.errors import RequestError, RunError
 from sterna.record.reading import in_words
@@ -53,6 +55,7 @@ class FileInputs(Inputs):
         self._zipped = self.root.is_file()
         self._archive: tuple[int, zipfile.ZipFile] | None = None
         self._keys: list[str] | None = None
+        self._stamps = np.full((len(self._files), 2), -1, dtype=np.int64)
         self._before = ""
 
     def __len__(self) -> int:
@@ -60,11 +63,22 @@ class FileInputs(Inputs):
 
     def stream(self, row: int) -> IO[bytes]:
         """One file, open for reading: of a large data set, a header is all that is wanted."""
-        name = self._files[row]
-        size = self._open().getinfo(name).file_size if self._zipped else (self.root / name).stat().st_size
+        name, size = self._files[row], int(self._stamp(row)[0])
+        if self._zipped:
+            size = self._open().getinfo(name).file_size
         if size > LARGEST_FILE:
             raise RequestError(f"its {size:,} bytes are more than {self.one} may have")
         return self._open().open(name) if self._zipped else (self.root / name).open("rb")
+
+    def _stamp(self, row: int) -> Rows:
+        """Size and time of change of a file (or of the zip), which must stay what they were when it was first read."""
+        stat = (self.root if self._zipped else self.root / self._files[row]).stat()
+        now = np.array([stat.st_size, stat.st_mtime_ns])
+        if self._stamps[row, 0] < 0:
+            self._stamps[row] = now
+        elif (self._stamps[row] != now).any():
+            raise RequestError("it was changed since it was first read")
+        return now
 
     def read(self, row: int) -> bytes:
         """The bytes of one file."""
@@ -75,20 +89,21 @@ class FileInputs(Inputs):
         """What is said of a file that could be read when the set was: the request is right, and work is kept."""
         return RunError(
             f"{self._files[row]} in {self.root} cannot be read as {self.one} any more ({why}), as it could before: put "
-            "it back as it was and repeat the command, with resume=True where a run was begun."
+            "it back as it was and repeat the command, with resume=True where a run was begun, or load the data again."
         )
 
     def sizes(self) -> list[int]:
         """Bytes of each file (unpacked)."""
         if self._zipped:
             return [self._open().getinfo(name).file_size for name in self._files]
-        return [(self.root / name).stat().st_size for name in self._files]
+        return [self._known_stamp(row)[0] for row in range(len(self))]
 
     def take(self, rows: Rows) -> Self:
         taken = copy.copy(self)
         taken.unread = ()
         taken._archive, taken._files = None, tuple(self._files[int(row)] for row in rows)
         taken._keys = None if self._keys is None else [self._keys[int(row)] for row in rows]
+        taken._stamps = self._stamps[np.asarray(rows, dtype=np.int64)]
         return taken
 
     def odd_ones(self) -> dict[int, str]:
@@ -128,9 +143,15 @@ class FileInputs(Inputs):
             infos = (self._open().getinfo(name) for name in self._files)
             parts = [f"{info.CRC:08x}-{info.file_size}" for info in infos]
         else:
-            stats = ((name, (self.root / name).stat()) for name in self._files)
-            parts = [f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats]
+            stamps = (self._known_stamp(row) for row in range(len(self)))
+            parts = [f"{name}\0{size}\0{time}" for name, (size, time) in zip(self._files, stamps, strict=True)]
         return digest("\n".join(parts).encode("utf-8", "surrogateescape"))
+
+    def _known_stamp(self, row: int) -> list[int]:
+        try:
+            return self._stamp(row).tolist()  # type: ignore[no-any-return]
+        except (OSError, RequestError) as error:
+            raise self.lost(row, in_words(error)) from error
 
     def names(self) -> list[str]:
         # Linux takes any bytes as a name; those that are no UTF-8 could be neither printed nor saved.

@@ -115,7 +115,8 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
     if len(distinct) == 1:
         only = f"{distinct[0]:g}" if labels.dtype == np.float64 else repr(distinct[0])
         raise RequestError(
-            f"The {name} holds nothing but {only} in {int(known.sum())} labelled rows; two or more are needed."
+            f"The {name} holds nothing but {only}, in {int(known.sum())} of {len(known)} rows; two or more different "
+            "labels are needed."
         )
     if labels.dtype == np.float64 and task == "classification":
         labels = cells_of.words(pd.Series(labels)).to_numpy(object)

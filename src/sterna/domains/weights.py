@@ -15,6 +15,9 @@ WEIGHT_NAME = re.compile(
 )
 """A column of such a name may be meant to weigh the rows."""
 
+WIDEST = 1e12
+"""How many times the smallest weight above 0 the largest may be: training has seven digits."""
+
 
 def as_weights(values: Any, where: str = "weights") -> np.ndarray:
     """Weights ``(n,)`` float64.
@@ -22,7 +25,7 @@ def as_weights(values: Any, where: str = "weights") -> np.ndarray:
     Raises
     ------
     RequestError
-        If one is missing, infinite, below 0 or no number.
+        If one is missing, infinite, below 0 or no number, or far too large beside another.
     """
     try:
         weights = np.asarray(values, dtype=np.float64)
@@ -32,6 +35,11 @@ def as_weights(values: Any, where: str = "weights") -> np.ndarray:
     if weights.ndim != 1 or len(wrong):
         which = f"row {wrong[0]} has {np.asarray(values, dtype=object)[wrong[0]]}" if len(wrong) else "they are no list"
         raise RequestError(f"{where}: one finite number of 0 or more is needed for each row, but {which}.")
+    some = weights[weights > 0]
+    if len(some) and some.max() / WIDEST > some.min():
+        raise RequestError(
+            f"{where}: from {some.min():g} to {some.max():g} is too far; the smallest would count as 0."
+        )
     return weights
 
 
