@@ -138,6 +138,15 @@ def test_too_few_rows_or_groups_leave_the_verdict_unclear() -> None:
     assert one(TWO, [answering(every, codes)], [answering(~every, codes)], codes, groups=groups).verdict == "unclear"
 
 
+@pytest.mark.parametrize(("metric", "most"), [("accuracy", 1.0), ("mcc", 2.0), ("log_loss", np.inf)])
+def test_an_interval_ends_where_the_metrics_range_does(metric: str, most: float) -> None:
+    codes = np.arange(20) % 2
+    moved = [answering(np.full(20, right), codes) for right in (True, False)]
+    gain = one(TWO, moved, moved[::-1], codes, metric=metric)
+    assert gain.value == pytest.approx(0) and (gain.low, gain.high) == pytest.approx((-min(most, gain.high), gain.high))
+    assert gain.high == most if most < np.inf else gain.high > 10
+
+
 def test_draws_that_decide_nothing_leave_it_unclear() -> None:
     codes, every = np.arange(500) % 2, np.ones(500, dtype=bool)
     got = one(TWO, [answering(every, codes)], [answering(~every, codes)], codes, decided=False)

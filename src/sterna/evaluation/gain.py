@@ -12,7 +12,7 @@ from sterna.evaluation.jackknife import Estimate, Outputs, estimates
 from sterna.evaluation.swaps import swap_test
 from sterna.record.record import Gain as Gain
 from sterna.record.record import Verdict
-from sterna.tasks.metrics import Codes, Floats
+from sterna.tasks.metrics import Codes, Floats, bounds
 from sterna.tasks.task import Task
 
 ALPHA = 0.05
@@ -70,7 +70,7 @@ def gains(
     -----
     The interval of a gain is that of `sterna.evaluation.jackknife` for the difference of the two sides. Its verdict is
     `helps` if the interval lies above 0 and the swap test agrees (p ≤ .05), `hurts` if it lies below and the test
-    agrees, else `unclear`.
+    agrees, else `unclear`. It ends where the metric's range does: two accuracies are at most 1 apart.
 
     The headline speaks of all K controls together. With the gains :math:`g_k`, their 95 % intervals
     :math:`[l_k, h_k]` and their intervals at the level :math:`1 - .05 / K`, whose upper ends are :math:`h_k^+`, it is
@@ -94,7 +94,8 @@ def gains(
     def estimate(outputs: Outputs) -> Estimate:
         return estimates(task, outputs, targets, names=[name], variance_factor=variance_factor, **known)[name]
 
-    moved = estimate(transfer)
+    least, most = bounds(name)
+    moved, widest = estimate(transfer), most - least
     found: dict[str, Gain] = {}
     highest, surely = [], []
     for control, outputs in controls.items():
@@ -102,8 +103,8 @@ def gains(
             apart = Estimate(np.zeros(1), np.zeros((1, 1)), np.zeros(1), 0.0)
         else:
             apart = moved.minus(estimate(outputs), sign)
-        low, high = apart.interval()
-        highest.append(apart.interval(1 - ALPHA / len(controls))[1])
+        low, high = (min(max(end, -widest), widest) for end in apart.interval())
+        highest.append(min(apart.interval(1 - ALPHA / len(controls))[1], widest))
         p = swap_test(task, name, transfer, outputs, targets, **known) if low > 0 or high < 0 else 1.0
         said = verdict(low, high, p) if decided else "unclear"
         found[control] = Gain(name, control, apart.value, low, high, said, sign > 0)
