@@ -89,6 +89,15 @@ def test_one_row_and_a_class_of_one_row_have_finite_intervals() -> None:
     assert scores["recall[c]"].high - scores["recall[c]"].low > 0.5  # one row says nothing of its class
 
 
+@pytest.mark.parametrize(("rows", "exact"), [(1, 0.025), (6, 0.541), (24, 0.858), (100, 0.964)])
+def test_rows_of_one_class_that_are_all_right_are_not_certain(rows, exact):
+    """Against Clopper and Pearson's interval of a proportion."""
+    found = score(TWO, [np.tile([0.0, 2.0], (rows, 1))], np.ones(rows, dtype=int))["accuracy"]
+    assert (found.value, found.high) == (1, 1) and exact - 0.15 < found.low < exact + 0.03
+    labels = score(MultiLabel(("x", "y")), [np.full((rows, 2), 2.0)], np.ones((rows, 2), dtype=np.float32))
+    assert labels["recall[x]"].low < 1 and labels["macro_f1"].low < 1
+
+
 def test_a_rare_label_that_resamples_lose_gives_no_nan() -> None:
     targets = np.zeros((12, 2), dtype=np.float32)
     targets[0, 0] = targets[::2, 1] = 1

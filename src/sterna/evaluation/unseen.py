@@ -27,6 +27,7 @@ def with_mistakes(
 ) -> tuple[Statistics, Floats]:  # fmt: skip
     """Statistics of the rows, then of rows answered as rows of other classes are; the latter's weights by class.
 
+    Where all rows are of one class none is answered as another's should be: the opposite of its outputs is the mistake.
     Of more than `UNSEEN_CLASSES` classes so many stand for all: evenly from the one of least weight to that of most.
     The weights ``(k, m)`` make one row of each class, of weight Σw² / Σw over its rows: heavy rows are few witnesses
     (Kish, Survey sampling, 1965). A task without classes has none.
@@ -38,16 +39,17 @@ def with_mistakes(
     chosen = by_weight[np.linspace(0, len(by_weight) - 1, min(len(by_weight), UNSEEN_CLASSES)).astype(np.int64)]
     for members in strata.T[np.sort(chosen)]:
         inside, outside = np.flatnonzero(members), np.flatnonzero(~members)
-        if len(inside) and len(outside):
+        if len(inside):
             some = min(UNSEEN_ROWS, max(len(inside), len(outside)))
             rows.append(np.resize(random.permutation(inside), some))
-            others.append(np.resize(random.permutation(outside), some))
+            wrong = outputs[np.resize(random.permutation(outside), some)] if len(outside) else -outputs[rows[-1]]
+            others.append(wrong)
             weights.append(some)
             sizes.append(float(np.average(counts[inside], weights=counts[inside])))  # the heavier, the less is seen
     own = task.statistics(outputs, targets, names)
     if not rows:
         return own, np.zeros((0, 0))
-    missed = task.statistics(outputs[np.concatenate(others)], targets[np.concatenate(rows)], names)
+    missed = task.statistics(np.concatenate(others), targets[np.concatenate(rows)], names)
     which = np.repeat(np.arange(len(weights)), weights)
     return Statistics.joined([own, missed]), np.where(
         which[None] == np.arange(len(weights))[:, None], (np.array(sizes) / np.array(weights))[:, None], 0.0
