@@ -60,6 +60,16 @@ def test_a_source_without_groups_is_said(target):
     assert unseen(source, replace(target, groups=None), held_back(target)) == (source, ())
 
 
+def test_groups_are_known_in_other_case_with_spaces_and_with_zeros_before():
+    groups = [f"P {i}" if i % 2 else str(i) for i in range(8)]
+    written = [f" p{i}" if i % 2 else f"{i:04d}" for i in range(8)]
+    rows = np.random.default_rng(0).normal(size=(2, 8, 3))
+    here = Domain.from_arrays(rows[0], ["a", "b"] * 4, groups=groups)
+    source = Source("old", data=Domain.from_arrays(rows[1], ["a", "b"] * 4, groups=written))
+    left, _ = unseen(source, here, np.array([0, 1, 2]))
+    assert list(left.data.groups) == written[3:]
+
+
 def test_near_copies_and_copies_are_counted_apart(target):
     test = held_back(target)
     rows, frame = target.inputs.frame.iloc[test], coins(seed=1)[0]

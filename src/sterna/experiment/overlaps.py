@@ -13,6 +13,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.inputs import Inputs
 from sterna.domains.learnt import Learnt
 from sterna.domains.splits import Splits
+from sterna.domains.text import plain_words
 from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
@@ -131,11 +132,17 @@ def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source |
             "The source's data name no groups: if rows of theirs are of a group with test rows, they were not found."
         )
     elif tested.groups is not None and data.groups is not None:
-        known = {str(group) for group in tested.groups if group is not None}
-        tied = np.array([group is not None and str(group) in known for group in data.groups], dtype=bool)
+        known = {_plain_name(group) for group in tested.groups if group is not None}
+        tied = np.array([group is not None and _plain_name(group) in known for group in data.groups], dtype=bool)
         leave_out(tied, "more rows of the source's data are of groups with test rows" if out.any()
                   else "rows of the source's data are of groups with test rows")  # fmt: skip
     return (source if not out.any() else source.with_data(data.take(np.flatnonzero(~out)))), tuple(notes)
+
+
+def _plain_name(group: object) -> str:
+    """A group's name, however another file writes it: in other case, with other spaces, numbers with zeros before."""
+    words = plain_words(str(group))
+    return words.lstrip("0") if words.isdecimal() else words
 
 
 def overlap_notes(
