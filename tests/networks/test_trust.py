@@ -119,6 +119,11 @@ def test_what_is_trusted_is_a_function(tmp_path):
         ({"loader": "hf", "config": {}, "options": {"trust_remote_code": True}}, "'trust_remote_code'"),
         ({"loader": "hf", "config": {}, "options": {"attn_implementation": "a/b"}}, "'attn_implementation'"),
         ({"loader": "hf", "config": {"backbone": "org/model"}}, "'org/model' from elsewhere"),
+        ({"loader": "hf", "config": {"model_type": "rt_detr", "backbone": "x"}}, "'x' from elsewhere"),  # asks the Hub
+        (
+            {"loader": "hf", "config": {"vision_config": {"model_args": {"checkpoint_path": "x.pt"}}}},
+            "'checkpoint_path'",
+        ),
         ({"loader": "timm", "name": "resnet18", "options": {"checkpoint_path": "x.pt"}}, "'checkpoint_path'"),
         ({"loader": "timm", "name": "resnet18", "options": {"pretrained": True}}, "'pretrained'"),
         ({"loader": "timm", "name": "hf-hub:org/model"}, "'hf-hub:org/model' is no name"),
@@ -137,9 +142,15 @@ def test_a_configuration_loses_what_could_bring_code():
     config = {
         **hf_config("bert"), "auto_map": {"AutoModel": "evil--code.Model"}, "attn_implementation": "evil/kernel",
         "_attn_implementation": "sdpa", "text_config": {"auto_map": {}, "x": 1}, "use_pretrained_backbone": True,
+        "backbone_kwargs": {"x": 1},
     }  # fmt: skip
     found = trusted({"recipe": {"loader": "hf", "config": config}}, (), "It")["recipe"]["config"]
-    gone = {"auto_map", "attn_implementation", *(name for name in hf_config("bert") if name not in found)}
+    gone = {
+        "auto_map",
+        "attn_implementation",
+        "backbone_kwargs",
+        *(name for name in hf_config("bert") if name not in found),
+    }
     assert set(config) - set(found) == gone and found["text_config"] == {"x": 1}
     assert found["_attn_implementation"] == "sdpa" and found["use_pretrained_backbone"] is False
     assert build_body({"loader": "hf", "config": found, "pooling": "mean", "input": INPUT}).width == 32

@@ -34,8 +34,14 @@ _HF = frozenset({"add_pooling_layer"})
 _ATTENTION = ("eager", "sdpa")
 """What transformers and torch compute attention with by themselves; other names are kernels that are fetched."""
 
-_CODE = frozenset({"auto_map", "trust_remote_code", "code_revision", "custom_pipelines", "quantization_config"})
-"""Parts of a transformers configuration that bring code, or ask for it; an architecture needs none of them."""
+_CODE = frozenset(
+    {
+        "auto_map", "trust_remote_code", "code_revision", "custom_pipelines", "quantization_config",
+        "use_timm_backbone", "backbone_kwargs",
+    }
+)  # fmt: skip
+"""Parts of a transformers configuration that bring code, or ask for it or for a file of the Hub; an architecture needs
+none of them."""
 
 
 def trusted(about: Description, trust: Collection[str], whose: str) -> dict[str, Any]:
@@ -120,8 +126,13 @@ def _without_code(config: Any, whose: str) -> Any:
         name = str(key)  # in memory, numbers of classes are keys too
         if name in _CODE or (name.endswith("_implementation") and value not in _ATTENTION) or "kernels" in name:
             continue
-        if name in ("backbone", "architecture") and any(mark in str(value) for mark in ":/\\"):
+        elsewhere = any(mark in str(value) for mark in ":/\\")
+        if name == "backbone" and value is not None and config.get("model_type") != "timm_backbone":
+            elsewhere = True  # transformers asks the Hub for a model of that name
+        if name in ("backbone", "architecture") and elsewhere:
             raise RequestError(f"{whose}: its configuration asks for the model {value!r} from elsewhere; refused.")
+        if name == "model_args":  # of timm.create_model
+            _check_options({"options": value or {}}, _TIMM, whose)
         found[key] = False if name == "use_pretrained_backbone" else _without_code(value, whose)
     return found
 
