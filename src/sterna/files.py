@@ -40,8 +40,11 @@ def atomic(path: Path, *, wait: bool = True, elsewhere: str = "choose another pl
     ------
     WriteError
         If the disk is full or the folder cannot be written; what stood at `path` before stays as it was.
+    RequestError
+        If a device or a pipe stands there, which is no file to be replaced.
     """
     with explained(path, elsewhere):
+        _check_kind(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_beside(path, _make) as temporary:
             mode = temporary.stat().st_mode & 0o777
@@ -59,12 +62,13 @@ def check_file(path: Path) -> None:
     Raises
     ------
     RequestError
-        If it is a folder.
+        If it is a folder, a device or a pipe.
     WriteError
         If the system takes no such name.
     """
     with explained(path):
         folder = path.is_dir()
+        _check_kind(path)
     if folder:
         raise RequestError(f"out={str(path)!r} is a folder; name a file in it.")
 
@@ -135,6 +139,12 @@ def explained(path: Path, elsewhere: str = "choose another place") -> Iterator[N
         elif number in _CLOSED and elsewhere == "choose another place":
             elsewhere = "choose a place that you may write to"
         raise WriteError(f"Cannot write {str(path)!r}: {why}: {elsewhere}.") from error
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what a rename would take away from everybody: ``/dev/null``, say, where root is asked to write there."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise RequestError(f"{str(path)!r} is a device or a pipe, which is not replaced: name a file.")
 
 
 def _make(path: Path) -> None:

@@ -77,10 +77,13 @@ def read_yaml_file(path: Path) -> Any:
         If it is no such file, in words that end a sentence.
     """
     try:
-        size = path.stat().st_size
-        if size > 4 * LARGEST_YAML:
-            raise ValueError(f"it has {size:,} bytes, at most {LARGEST_YAML:,} characters are read")
-        return read_yaml(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as file:  # which may be a pipe or a device: it does not say its size
+            content = file.read(4 * LARGEST_YAML + 1)
+        if len(content) > 4 * LARGEST_YAML:
+            raise ValueError(
+                f"it has more than {4 * LARGEST_YAML:,} bytes, at most {LARGEST_YAML:,} characters are read"
+            )
+        return read_yaml(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, RequestError, load_transfer, transfer
-from sterna.files import WriteError, atomic, explained
+from sterna.files import WriteError, atomic, check_file, explained
 from sterna.leftovers import sweep, temporary_beside
 from sterna.networks.saved import save_network
 from sterna.store.fusing_runs import fuse_runs
@@ -238,6 +238,16 @@ def test_real_causes_are_named_by_every_writer(table, tmp_path):
         pass
     with pytest.raises((WriteError, RequestError), match="name"):
         run(table, tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+def test_a_device_or_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RequestError, match="is a device or a pipe, which is not replaced: name a file"):
+        check_file(tmp_path / "pipe")
+    with pytest.raises(RequestError, match="device or a pipe"), atomic(tmp_path / "pipe"):
+        pass
+    assert os.listdir(tmp_path) == ["pipe"] and (tmp_path / "pipe").is_fifo()
 
 
 # -- time -------------------------------------------------------------------------------------------
