@@ -37,9 +37,7 @@ def as_weights(values: Any, where: str = "weights") -> np.ndarray:
         raise RequestError(f"{where}: one finite number of 0 or more is needed for each row, but {which}.")
     some = weights[weights > 0]
     if len(some) and some.max() / WIDEST > some.min():
-        raise RequestError(
-            f"{where}: from {some.min():g} to {some.max():g} is too far; the smallest would count as 0."
-        )
+        raise RequestError(f"{where}: from {some.min():g} to {some.max():g} is too far; the smallest would count as 0.")
     return weights
 
 
