@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sterna.domains.date_forms import Dates, read_dates
+from sterna.domains.date_forms import Dates, looks_dated, read_dates
 from sterna.domains.schema import infer_schema
 from sterna.errors import RequestError
 
@@ -40,7 +40,8 @@ def days(found: Dates) -> list[str]:
         ("28/10/75", "1975-10-28"),
         ("10/28/21", "2021-10-28"),
         ("2024年1月31日", "2024-01-31"),
-        ("9999-12-31", "9999-12-31"),
+        ("9998-12-31", "9998-12-31"),
+        ("2024-01-31 09:30:00 UTC", "2024-01-31"),
         ("2024-01-31T23:30:00-02:00", "2024-02-01"),
         ("13/02/2024 3:30 PM", "2024-02-13"),
     ],
@@ -81,7 +82,9 @@ def test_a_date_is_never_read_from_the_clock(word: str) -> None:
     assert any(f"10 values that are no dates, such as {word!r}, are taken as missing" in note for note in notes)
 
 
-@pytest.mark.parametrize("code", ["-1", "-9999", "-999", "9999", "99999999", "0", "0000-00-00", "0000-00-00 00:00:00"])
+@pytest.mark.parametrize(
+    "code", ["-1", "-9999", "-999", "9999", "99999999", "0", "0000-00-00", "0000-00-00 00:00:00", "9999-12-31"]
+)
 def test_usual_codes_for_a_missing_date_are_missing_and_said(code: str) -> None:
     schema, typed, notes = infer_schema(pd.DataFrame({"when": ["2024-01-01", code]}))
     assert schema["when"].kind == "date" and schema["when"].missing == 1
@@ -104,6 +107,29 @@ def test_dates_are_never_left_out_as_identifiers() -> None:
     frame = pd.DataFrame({"x": [f"{i}/2/2021" for i in range(1, 13)] + [f"2/{i}/2021" for i in range(3, 13)]})
     schema, _, notes = infer_schema(frame)
     assert not schema["x"].identifier and any("day and month cannot be told apart" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2023-W29", "2023-W30"],
+        ["KW 29/2023", "KW 30/2023"],
+        ["2023Q3", "2023Q4"],
+        ["Jul-23", "Aug-23"],
+        ["2023年7月", "2023年8月"],
+        ["令和5年7月1日", "令和5年8月1日"],
+        ["2023. 7. 1.", "2023. 8. 1."],
+        ["Monday, July 17, 2023", "Friday, August 4, 2023"],
+        ["Mon, 17 Jul 2023 10:00:00 +0000", "Fri, 04 Aug 2023 09:00:00 +0000"],
+        ["17/07/2023 10:05 CET", "18/07/2023 10:06 CET"],
+    ],
+)
+def test_what_looks_like_dates_and_is_not_read_as_such_is_said(cells: list[str]) -> None:
+    schema, _, notes = infer_schema(pd.DataFrame({"x": cells * 10}))
+    assert schema["x"].kind == "category"
+    assert any(f"looks like dates ({cells[0]!r}) and is read as a category; write dates as" in note for note in notes)
+    ordinary = ["Gate 12", "model 2023", "H2O", "12 apples", "W3", "2023/145", "1.2.3.4"]
+    assert not looks_dated(pa.array(ordinary, pa.large_string())).any()
 
 
 def test_mostly_words_are_no_dates() -> None:

@@ -81,9 +81,44 @@ def test_another_separator_is_named(tmp_path, separator):
     assert read.classes == ("sea", "sky", "sun") and read.notes == ("1 of 6 rows have no label",)
 
 
+def test_lists_written_as_text_and_numbers_of_labels_are_named():
+    for cells in (
+        ["['sea' 'sky']", "['sea']", "[]"],
+        ['["sea", "sky"]', '["sea"]', '["sky"]'],
+        ["0,1,2", "0", "1,2", "2"],
+    ):
+        frame = pd.DataFrame({"text": list("abcd")[: len(cells)], "label": cells})
+        with pytest.raises(RequestError, match="looks like several labels a cell.*write them as a|b"):
+            table_domain(frame, Options(label="label", text="text", task="multilabel"))
+        (note,) = table_domain(frame, Options(label="label", text="text")).notes
+        assert "each combination is read as one class" in note
+
+
+def test_rows_of_0_and_1_are_no_names():
+    frame = pd.DataFrame({"x": range(3), "label": [[0, 1, 1], [1, 0, 0], None]})
+    with pytest.raises(RequestError, match=r"a list of labels is \[0, 1, 1\].*names of the labels that apply"):
+        table_domain(frame, Options(label="label"))
+    assert of_lists([[3, 1], [1, 3]])[1] == ("1", "3") and of_lists([[0, 1], [1, 0], [0, 1]])[1] == ("0", "1")
+
+
+def test_columns_of_a_frame_name_the_labels():
+    frame = pd.DataFrame({"x": range(4), "sea": [0, 1, 1, 0], "sky": [1, 1, 0, 0]})
+    names, beside = load_domain(frame, label=["sky", "sea"]), load_domain(frame[["x"]], label=frame[["sky", "sea"]])
+    for read in (names, beside):
+        assert read.classes == ("sky", "sea") and read.labels.tolist() == [[1, 0], [1, 1], [0, 1], [0, 0]]
+    excel = frame.assign(sea=["FALSE", "TRUE", "TRUE", "FALSE"])
+    assert load_domain(excel, label="sky,sea").labels.tolist() == names.labels.tolist()
+
+
+def test_labels_in_memory_that_look_like_sets_are_named():
+    (note,) = Domain.from_arrays(["a", "b", "c"], ["sea|sky", "sea", "sky"]).notes
+    assert note.startswith("the label looks like several labels a cell (such as 'sea|sky')")
+
+
 def test_a_comma_in_a_name_is_no_separator():
     assert separator_of(["Paris, TX", "Austin, MA", "Boston, VT"]) is None
     assert separator_of(["1,5", "2,5", "1,0", "2"]) is None
+    assert alike(["-1", "1", "+1"]) == [] and alike(["Two-Way", "twoway"]) and alike(["café", "cafe\u0301"])
     found = separator_of(["Paris, TX", "Austin, TX", "Boston, MA"])
     assert found is not None and not found[2]  # likely, not sure
     assert separator_of(["['a', 'b']", "['a']"]) == ("a list", "['a', 'b']", True)

@@ -39,6 +39,10 @@ def read(cells: list[str | None], marks: Marks | None = None, known: NumberForm 
         (["1,5e3", ",5", "2,"], [1500, 0.5, 2]),
         (["1.234.567", "3"], [1234567, 3]),
         (["1.234", "2.5"], [1.234, 2.5]),
+        (["($1,234.50)", "$2,000.00", "($ 3)"], [-1234.5, 2000, -3]),
+        (["12,50-", "3,00"], [-12.5, 3]),
+        (["１２．５", "－３"], [12.5, -3]),
+        (["٧٥٫٨", "۱۲٫۵"], [75.8, 12.5]),
     ],
 )
 def test_the_marks_of_a_column_are_told_from_all_its_cells(cells: list[str], values: list[float]) -> None:
@@ -116,4 +120,6 @@ def test_numbers_that_do_not_agree_are_never_left_out_silently() -> None:
         return " ".join(notes)
 
     assert "because it holds 'unknown'" in said([*(f"{i},5" for i in range(30)), "unknown"])
+    assert 'looks like numbers with units ("CHF 1\'000.50")' in said([f"CHF {i}'000.50" for i in range(1, 31)])
+    assert "looks like numbers with units ('R$ 1,50')" in said([f"R$ {i},50" for i in range(1, 31)])
     assert "not all are written in one way" in said([f"{i}{',.'[i % 2]}5" for i in range(30)])

@@ -136,7 +136,11 @@ def test_a_quotation_mark_left_open_does_not_swallow_the_file(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("encoding", "word", "named"),
-    [("gb18030", "酒店设计有特色，房间很舒服", "GB18030"), ("cp1252", "Müller façade", "windows-1252")],
+    [
+        ("gb18030", "酒店设计有特色，房间很舒服", "GB18030"),
+        ("cp1252", "Müller façade", "windows-1252"),
+        ("cp1252", "größe", "windows-1252"),
+    ],
 )
 @pytest.mark.parametrize("before", [0, 70_000])
 def test_another_encoding_is_named_with_line_and_byte(

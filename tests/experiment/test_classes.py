@@ -6,7 +6,7 @@ import pytest
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.cli.transfer import verdict_lines
-from sterna.experiment.classes import renamed
+from sterna.experiment.classes import alike_pairs, renamed
 from sterna.experiment.plan import make_plan
 from sterna.experiment.problem import source_rows
 from sterna.methods.method import make_method
@@ -32,6 +32,10 @@ def notes_of(*args, **asked):
 
 
 EVEN = [0, 1, 2] * 20
+
+
+def test_names_that_differ_in_accents_are_offered():
+    assert alike_pairs(["Zürich", "Genf"], ["Zurich", "Bern"]) == {"Zürich": "Zurich"}
 
 
 def test_a_class_that_only_the_test_rows_have_is_named():

@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 ISO = "ISO8601"
 NAMED = "month names"
 _ISO = r"^[+-]?\d{4}(-?\d{2}(-?\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?)?)?$"
-_CODE = r"^([+-]?9+|-\d{1,4}|0+|0000[-/.]00[-/.]00.*)$"
+_CODE = r"^([+-]?9+|-\d{1,4}|0+|0000[-/.]00[-/.]00.*|9999[-/.]12[-/.]31.*|31[-/.]12[-/.]9999.*)$"
 _COMPACT = r"^\d{8}$"
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%y-%m-%d")
@@ -41,6 +41,21 @@ _WRITTEN_OUT = tuple(
         rf"{_YEAR}[ \-]{_NAME}[ \-]{_DAY}",
     )
 )
+_MONTH = (
+    r"(jan|feb|fev|fév|mar|mär|apr|abr|avr|may|mai|mag|jun|juin|giu|jul|juil|lug|aug|aoû|ago|sep|set|oct|okt|ott|out|nov|dec"
+    r"|dez|déc|dic|ene|gen)\pL{0,9}\.?"
+)
+_PERIOD = r"(q|w|kw|cw|h)"
+_SHAPES = (  # of dates that are not read
+    r"\d{1,2}\.?[ \-/]{0,2}\pL{3,12}\.?[ ,\-/]{1,2}(\d{4}|\d{2})",
+    rf"{_MONTH} \d{{1,2}}(st|nd|rd|th)?,? \d{{4}}",
+    rf"{_MONTH}[ \-/']{{1,2}}(\d{{4}}|\d{{2}})|(\d{{4}}|\d{{2}})[ \-/]{_MONTH}",
+    rf"\d{{4}}[ \-/]?{_PERIOD} ?\d{{1,2}}(-\d)?|{_PERIOD} ?\d{{1,2}}[ \-/.]'?(\d{{4}}|\d{{2}})",
+    r"(\d{4}|\pL{2}\d{1,2})年\d{1,2}月(\d{1,2}日)?",
+    r"(19|20)\d{2}\. ?\d{1,2}\. ?(\d{1,2}\.?)?|(0?[1-9]|1[0-2])[/\-](19|20)\d{2}|(19|20)\d{2}/(0?[1-9]|1[0-2])",
+    r"(\d{4}-\d{2}-\d{2}|\d{1,2}[./\-]\d{1,2}[./\-]\d{2,4})",
+)
+_DATED = rf"(?i)^(\pL{{2,10}}[.,]{{0,2}} )?({'|'.join(_SHAPES)})(,?[ T]+\d{{1,2}}[:.h]\d{{2}}.*)?$"
 _STRAY = 0.25
 """Share of the cells that an earlier table's order may leave unread although another one reads them."""
 _LONGEST = 40  # letters of the longest cell that may be a date
@@ -83,7 +98,7 @@ def read_dates(cells: pa.Array, known: str = "", compact: bool = False) -> Dates
     compact
         Also ``20240131``.
     """
-    distinct = cells.dictionary_encode()
+    distinct = pc.replace_substring_regex(cells, r"(\d) ?(UTC|GMT)$", r"\1").dictionary_encode()
     coded = np.asarray(pc.match_substring_regex(distinct.dictionary, _CODE), bool)
     # A word without a digit is no date: "now" and "today" would be read from the clock.
     short = pc.and_(
@@ -107,9 +122,8 @@ def read_dates(cells: pa.Array, known: str = "", compact: bool = False) -> Dates
 
 
 def looks_dated(cells: pa.Array) -> Array:
-    """Which strings have the shape of a date with a month's name in some language, ``(n,)`` bool."""
-    shape = r"^\d{1,2}\.?[ \-/]{0,2}\pL{3,12}\.?[ ,\-/]{1,2}(\d{4}|\d{2})$"
-    return np.asarray(pc.fill_null(pc.match_substring_regex(cells, shape), False))
+    """Which strings have the shape of a date or a month, week or quarter in some language, ``(n,)`` bool."""
+    return np.asarray(pc.fill_null(pc.match_substring_regex(cells, _DATED), False))
 
 
 def _read_distinct(values: pd.Series[Any], known: str, compact: bool) -> tuple[Array, str, bool] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from sterna.domains.datasets import read_dataset
 from sterna.domains.in_memory import inputs_from_arrays
 from sterna.domains.inputs import Inputs, Kind, Rows
-from sterna.domains.label_sets import holds_lists, of_lists
+from sterna.domains.label_sets import combinations, holds_lists, of_lists
 from sterna.domains.labels import as_labels, as_objects, as_times, summary
 from sterna.domains.levels import checked
 from sterna.domains.weights import as_weights, not_all_zero
@@ -200,10 +200,12 @@ class Domain:
                 )
             inputs, labels = inputs.drop(columns=[column]), inputs[column]
             reading["label"] = column
+        if classes is None and labels is not None and getattr(labels, "ndim", 1) == 2 and hasattr(labels, "columns"):
+            classes = labels.columns
         given = None if levels is None else checked(levels)
         learnt = _not_test(splits)
         taken, notes = inputs_from_arrays(inputs, columns=columns, drop=drop, levels=given, learnt=learnt)
-        return cls(
+        made = cls(
             name=name,
             inputs=taken,
             labels=labels,
@@ -215,6 +217,8 @@ class Domain:
             notes=tuple(notes),
             reading=reading,
         )
+        written = set() if made.labels is None or made.labels.dtype != object else {*made.labels.tolist()} - {None}
+        return replace(made, notes=(*made.notes, *(f"the label {said}" for said in combinations(written))))
 
     @classmethod
     def from_dataset(

@@ -93,6 +93,8 @@ def _of_frame(frame: Any, label: Any, options: Options) -> Domain:
     from sterna.domains.table_domains import table_domain
     from sterna.domains.table_labels import find_label
 
+    if isinstance(label, list | tuple) and len(label) != len(frame) and all(isinstance(each, str) for each in label):
+        label = ",".join(label)
     if label is not None and not isinstance(label, str):
         return _labelled_beside(frame, label, options)
     taken = {*options.drop, options.group, options.weight, options.domain_column, options.text}

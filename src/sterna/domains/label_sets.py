@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -57,6 +58,8 @@ def of_lists(values: Iterable[Any], classes: Sequence[str] | None = None) -> tup
     RequestError
         If no row names a label, or one is named that is not among `classes`.
     """
+    values = list(values)
+    _no_vectors(values)
     cells = [_names(value) for value in values]
     found = set().union(*(cell for cell in cells if cell))
     if not found:
@@ -80,29 +83,55 @@ def of_lists(values: Iterable[Any], classes: Sequence[str] | None = None) -> tup
     return labels, names
 
 
+def _no_vectors(values: Sequence[Any]) -> None:
+    """Refuse rows of 0 and 1, one for each label, as if these were names."""
+    rows = [list(value) for value in values if is_list(value)]
+    vectors = len({len(row) for row in rows}) == 1 and any(len(set(row)) < len(row) for row in rows)
+    if vectors and all(isinstance(each, int | float | np.number) and each in (0, 1) for row in rows for each in row):
+        raise RequestError(
+            f"A list of labels is {rows[0]}, as if each number said whether a label applies; give the names of the "
+            "labels that apply, or a column of 0 and 1 for each label."
+        )
+
+
 def parts(cell: str, separator: str = BAR) -> list[str]:
     """``"x|y"`` as names; of a lone ``|`` none."""
     return [part for part in map(str.strip, cell.split(separator)) if part]
 
 
-def separator_of(cells: Iterable[Any], separators: Sequence[str] = _OTHERS) -> tuple[str, str, bool] | None:
+def separator_of(
+    cells: Iterable[Any], separators: Sequence[str] = _OTHERS, *, sets: bool = False
+) -> tuple[str, str, bool] | None:
     """Which other separator than a bar cells seem to have, one of them, and whether that is beyond doubt.
 
     Cells of names that hold a comma are no sets. That they are is likely where a part of one occurs in another, and
-    beyond doubt where a part stands alone in some cell and there are fewer parts than cells.
+    beyond doubt where a part stands alone in some cell and there are fewer parts than cells. Unless the cells are
+    known to be `sets`, ``1,5`` is one number.
     """
     distinct = {cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()}
-    several = {cell for cell in distinct if cell[0] in "[{" and cell[-1] in "]}" and "," in cell}
+    several = {cell for cell in distinct if re.match(r"[\[{(].*[,'\"]\s*['\"\d\w].*[\]})]$", cell, re.DOTALL)}
     if several:
-        return "a list", min(several), True
+        return "a list", max(several, key=lambda cell: (len(cell), cell)), True
     for separator in separators:
         joined = {cell: set(parts(cell, separator)) for cell in distinct if separator in cell}
         counts = Counter(part for cell in distinct for part in set(parts(cell, separator)))
         shared = {part for own in joined.values() for part in own if len(own) > 1 and counts[part] > 1}
-        if shared and not all(_is_number(part) for part in counts):
+        fractions = not sets and separator in ",/" and all(map(_is_number, counts))
+        if shared and not (fractions and all(cell.count(separator) < 2 for cell in joined)):
             sure = bool(shared & distinct) and len(counts) < len(distinct)
             return repr(separator), min(cell for cell, own in joined.items() if own & shared), sure
     return None
+
+
+def combinations(names: Iterable[str]) -> list[str]:
+    """What is said of classes that look like sets of labels."""
+    joined = separator_of(names, (BAR, *_OTHERS))
+    if joined is None or not (joined[2] or joined[0] == repr(BAR)):
+        return []
+    return [
+        f"looks like several labels a cell (such as {joined[1]!r}); each combination is read as one class: for several "
+        "labels a row write them as a|b, with the task multilabel"
+    ]
 
 
 def in_columns(labels: Array, names: Sequence[str], wanted: Sequence[str]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -130,8 +131,14 @@ def as_times(values: Any) -> np.ndarray:
 
 
 def plain_name(name: str) -> str:
-    """A name without what people write differently: case, spaces, underscores, hyphens, full-width letters."""
-    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if not c.isspace() and c not in "_-")
+    """A name without what people write differently: case, spaces, underscores, hyphens, full-width letters.
+
+    >>> plain_name("Two - Way"), plain_name("-1")
+    ('twoway', '-1')
+    """
+    name = unicodedata.normalize("NFKC", name).casefold().strip()
+    sign = "-" if re.match(r"-\s*[.\d]", name) else ""  # of a number
+    return sign + "".join(c for c in name if not c.isspace() and c not in "_-")
 
 
 def alike(names: Iterable[str], what: str = "labels") -> list[str]:
@@ -142,5 +149,5 @@ def alike(names: Iterable[str], what: str = "labels") -> list[str]:
     same = [" and ".join(map(repr, sorted(some))) for some in by_plain.values() if len(some) > 1]
     if not same:
         return []
-    differ = "differ only in case, spaces or hyphens and are taken as different: write them alike."
-    return [f"The {what} {listed(same, between='; ')} {differ}"]
+    differ = "differ only in case, spaces or hyphens, or in how a letter is stored, and are taken as different"
+    return [f"The {what} {listed(same, between='; ')} {differ}: write them alike."]

@@ -21,6 +21,10 @@ _UNIT = r"[%‰\p{Sc}元円]"
 _LOOSE = (
     rf"^[+\-\pZ{_UNIT[1:-1]}{_SIGNS[1:-1]}]*[.,]?\d[\d.,'{_APOSTROPHES[1:-1]}\pZ]*([eE][+-]?\d+)?[\pZ{_UNIT[1:-1]}]*$"
 )
+_BEHIND = rf"^(\d[^\pL]*)[-{_SIGNS[1:-1]}]$"  # as accounts write a negative number: 12.50- or (12.50)
+_ENCLOSED = r"^\(\pZ*([^()\pL]*\d[^()\pL]*)\)$"
+_DIGIT = r"[^\P{Nd}0-9]"  # of another script; NFKC makes those of full width plain
+_ARABIC = {0x66B: ".", 0x66C: ","}
 _GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"
 _WHOLE = r"^[+-]?\d{1,3}$"
 _NAMES = {",": "commas", ".": "dots", " ": "spaces", "'": "apostrophes"}
@@ -126,6 +130,7 @@ def read_numbers(cells: pa.Array, marks: Callable[[], Marks] = Marks, known: Num
 
 
 def _read_distinct(cells: pa.Array, marks: Callable[[], Marks], known: NumberForm | None) -> Numbers:
+    cells = _plain_signs(cells)
     written, unit = _without_unit(_ascii(pc.if_else(pc.match_substring_regex(cells, _LOOSE), cells, _NOTHING)))
     found = [_read(written, form, unit) for form in _forms(written, known)]
     first = min(found, key=lambda each: int(each.odd.sum()))  # of several the first, and so the known form
@@ -141,7 +146,7 @@ def _read_distinct(cells: pa.Array, marks: Callable[[], Marks], known: NumberFor
 
 def looks_numeric(cells: pa.Array) -> Array:
     """Which strings are digits with marks, signs of money and the like, ``(n,)`` bool, whatever number they are."""
-    return np.asarray(pc.fill_null(pc.match_substring_regex(cells, _LOOSE), False))
+    return np.asarray(pc.fill_null(pc.match_substring_regex(_plain_signs(cells), _LOOSE), False))
 
 
 def decimal_of(cells: pa.Array) -> Mark:
@@ -165,6 +170,19 @@ def _cast(cells: pa.Array) -> Array | None:
         return np.asarray(pc.fill_null(pc.cast(cells, pa.float64()), np.nan).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
         return None
+
+
+def _plain_signs(cells: pa.Array) -> pa.Array:
+    """Digits of every script as ASCII ones, and a minus sign in front where accounts have it behind or parentheses."""
+    if not pc.all(pc.string_is_ascii(cells)).as_py():
+        cells = pc.utf8_normalize(cells, form="NFKC")
+        if pc.any(pc.match_substring_regex(cells, _DIGIT)).as_py():
+            told = [
+                each and re.sub(r"\d", lambda d: str(int(d[0])), each.translate(_ARABIC)) for each in cells.to_pylist()
+            ]
+            cells = pa.array(told, pa.large_string())
+    cells = pc.replace_substring_regex(cells, _BEHIND, r"-\1")
+    return pc.replace_substring_regex(cells, _ENCLOSED, r"-\1")
 
 
 def _ascii(cells: pa.Array) -> pa.Array:

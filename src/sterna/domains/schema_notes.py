@@ -15,7 +15,9 @@ from sterna.domains.number_forms import Numbers, looks_numeric
 from sterna.domains.weights import weight_hint, weights_in
 from sterna.errors import listed, quoted
 
-_UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$"
+_UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$|^\pL[\pL.$]{0,3}\s?[+-]?\d+([.,'\x{2019} ]\d+)+$"
+
+_NUMBERS = "write numbers as 1234.5, with nothing beside them"
 
 
 class Notes:
@@ -89,9 +91,11 @@ def _look(distinct: pa.Array, numbers: Numbers | None, dates: Dates | None) -> s
     if dates is not None and dates.ambiguous:
         return "is read as a category: day and month cannot be told apart; write dates as 2024-01-31"
     if numbers is not None and numbers.odd.mean() < 0.75 and looks_numeric(distinct).all():
-        return f"looks like numbers ({first!r}), but not all are written in one way, and is read as a category"
+        return (
+            f"looks like numbers ({first!r}), but not all are written in one way, and is read as a category; {_NUMBERS}"
+        )
     if len(distinct) > 1 and bool(pc.all(pc.match_substring_regex(distinct, _UNIT)).as_py()):
-        return f"looks like numbers with units ({first!r}) and is read as a category"
-    if np.mean(looks_dated(distinct)) > 0.5:
+        return f"looks like numbers with units ({first!r}) and is read as a category; {_NUMBERS}"
+    if np.mean(looks_dated(distinct)) > 0.5 and (dates is None or dates.odd.mean() > 0.5):
         return f"looks like dates ({first!r}) and is read as a category; write dates as 2024-01-31"
     return ""

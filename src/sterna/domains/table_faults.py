@@ -63,15 +63,16 @@ def _encoding_sentence(path: Path, where: str, encoding: str) -> str:
 
 
 def _likely_encoding(data: bytes) -> str:
-    """GB 18030 when bytes above 127 come in pairs that are Chinese characters, else Western European."""
+    """GB 18030 when bytes above 127 come in pairs that are frequent Chinese characters, else Western European."""
     runs = re.findall(rb"[\x80-\xff]+", data)
     paired = sum(len(run) % 2 == 0 for run in runs)
     try:
         decoded = data[: data.rfind(b"\n") + 1 or len(data)].decode("gb18030")
     except UnicodeDecodeError:
         return "windows-1252"
-    chinese = sum("\u4e00" <= letter <= "\u9fff" for letter in decoded)
-    return "GB18030" if paired * 2 > len(runs) and chinese else "windows-1252"
+    chinese = [letter for letter in decoded if "\u4e00" <= letter <= "\u9fff"]
+    frequent = sum(0xB0 <= letter.encode("gb18030")[0] <= 0xD7 for letter in chinese)  # not so "öß" and the like
+    return "GB18030" if paired * 2 > len(runs) and frequent * 2 > len(chinese) else "windows-1252"
 
 
 def csv_fault(path: Path, opener: Opener, separator: str, before: int = 0, unclosed: bool = False) -> str | None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sterna.domains import table_cells as cells_of
-from sterna.domains.label_sets import BAR, is_list, of_lists, parts, separator_of
+from sterna.domains.label_sets import BAR, combinations, is_list, of_lists, parts, separator_of
 from sterna.domains.labels import EXACT, alike
 from sterna.domains.number_forms import read_numbers
 from sterna.domains.raw_table import RawColumn, RawTable, row_called
@@ -23,7 +23,9 @@ LABEL_NAMES = ("label", "target", "class", "y")
 """A column of one of these names is the label when the user names none."""
 
 
-_MARKS = {"0": 0.0, "1": 1.0, "False": 0.0, "True": 1.0, "false": 0.0, "true": 1.0}
+_MARKS = {"0": 0.0, "1": 1.0} | {
+    form: mark for word, mark in (("false", 0.0), ("true", 1.0)) for form in (word, word.title(), word.upper())
+}
 """What a column of one of several labels holds."""
 
 
@@ -152,13 +154,7 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
     names = {v for v in labels if v is not None}
     odd = sorted(names & set(cells_of.MISSING))
     notes = [f"the label {quoted(odd, 30)} is kept as a class; only an empty cell is unlabelled"] if odd else []
-    joined = separator_of(names, (BAR, ",", ";"))
-    if joined is not None and (joined[2] or joined[0] == repr(BAR)):
-        notes.append(
-            f"{name} looks like several labels a cell (such as {joined[1]!r}); each combination is read as one class: "
-            "for several labels a row write them as a|b, with the task multilabel"
-        )
-    return labels, notes + alike(names)
+    return labels, notes + alike(names) + [f"{name} {said}" for said in combinations(names)]
 
 
 def several_labels(table: RawTable, names: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
@@ -186,6 +182,10 @@ def several_labels(table: RawTable, names: Sequence[str]) -> tuple[Array, tuple[
     return np.column_stack(columns), tuple(names)
 
 
+def _written_as(separator: str) -> str:
+    return "written as a list" if separator == "a list" else f"separated by {separator}"
+
+
 def joined_labels(column: RawColumn) -> tuple[Array, tuple[str, ...], list[str]]:
     """Labels in one column as ``x|y|z`` or as lists: ``(n, k)`` float64, the sorted names, and notes.
 
@@ -200,11 +200,13 @@ def joined_labels(column: RawColumn) -> tuple[Array, tuple[str, ...], list[str]]
     cells = column.values.tolist() if lists else column.strings.tolist()
     written = [cell for cell in cells if isinstance(cell, str)]
     notes, joined = [], any(BAR in cell for cell in written)
-    found = separator_of(part for cell in written for part in parts(cell)) if joined else separator_of(written)
+    found = (
+        separator_of(part for cell in written for part in parts(cell)) if joined else separator_of(written, sets=True)
+    )
     if found is None and not lists and not joined:
         found = separator_of(written, " ")
     if found is not None:
-        said = f"{column.named} looks like several labels a cell, separated by {found[0]} (such as {found[1]!r})"
+        said = f"{column.named} looks like several labels a cell, {_written_as(found[0])} (such as {found[1]!r})"
         if found[2] and not joined and found[0] != "' '":
             raise RequestError(f"{said}; write them as a|b.")
         notes.append(f"{said}; each is read as one label: several are written as a|b.")
@@ -212,4 +214,4 @@ def joined_labels(column: RawColumn) -> tuple[Array, tuple[str, ...], list[str]]
         labels, classes = of_lists(cells)
     except RequestError as error:
         raise RequestError(f"The {column.where}: {str(error)[:1].lower()}{str(error)[1:]}") from error
-    return labels, classes, notes
+    return labels, classes, notes + alike(classes)

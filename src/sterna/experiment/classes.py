@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -145,13 +146,13 @@ def _offered(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
 
 
 def alike_pairs(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:
-    """Names of theirs that differ from one of ours in case, spaces, hyphens or a plural ending alone."""
+    """Names of theirs that differ from one of ours in case, spaces, hyphens, accents or a plural ending alone."""
     plain = {_stem(name): name for name in reversed(ours)}
     return {name: plain[_stem(name)] for name in theirs if _stem(name) in plain}
 
 
 def _stem(name: str) -> str:
-    plain = plain_name(name)
+    plain = "".join(c for c in unicodedata.normalize("NFD", plain_name(name)) if not unicodedata.combining(c))
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") else plain
 
 
