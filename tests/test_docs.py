@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CLAIM = re.compile(r"`([a-z-]+)` (\d\.\d{3})[,，] ?`([a-z-]+)` (\d\.\d{3})[:：] ?`(helps|unclear|hurts)`")
+CLAIM = re.compile(r"`([a-z-]+)` (\d\.\d{3})[,，] ?`([a-z-]+)` (\d\.\d{3})[:：] ?`(helps|unclear|hurts|none)`")
 
 
 def measured() -> set[tuple[str, ...]]:
