@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sterna.domains.manifest_files import names_files
 from sterna.domains.table_files import read_table
 from sterna.domains.table_names import is_table
 from sterna.errors import RequestError
@@ -222,3 +223,13 @@ def test_a_pipe_is_said_to_be_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.csv")
     with pytest.raises(RequestError, match=r"p\.csv is a pipe or a device, .*: save it as a file"):
         read_table(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_names_of_very_many_columns_are_read_to_their_end(tmp_path, quoted):
+    names = [f"gene number\n{i}" if quoted else f"gene_number_{i}" for i in range(5000)]  # 80 kB
+    header = ",".join(f'"{name}"' if quoted else name for name in names)
+    path = write(tmp_path / "wide.csv", header + "\n" + ",".join(map(str, range(5000))) + "\n")
+    frame, notes = read_table(path)
+    assert list(frame.columns) == names and frame.iloc[0].tolist() == [str(i) for i in range(5000)] and not notes
+    assert not names_files(path, (".png",))

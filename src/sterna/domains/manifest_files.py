@@ -146,7 +146,7 @@ def _head(path: Path) -> pd.DataFrame | None:
         return None
     for separator in ",\t;|":
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))[:50]
-        if rows and len(rows[0]) > 1:
+        if len(rows) > 1 and len(rows[0]) > 1:  # of one line alone the end may be missing
             width = len(rows[0])
             return pd.DataFrame([row for row in rows[1:] if len(row) == width], columns=rows[0], dtype=object)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from typing import Any
@@ -103,7 +104,7 @@ class RawTable:
     def __init__(self, frame: pd.DataFrame, name: str) -> None:
         names = [str(c) for c in frame.columns]
         if len(set(names)) < len(names):
-            twice = sorted({n for n in names if names.count(n) > 1})
+            twice = sorted(n for n, count in Counter(names).items() if count > 1)
             raise RequestError(f"{name} has more than one column named {quoted(twice, 30)}; give each its own name.")
         self.name = name
         self._frame = frame.set_axis(names, axis=1)

@@ -159,6 +159,8 @@ def _header(path: Path, usual: str) -> tuple[str, list[str], int, list[str]]:
     """The separator, the column names as they stand in the file, the lines before them, and what was decided."""
     with open_bytes(path) as file:
         start = file.read(_SAMPLE)
+        while len(start) < _BLOCK and not _ends_a_line(start) and (more := file.read(len(start))):
+            start += more  # names of very many columns
         cut = bool(file.read(1))
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
         raise RequestError(bad_bytes(path, open_bytes))
@@ -191,6 +193,11 @@ def _header(path: Path, usual: str) -> tuple[str, list[str], int, list[str]]:
             f"do not all have as many cells; save it again, separated by {SEPARATORS[usual]}."
         )
     return usual, records[usual][0], 0, []
+
+
+def _ends_a_line(start: bytes) -> bool:
+    """Whether a line ends in it, outside quotation marks."""
+    return any(b"\n" in part or b"\r" in part for part in start.split(b'"')[::2])
 
 
 def _records(text: str, separator: str, cut: bool) -> list[list[str]]:
