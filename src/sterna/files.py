@@ -14,8 +14,16 @@ from sterna.errors import RequestError, RunError
 from sterna.leftovers import temporary_beside
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+_ELSEWHERE = "choose another place"
+_WAYS = {
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "it is a folder, so name a file in it",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "something else stands there, so choose another name"
+    ),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a place that you may write to"),
+}
+"""What to do where no better way is known, by the system's number of the error."""
 
 
 class WriteError(RunError):
@@ -23,7 +31,7 @@ class WriteError(RunError):
 
 
 @contextmanager
-def atomic(path: Path, *, wait: bool = True, elsewhere: str = "choose another place") -> Iterator[Path]:
+def atomic(path: Path, *, wait: bool = True, elsewhere: str = _ELSEWHERE) -> Iterator[Path]:
     """Give a temporary path; what was written there takes the place of `path` when the block ends well.
 
     Parameters
@@ -54,6 +62,11 @@ def atomic(path: Path, *, wait: bool = True, elsewhere: str = "choose another pl
                     os.fsync(file.fileno())
             temporary.chmod(mode)  # some libraries put a file that only its owner can read in its place
             temporary.replace(path)
+
+
+def user_path(name: str | Path) -> Path:
+    """The path that a user named: ``~`` is the home folder, and ``~name`` where there is nobody of that name a name."""
+    return Path(os.path.expanduser(name))
 
 
 def check_file(path: Path) -> None:
@@ -116,7 +129,7 @@ def check_no_links(paths: Iterable[Path]) -> None:
 
 
 @contextmanager
-def explained(path: Path, elsewhere: str = "choose another place") -> Iterator[None]:
+def explained(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
     """Turn what the operating system says about `path` into one sentence."""
     try:
         yield
@@ -130,14 +143,8 @@ def explained(path: Path, elsewhere: str = "choose another place") -> Iterator[N
             raise WriteError(
                 f"Cannot write {str(path)!r}: {why} ({free} MB free there): make room, or {elsewhere}."
             ) from error
-        if number == errno.ENAMETOOLONG:
-            elsewhere = "choose a shorter name"
-        elif number == errno.EISDIR:
-            elsewhere = "it is a folder, so name a file in it"
-        elif number in (errno.ENOTDIR, *_TAKEN):
-            elsewhere = "something else stands there, so choose another name"
-        elif number in _CLOSED and elsewhere == "choose another place":
-            elsewhere = "choose a place that you may write to"
+        if elsewhere == _ELSEWHERE:
+            elsewhere = _WAYS.get(number, elsewhere)
         raise WriteError(f"Cannot write {str(path)!r}: {why}: {elsewhere}.") from error
 
 

@@ -191,6 +191,20 @@ def test_a_long_name_a_folder_and_a_closed_cache_are_one_sentence(sterna, runs, 
         assert "STERNA_CACHE_GB is 'abc'; expected gigabytes" in sterna(*words).error
 
 
+def test_a_home_of_nobody_and_a_name_that_no_file_has_are_one_sentence(sterna, runs):
+    table = runs / "table"
+    for words in (
+        ("transfer", "~nobody-here/t.csv"),
+        ("shift", "~nobody-here/t.csv", "t.csv"),
+        *(("transfer", "t.csv", "--source", f"{form}~nobody-here") for form in ("file:", "run:", "hf/")),
+    ):
+        found = sterna(*words)
+        assert found.code == 2 and "~nobody-here" in found.error and found.error.count("\n") == 1, words
+    for words in (("predict", table, "x" * 300 + ".csv"), ("score", table, "x" * 300 + ".csv"), ("doctor", "x" * 300)):
+        found = sterna(*words)
+        assert found.error.count("\n") == 1 and "Unexpected" not in found.error, (words, found.error)
+
+
 def test_the_demo_tells_of_the_data_once_and_in_the_words_of_the_terminal(sterna, runs, tmp_path, monkeypatch):
     from sterna import load_transfer
     from sterna.cli import demo

@@ -215,6 +215,13 @@ def start_and_wait(code, *arguments):
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("name", ["file", "x" * 300])
+def test_a_cache_that_is_no_folder_is_said_with_its_variable(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="set STERNA_CACHE to a folder that can take the features"):
+        ask(FeatureCache(tmp_path / name), range(5), ("a",))
+
+
 def test_a_cache_that_can_only_be_read_gives_what_it_holds(tmp_path, monkeypatch):
     ask(FeatureCache(tmp_path), range(50), ("a",))
 

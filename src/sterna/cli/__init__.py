@@ -38,6 +38,9 @@ def main() -> None:
             _fail(sentence(error, sys.argv[1:]), 2)
         if debug:
             raise
+        if isinstance(error, OSError) and error.filename is not None:  # a name that is too long, say
+            name = repr(str(error.filename)[:200])
+            _fail(f"{name} cannot be used: {error.strerror}; check the name and its permissions, or give another.", 1)
         _fail(f"Unexpected {type(error).__name__}: {_one_line(error)} (--debug shows where).", 1)
     else:
         if code == INTERRUPTED:

@@ -9,6 +9,7 @@ import typer
 
 from sterna.cli.app import Debug, DomainColumn, Drop, Json, Quiet, Text, Trust, app, print_json
 from sterna.errors import RequestError, closest, listed
+from sterna.files import user_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ def read_pair(
     from sterna.domains.table_files import read_table
     from sterna.domains.table_names import is_table
 
-    paths = [Path(spec).expanduser() for spec in specs]
+    paths = [user_path(spec) for spec in specs]
     tables = {path: read_table(path) for path in dict.fromkeys(paths) if path.is_file() and is_table(path)}
     columns = list(dict.fromkeys(str(name) for frame, _ in tables.values() for name in frame.columns))
     labels = [] if label is None else [label] if label in columns else [part.strip() for part in label.split(",")]

@@ -21,6 +21,7 @@ from sterna.domains.levels import checked
 from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.reader import Options, Reader, readers
 from sterna.errors import RequestError, closest, quoted
+from sterna.files import user_path
 
 
 def load_domain(
@@ -143,7 +144,7 @@ def _read(spec: Any, label: Any, options: Options, max_unpacked_bytes: int) -> D
         )
     if not str(spec).strip():
         raise RequestError("The path of the data is empty; name a folder, a zip, an .npz or a table.")
-    return _load(Path(spec).expanduser(), options, max_unpacked_bytes)
+    return _load(user_path(spec), options, max_unpacked_bytes)
 
 
 def _load(path: Path, options: Options, max_unpacked_bytes: int) -> Domain:

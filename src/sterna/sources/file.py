@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest
+from sterna.files import user_path
 from sterna.sources import module as modules
 from sterna.sources import timm_files
 from sterna.sources.adapters import refuse_adapter_weights
@@ -77,9 +78,9 @@ def load(
 
 def _parted(path: str) -> tuple[Path, str | None]:
     """The file, and the entry of it that is meant, if one is named after a ``#``."""
-    whole = Path(path).expanduser()
+    whole = user_path(path)
     name, mark, entry = path.rpartition("#")
-    return (whole, None) if whole.is_file() or not mark else (Path(name).expanduser(), entry or None)
+    return (whole, None) if whole.is_file() or not mark else (user_path(name), entry or None)
 
 
 def call_architecture(architecture: str) -> nn.Module:

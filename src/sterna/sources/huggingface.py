@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import RequestError, closest, require
+from sterna.files import user_path
 from sterna.sources import hub, speech
 from sterna.sources.adapters import refuse_adapter_folder
 from sterna.sources.catalogue import Form, offline_hint
@@ -43,7 +44,7 @@ def load(name: str, spec: str) -> Source:
 
 def locate(name: str, spec: str) -> Path:
     """The folder that a name means: one here, or one from the Hub."""
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         refuse_adapter_folder(folder, spec)
         if not (folder / "config.json").is_file():

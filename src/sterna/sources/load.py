@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest
+from sterna.files import user_path
 from sterna.networks.trust import functions_named
 from sterna.preparations.image import ImagePreparation
 from sterna.sources import module
@@ -94,7 +95,7 @@ def _unknown(text: str) -> RequestError:
     """One sentence that names the forms, and what was probably meant."""
     short, shown = text.rpartition("/")[2], [form.spec for form in forms()]
     named = [f"packaged/{name}" for name in packaged_names() if len(short) > 2 and short in name]
-    path = Path(text).expanduser()
+    path = user_path(text)
     if (path / "manifest.json").exists():
         guess = f" Did you mean 'run:{text}'?"
     elif path.suffix in (".safetensors", ".pt", ".pth"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest
+from sterna.files import user_path
 from sterna.leftovers import sweep
 from sterna.sources.catalogue import Form
 from sterna.sources.source import Source, parameters
@@ -39,7 +39,7 @@ def load(folder: str, spec: str, trust: Collection[str] = ()) -> Source:
     from sterna.record.hashes import MANIFEST, check_hash, check_network
     from sterna.record.record import read_record
 
-    path = Path(folder).expanduser()
+    path = user_path(folder)
     sweep(path.absolute().parent)
     if not path.is_dir():
         near = closest(path.name, [p.name for p in path.parent.iterdir() if p.is_dir()]) if path.parent.is_dir() else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.errors import RequestError
+from sterna.files import user_path
 from sterna.sources import hub, huggingface
 from sterna.sources.catalogue import Form
 from sterna.sources.preparations import text_preparation
@@ -25,7 +26,7 @@ def load(name: str, spec: str) -> Source:
     RequestError
         If it is not found, or has parts after its pooling other than normalisation.
     """
-    if not Path(name).expanduser().is_dir() and "/" not in name:
+    if not user_path(name).is_dir() and "/" not in name:
         name = f"sentence-transformers/{name}"  # the organisation that the library itself assumes
     return load_folder(huggingface.locate(name, spec), spec)
 

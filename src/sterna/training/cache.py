@@ -20,6 +20,7 @@ import numpy as np
 
 from sterna.domains.inputs import Rows
 from sterna.errors import RequestError
+from sterna.files import user_path
 from sterna.training.feature_files import (
     CHUNK,
     HEADER,
@@ -43,7 +44,7 @@ Compute = Callable[[Sequence[str], Rows, Callable[[Rows, dict[str, Array]], None
 def default_folder() -> Path:
     """``$STERNA_CACHE``, else ``sterna`` in ``$XDG_CACHE_HOME``, else ``~/.cache/sterna``."""
     if chosen := os.environ.get("STERNA_CACHE"):
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     shared = Path(os.environ.get("XDG_CACHE_HOME") or "")
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "sterna"  # a relative one counts as not set
 
