@@ -49,6 +49,19 @@ def test_every_format_gives_its_pixels(tmp_path, kind, channels):
     np.testing.assert_allclose(np.asarray(image).astype(int), expected, atol=1 if kind == "JPEG" else 0)
 
 
+def test_of_several_pages_the_first_is_read_and_it_is_said(tmp_path):
+    pages = [Image.fromarray(noise(8, 9, None, seed)) for seed in range(3)]
+    more = {"save_all": True, "append_images": pages[1:]}
+    files = {"x.tif": encoded(pages[0], "TIFF", **more), "y.tif": encoded(pages[0], "TIFF")}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    inputs = ImageFiles(tmp_path, list(files))
+    assert [inputs.problem(row) for row in (0, 1)] == [None, None]
+    assert inputs.settled(None, None)[1] == ["1 of 2 images have several pages or frames, of which the first is read"]
+    assert inputs.take(np.array([1])).settled(None, None)[1] == []
+    np.testing.assert_array_equal(np.asarray(inputs[0]), np.asarray(pages[0]))
+
+
 def test_alpha_lies_on_white():
     rgba = np.zeros((1, 3, 4), np.uint8)
     rgba[0, :, 0] = 200

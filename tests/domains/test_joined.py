@@ -30,6 +30,15 @@ def test_a_table_covers_another_with_all_its_columns(ours, theirs):
     assert texts.covers(texts) and not texts.covers(images) and not ours.covers(texts) and not texts.covers(ours)
 
 
+def test_an_identifier_may_be_missing():
+    many = table(id=[f"p{i}" for i in range(30)], a=[float(i) for i in range(30)])
+    fewer = table(a=[0.5, 1.5])
+    assert many.columns == ("id", "a") and fewer.covers(many)
+    both = joined_inputs(many, fewer)
+    assert both.frame["a"].tolist()[-2:] == [0.5, 1.5] and both.frame["id"].isna().tolist() == [False] * 30 + [True] * 2
+    assert len(both.row_keys()) == 32
+
+
 def test_columns_are_shared_by_name_and_kind_and_by_how_many_cells_they_have(ours, theirs):
     assert ours.shared(theirs) == ("a",)
     assert ours.shared(ours, missing=0.5) == ("a", "b")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sterna.domains import ImageFiles, TableInputs, load_domain, make_splits
+from sterna.domains.unlabelled import load_inputs
 from sterna.errors import RequestError
 
 DATA = Path(os.environ.get("STERNA_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -156,9 +157,28 @@ def test_a_missing_path_names_what_is_near(tmp_path):
 
 @either
 def test_an_empty_folder_says_what_was_expected(tmp_path, zipped):
-    path = laid_out(tmp_path, ["readme.txt"], zipped)
-    with pytest.raises(RequestError, match=r"holds no images .*class/file or split/class/file was expected"):
+    path = laid_out(tmp_path, ["a/x.gif", "a/y.GIF", "b/z.m4a"], zipped)
+    wanted = r"holds no images .*but files of .gif 2, .m4a 1; .*class/file or split/class/file was expected"
+    with pytest.raises(RequestError, match=wanted):
         load_domain(path)
+
+
+@either
+def test_files_of_another_ending_are_named_with_their_count(tmp_path, zipped):
+    path = laid_out(tmp_path, ["a/x.png", "b/y.png", "c/z.gif", "c/w.gif", "c/v.svg"], zipped)
+    assert load_domain(path).notes == (
+        f"Left out, no images by their ending: 3 of the files in {path.name} (.gif 2, .svg 1).",
+    )
+    assert load_inputs([path], "images", {}).notes[0].endswith("(.gif 2, .svg 1).")
+    with pytest.raises(RequestError, match=r"holds no recording \(.wav, .*\), but files of .png 2, .gif 2, .svg 1"):
+        load_inputs([path], "audio", {})
+
+
+@either
+def test_splits_have_the_names_that_tables_take_too(tmp_path, zipped):
+    names = [f"{split}/{label}/{split}{label}.png" for split in ("Training", "dev", "testing") for label in "ab"]
+    domain = load_domain(laid_out(tmp_path, names, zipped))
+    assert {name: len(rows) for name, rows in domain.splits.items()} == {"train": 2, "validation": 2, "test": 2}
 
 
 def test_a_single_class_cannot_be_split(tmp_path):

@@ -38,6 +38,23 @@ def test_names_that_differ_in_accents_are_offered():
     assert alike_pairs(["Zürich", "Genf"], ["Zurich", "Bern"]) == {"Zürich": "Zurich"}
 
 
+def test_columns_that_only_one_side_has_are_named_and_change_nothing():
+    target, wider = table(EVEN, "abc"), table(EVEN, "abc", name="wide")
+    frame = wider.inputs.frame.assign(extra=1.0, U="x")
+    wider = Domain.from_arrays(frame, wider.labels, name="wide")
+    plan = planned(wider, target, "pooled")
+    assert plan.source.data.inputs.columns == ("u", "v")
+    assert "The source wide has columns that are no inputs of the target and are left out: 'extra', 'U'." in plan.notes
+    lacking = Domain.from_arrays(frame[["U", "v"]], wider.labels, name="wide")
+    with pytest.raises(RequestError, match="The source wide lacks columns of the target: 'u'."):
+        planned(lacking, target, "pooled")
+    same = transfer(Source("s", data=wider), target, method="pooled", control=("source-only",), seeds=1, epochs=1)
+    bare = Domain.from_arrays(frame[["u", "v"]], wider.labels, name="wide")
+    alone = transfer(Source("s", data=bare), target, method="pooled", control=("source-only",), seeds=1, epochs=1)
+    rows = target.inputs.frame
+    assert np.array_equal(same.predict_proba(rows), alone.predict_proba(rows))
+
+
 def test_a_class_that_only_the_test_rows_have_is_named():
     given = {"train": list(range(60)), "test": list(range(60, 80))}
     domain = table(EVEN + [3] * 8 + EVEN[:12], "abcd", splits=given)

@@ -6,12 +6,13 @@ import errno
 import os
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from sterna.domains.pixels import reason
-from sterna.errors import RequestError
+from sterna.errors import RequestError, listed
 from sterna.untrusted import check_unpacked
 
 MAX_UNPACKED_BYTES = 20 * 2**30
@@ -80,6 +81,19 @@ def names_below(path: Path) -> list[str]:
 def with_endings(names: Sequence[str], endings: tuple[str, ...]) -> list[str]:
     """Those of the names that end so."""
     return [name for name in names if name.lower().endswith(endings)]
+
+
+def left_out(name: str, names: Sequence[str], endings: tuple[str, ...], many: str) -> list[str]:
+    """A note on the files of a folder or zip that end otherwise, ``many`` being those that are read."""
+    others = [each for each in names if not each.lower().endswith(endings)]
+    what = f"Left out, no {many} by their ending: {len(others):,} of the files in {name} ({endings_of(others)})."
+    return [what] if others else []
+
+
+def endings_of(names: Sequence[str]) -> str:
+    """How names end, and how many of them: ``".gif 8, .svg 1"``."""
+    counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
+    return listed([f"{ending} {count:,}" for ending, count in counts.most_common()], 5)
 
 
 def _walk(root: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:

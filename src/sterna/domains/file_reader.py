@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sterna.domains.archives import Location, names_below, with_endings
+from sterna.domains.archives import Location, endings_of, left_out, names_below, with_endings
 from sterna.domains.domain import Domain
 from sterna.domains.file_inputs import FileInputs
 from sterna.domains.folders import FileKind, load_files, problems_of
@@ -64,7 +64,8 @@ def inputs_below(paths: Sequence[Path], kind: FileKind, given: Any = None) -> tu
     RequestError
         If a path is none of these, or holds none, or no file can be read.
     """
-    below = [_below(path, kind) for path in paths]
+    notes: list[str] = []
+    below = [_below(path, kind, notes) for path in paths]
     kind.ready([name for _, files in below for name in files])
     parts = [kind.inputs(root, files) for root, files in below]
     names = [name for part in parts for name in part.names()]
@@ -74,8 +75,8 @@ def inputs_below(paths: Sequence[Path], kind: FileKind, given: Any = None) -> tu
     if not any(map(len, good)):
         why = "; ".join(f"{one.name}: {one.why}" for part in good for one in part.unread)
         raise RequestError(f"None of the {kind.many} can be read ({why}); replace them.")
-    settled, notes = kind.settled(good, given)
-    return settled[0] if len(settled) == 1 else JoinedInputs(settled), notes
+    settled, more = kind.settled(good, given)
+    return settled[0] if len(settled) == 1 else JoinedInputs(settled), [*notes, *more]
 
 
 def _prefix(path: Path) -> str:
@@ -92,11 +93,14 @@ def _readable(inputs: FileInputs, kind: FileKind) -> FileInputs:
     return good
 
 
-def _below(path: Path, kind: FileKind) -> tuple[Path, list[str]]:
+def _below(path: Path, kind: FileKind, notes: list[str]) -> tuple[Path, list[str]]:
     if path.is_dir() or path.suffix.lower() == ".zip":
-        found = with_endings(names_below(path), kind.endings)
+        names = names_below(path)
+        found = with_endings(names, kind.endings)
         if not found:
-            raise RequestError(f"{str(path)!r} holds no {kind.one.split()[-1]}.")
+            beside = f", but files of {endings_of(names)}" if names else ""
+            raise RequestError(f"{str(path)!r} holds no {kind.one.split()[-1]} ({', '.join(kind.endings)}){beside}.")
+        notes += left_out(path.name, names, kind.endings, kind.many)
         return path, found
     if names_files(path, kind.endings):
         return path.parent, files_named(path, kind)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.domains.archives import with_endings
+from sterna.domains.archives import left_out, with_endings
 from sterna.domains.domain import SPLITS, Domain
 from sterna.domains.file_inputs import FileInputs, in_threads
 from sterna.domains.inputs import Inputs, Rows
@@ -85,9 +85,7 @@ def load_files(path: Path, kind: FileKind, names: Sequence[str], options: Option
     files = with_endings(names, kind.endings)
     kind.ready(files)
     places, notes = places_of(path, files, options.domain, kind.many)
-    if len(files) < len(names):
-        notes.append(f"Left out, no {kind.many} by their ending: {len(names) - len(files):,} of the files in "
-                     f"{path.name}.")  # fmt: skip
+    notes += left_out(path.name, names, kind.endings, kind.many)
     inputs = kind.inputs(path, [place.file for place in places])
     good, corrupt_notes = without_corrupt(inputs, kind, options)
     places = [places[i] for i in good]

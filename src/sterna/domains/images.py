@@ -50,6 +50,7 @@ class ImageFiles(PixelInputs, FileInputs):
         super().__init__(root, files)
         self.levels = levels
         self._deep: dict[int, Extent] = {}
+        self._paged: set[int] = set()
 
     def outlines(self) -> list[str]:
         return list(in_threads(lambda row: outline_of(self.stream(row)), len(self)))
@@ -67,6 +68,8 @@ class ImageFiles(PixelInputs, FileInputs):
         """
         try:
             with self.stream(row) as stream, opened(stream) as image:
+                if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # telephones keep one picture so
+                    self._paged.add(row)
                 if is_deep(image) or has_deep_colours(image):
                     self._deep[row] = Extent.of(numbers_in(image, self.read(row)))
                 else:
@@ -104,6 +107,7 @@ class ImageFiles(PixelInputs, FileInputs):
     def take(self, rows: Rows) -> ImageFiles:
         taken = super().take(rows)
         taken._deep = {i: self._deep[int(row)] for i, row in enumerate(rows) if int(row) in self._deep}
+        taken._paged = {i for i, row in enumerate(rows) if int(row) in self._paged}
         return taken
 
     def at(self, levels: Levels | None) -> ImageFiles:
@@ -141,12 +145,15 @@ def settled_levels(
     """
     given = None if given is None else checked(given)
     extents = [extent for part in parts for extent in part.extents()]
+    images, paged = sum(map(len, parts)), sum(len(part._paged) for part in parts)
+    notes = (
+        [f"{paged:,} of {images:,} images have several pages or frames, of which the first is read"] if paged else []
+    )
     if not extents:
-        return [part if given is None else part.at(given) for part in parts], []
+        return [part if given is None else part.at(given) for part in parts], notes
     deciding = parts[0].extents(learnt) if learnt is not None else extents
     levels = given or levels_of(deciding or extents)
-    images = sum(map(len, parts))
-    return [part.at(levels) for part in parts], told(extents, levels, images)
+    return [part.at(levels) for part in parts], notes + told(extents, levels, images)
 
 
 def with_levels(key: str, levels: Levels | None) -> str:

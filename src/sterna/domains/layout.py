@@ -10,10 +10,13 @@ from sterna.errors import RequestError, closest, listed
 
 SPLIT_NAMES = {
     "train": "train",
+    "training": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "dev": "validation",
     "test": "test",
+    "testing": "test",
 }
 """What a folder, an array or a split of a data set is called, and which split it is."""
 

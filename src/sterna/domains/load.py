@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.domains.archives import MAX_UNPACKED_BYTES, Location
+from sterna.domains.archives import MAX_UNPACKED_BYTES, Location, endings_of
 from sterna.domains.domain import Domain
 from sterna.domains.given import given_domain
 from sterna.domains.groups import joined_groups
@@ -175,7 +175,8 @@ def _nothing_found(place: Location, known: Sequence[Reader]) -> RequestError:
     if place.holds_files:
         none = [f"no {reader.contents} ({', '.join(reader.endings)})" for reader in of_folders]
         what = f"{'a folder' if path.is_dir() else 'a zip'} of class/file or split/class/file was expected"
-        return RequestError(f"{path} holds {', '.join(none[:-1])} and {none[-1]}; {what}.")
+        beside = f", but files of {endings_of(place.names)}" if place.names else ""
+        return RequestError(f"{path} holds {', '.join(none[:-1])} and {none[-1]}{beside}; {what}.")
     files = [reader for reader in known if reader.files]
     *most, last = [reader.contents for reader in of_folders]
     forms = [f"a folder or .zip of {', '.join(most)} or {last}"]

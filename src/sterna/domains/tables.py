@@ -151,7 +151,7 @@ class TableInputs(Inputs):
     def covers(self, other: Inputs) -> bool:
         if not isinstance(other, TableInputs):
             return self.kind == other.kind
-        return set(other.frame.columns) <= set(self.frame.columns)
+        return set(other.kinds) <= set(self.frame.columns)
 
     def shared(
         self, other: Inputs, counterpart: Callable[[str], str | None] = str, missing: float | None = None
@@ -174,14 +174,19 @@ class TableInputs(Inputs):
 
     def joined(self, other: Inputs, ours: str, theirs: str) -> TableInputs:
         assert isinstance(other, TableInputs)
-        missing = [c for c in self.frame.columns if c not in other.frame.columns]
+        missing = [c for c in self.kinds if c not in other.frame.columns]
         if missing:
             more = [c for c in other.frame.columns if c not in self.frame.columns]
             raise RequestError(
                 f"The {theirs} lacks the column {missing[0]!r} of {ours}.{closest(str(missing[0]), map(str, more))}"
             )
         # Both are read by the schema of the first: what is a number there must be one here.
-        read = {c.name: other.column(c.name, c.kind, f"column {c.name!r} of {theirs}") for c in self.schema}
+        read = {
+            c.name: other.column(c.name, c.kind, f"column {c.name!r} of {theirs}")
+            if c.name in other.frame
+            else pd.Series(np.nan, other.frame.index, dtype=self.frame[c.name].dtype)  # an identifier, of no learner
+            for c in self.schema
+        }
         frame = pd.concat([self.frame, pd.DataFrame(read)], ignore_index=True)
         return TableInputs(frame, self.schema)
 

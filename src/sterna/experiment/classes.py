@@ -81,6 +81,22 @@ def _with_names(data: Domain, names: Mapping[str, str]) -> Domain:
     return replace(data, labels=np.column_stack(columns), classes=new)
 
 
+def in_columns_of(source: Source | None, target: Domain) -> tuple[Source | None, list[str]]:
+    """The source with the target's columns alone, where its table has all of them, and which columns one side lacks."""
+    if source is None or source.data is None or not target.inputs.kinds or not source.data.inputs.kinds:
+        return source, []
+    data, wanted = source.data, target.inputs.kinds
+    more, less = ([n for n in a if n not in b] for a, b in ((data.inputs.kinds, wanted), (wanted, data.inputs.columns)))
+    if less:
+        near = closest(less[0], more)
+        return source, [f"The source {data.name} lacks columns of the target: {quoted(less, 30)}.{near}"]
+    if not more:
+        return source, []
+    kept = data.inputs.only([name for name in data.inputs.columns if name not in more])
+    note = f"The source {data.name} has columns that are no inputs of the target and are left out: {quoted(more, 30)}."
+    return source.with_data(replace(data, inputs=kept)), [note]
+
+
 def matched(source: Source | None, task: Task) -> tuple[Source | None, list[str]]:
     """The source with its labels in the target's order where there are several a row, and what differs.
 

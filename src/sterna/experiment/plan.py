@@ -14,7 +14,7 @@ from sterna.domains.labels import alike
 from sterna.domains.splits import Splits, make_splits
 from sterna.domains.weights import not_all_zero, relative
 from sterna.errors import RequestError
-from sterna.experiment.classes import matched, nothing_to_learn, renamed, said_of_source, said_of_split
+from sterna.experiment.classes import in_columns_of, matched, nothing_to_learn, renamed, said_of_source, said_of_split
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
 from sterna.experiment.evidence import FEW_LABELS
 from sterna.experiment.overlaps import unseen
@@ -86,12 +86,13 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     splits = [_split(domain, targets, request, request.seed, test_split)]
     seeds = tuple(range(request.seed, request.seed + _draws(request, method, source, splits[0])))
     splits += [_split(domain, targets, request, seed, test_split) for seed in seeds[1:]]
+    source, columns = in_columns_of(source, domain)
     source, notes = unseen(source, domain, splits[0].test)
     # The metric is chosen by the target as it was given, however few of its labels are used.
     seen = np.concatenate([splits[0].train, splits[0].validation])
     task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), source)
     answered = same_task(source, task) or answers(source, task)
-    differ = [*said, *said_of_source(source, own, task)]
+    differ = [*columns, *said, *said_of_source(source, own, task)]
     unjudged = [*nothing_to_learn(task, targets, splits[0], answered), *_nothing_moves(method)]
     said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
     notes = (*notes, *_weighted(domain, source, splits))
@@ -152,7 +153,8 @@ def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:
         return []
     name = source.data.name
     said = [note if name in note else f"{name}: {note}" for note in source.data.notes if note not in domain.notes]
-    return said + (domain.inputs.compared(source.data.inputs, domain.name, name) if alike else [])
+    ours, theirs = (domain.name, name) if name != domain.name else ("the target", "the source")
+    return said + (domain.inputs.compared(source.data.inputs, ours, theirs) if alike else [])
 
 
 def _weighted(domain: Domain, source: Source | None, splits: Sequence[Splits]) -> list[str]:
