@@ -1,0 +1,1 @@
+"""How well sources and methods are chosen, over many real pairs of a source and a target."""
