@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sterna.errors import SternaError as SternaError
     from sterna.experiment import Transfer as Transfer
     from sterna.experiment import load_transfer as load_transfer
+    from sterna.experiment import rank as rank
     from sterna.experiment import transfer as transfer
     from sterna.methods import list_methods as list_methods
     from sterna.sources import Source as Source
@@ -38,6 +39,7 @@ _HOMES = {
     "load_source": "sterna.sources",
     "list_sources": "sterna.sources",
     "list_methods": "sterna.methods",
+    "rank": "sterna.experiment",
     "transfer": "sterna.experiment",
     "Transfer": "sterna.experiment",
     "load_transfer": "sterna.experiment",

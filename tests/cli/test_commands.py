@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("transfer", "predict", "score", "report", "methods", "sources", "demo", "doctor", "fuse", "shift", "rules")
+COMMANDS = (
+    "transfer",
+    "predict",
+    "score",
+    "rank",
+    "report",
+    "methods",
+    "sources",
+    "demo",
+    "doctor",
+    "fuse",
+    "shift",
+    "rules",
+)
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

@@ -31,6 +31,19 @@ def test_penalty_is_strong_for_noise_and_weak_for_signal(random):
     assert weak.loss < 0.1
 
 
+def test_lent_rows_are_learnt_from_in_every_fold_and_never_held_out(random):
+    x = random.normal(size=(50, 3))
+    y = (x[:, 0] + random.normal(size=50) > 0).astype(int)
+    task = Classification(("a", "b"))
+    found = choose_penalty(x, y, task, np.ones(50), seed=0, lent=20)
+    assert found.outputs is not None and found.outputs.shape == (30, 2) and len(found.losses) == 30
+    for train, held in folds_of(y[:30], task, 5, 0):
+        rows = np.concatenate([train, np.arange(30, 50)])
+        model = LogisticRegression(C=2 / (len(rows) * found.penalty), tol=1e-8).fit(x[rows], y[rows])
+        ours = task.probabilities(found.outputs[held] - found.offset)[:, 1]
+        assert ours == pytest.approx(model.predict_proba(x[held])[:, 1], abs=1e-3)
+
+
 def test_folds_hold_every_row_out_once_and_every_class_in_training():
     y = np.array([0] * 20 + [1] * 3)
     folds = folds_of(y, Classification(("a", "b")), 5, seed=0)

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-from sterna.cli import demo, doctor, fuse, methods, predict, report, rules, score, shift, sources, transfer  # noqa: F401
+from sterna.cli import demo, doctor, fuse, methods, predict, rank, report, rules, score, shift, sources, transfer  # noqa: F401
 from sterna.cli.app import app as app

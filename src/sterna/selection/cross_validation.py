@@ -44,6 +44,8 @@ class Trial:
     offset
         What the held-out outputs lacked, to be added to the intercepts, ``(o,)``: see
         :func:`~sterna.selection.calibration.calibration`.
+    outputs
+        Of the task for the held-out rows, ``(n, o)``, the offset among them.
     """
 
     penalty: float
@@ -51,6 +53,7 @@ class Trial:
     weights: Array | None = None
     units: Array | None = None
     offset: Array | float = 0.0
+    outputs: Array | None = None
 
     @cached_property
     def loss(self) -> float:
@@ -68,8 +71,9 @@ class Trial:
 
 
 def choose_penalty(
-    features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5, units: Array | None = None
-) -> Trial:
+    features: Array, targets: Array, task: Task, weights: Array, seed: int, folds: int = 5, units: Array | None = None,
+    lent: int = 0,
+) -> Trial:  # fmt: skip
     """Choose λ by cross-validation on these rows.
 
     The strongest is tried first. Where two in a row do worse than one before them, the weaker ones, whose fits take
@@ -88,24 +92,31 @@ def choose_penalty(
         Parts that are held out in turn; fewer where a class has fewer rows.
     units
         Rows of one number are held out together, ``(n,)``: those of one group or one content.
+    lent
+        So many rows at the end are learnt from in every fold and never held out; `units` are of the others.
     """
     if len(targets) == 1:
         return Trial(PENALTIES[0], np.zeros(1))
     x, _ = rotated(features)
-    parts = folds_of(targets, task, folds, seed, units=units)
+    own = slice(len(targets) - lent)
+    more = np.arange(own.stop, len(targets))
+    parts = [
+        (np.concatenate([train, more]), held) for train, held in folds_of(targets[own], task, folds, seed, units=units)
+    ]
     starts: list[Array | None] = [None] * len(parts)
-    last, known = task.last_layer(), of_known_classes(targets, parts, task)
+    last, known = task.last_layer(), of_known_classes(targets, parts, task)[own]
     tried: list[Trial] = []
     for penalty in PENALTIES:
-        outputs = torch.zeros((len(x), task.outputs), dtype=torch.float64)
+        outputs = torch.zeros((own.stop, task.outputs), dtype=torch.float64)
         for fold, (train, held) in enumerate(parts):
             found = fit_linear(
                 in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
             )
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
-        shift = calibration(outputs.numpy(), targets, weights, task, usable=known)
-        losses = task.losses(last(shift.of(outputs)), torch.as_tensor(targets)).numpy()
-        tried.append(Trial(penalty, losses, weights, units, shift.offset))
+        shift = calibration(outputs.numpy(), targets[own], weights[own], task, usable=known)
+        outputs = last(shift.of(outputs))
+        losses = task.losses(outputs, torch.as_tensor(targets[own])).numpy()
+        tried.append(Trial(penalty, losses, weights[own], units, shift.offset, outputs.numpy()))
         best = min(tried, key=lambda trial: trial.loss)
         if len(tried) > 2 and best not in tried[-2:]:
             break

@@ -148,24 +148,57 @@ def shift(
             f"rows is {rows} and permutations {permutations}; expected at least {FEWEST} rows and 200 permutations."
         )
     first, second = (each if isinstance(each, Domain) else load_domain(each) for each in (source, target))
-    _check(first, second)
     known = load_source(body) if body is not None and not isinstance(body, Source) else body
-    columns, left_out = common_columns(first.inputs, second.inputs)
-    count = min(rows, len(first), len(second))
-    random = np.random.default_rng(seed)
-    some = [_drawn(each, count, random) for each in (first, second)]
-    drawn = [each.inputs.only(columns) for each in some]
-    groups, counts = _groups(*some)
-    both = joined_inputs(drawn[0], drawn[1], first.name, second.name)
     with Progress(quiet=not progress) as bar:
-        x, features, used = _features(both, known, Trainer(seed=seed, device=device, progress=bar))
-    left_out += tuple(name for name in columns if used and name not in used)
-    distance = proxy_a_distance(x[:count], x[count:], seed=seed, groups=groups)
-    mmd2, p_value = mmd_test(x[:count], x[count:], permutations=permutations, seed=seed, groups=groups)
+        pair = compared(first, second, known, Trainer(seed=seed, device=device, progress=bar), rows)
+    count, groups, counts = len(pair.first), pair.groups, pair.counts
+    ours, theirs = np.split(pair.x, 2)
+    distance = proxy_a_distance(ours, theirs, seed=seed, groups=groups)
+    mmd2, p_value = mmd_test(ours, theirs, permutations=permutations, seed=seed, groups=groups)
     return Shift(
-        first.name, second.name, count, features, used, left_out, distance, mmd2, p_value, permutations, seed,
-        reading(distance, p_value, min(counts or (count,))), counts,
+        first.name, second.name, count, pair.features, pair.columns, pair.left_out, distance, mmd2, p_value,
+        permutations, seed, reading(distance, p_value, min(counts or (count,))), counts,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """As many rows of one domain as of another, as features.
+
+    Attributes
+    ----------
+    first, second
+        The rows that were drawn, n of each.
+    x
+        Their features, ``(2 n, d)`` float64, those of the first before those of the second.
+    features, columns, left_out
+        As in :class:`Shift`.
+    groups, counts
+        The group of each of the 2 n rows, and how many each domain has; ``None`` where neither names groups.
+    """
+
+    first: Domain
+    second: Domain
+    x: Array
+    features: str
+    columns: tuple[str, ...]
+    left_out: tuple[str, ...]
+    groups: Array | None
+    counts: tuple[int, int] | None
+
+
+def compared(first: Domain, second: Domain, model: Source | None, trainer: Trainer, rows: int = ROWS) -> Compared:
+    """Draw rows of two domains by the trainer's seed, and compute the features they are compared by."""
+    _check(first, second)
+    columns, left_out = common_columns(first.inputs, second.inputs)
+    count, random = min(rows, len(first), len(second)), np.random.default_rng(trainer.seed)
+    some = [_drawn(each, count, random) for each in (first, second)]
+    groups, counts = _groups(*some)
+    ours, theirs = (each.inputs.only(columns) for each in some)
+    both = joined_inputs(ours, theirs, first.name, second.name)
+    x, features, used = _features(both, model, trainer)
+    left_out += tuple(name for name in columns if used and name not in used)
+    return Compared(some[0], some[1], x, features, used, left_out, groups, counts)
 
 
 def reading(distance: float, p_value: float, rows: int) -> str:
