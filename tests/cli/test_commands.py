@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -5,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from sterna.cli import can_say_all
 
 COMMANDS = (
     "transfer",
@@ -33,6 +36,18 @@ def test_help_fits_eighty_columns(sterna, monkeypatch, command):
 def test_no_argument_is_help(sterna):
     found = sterna()
     assert found.code == 0 and "transfer" in found.out
+
+
+@pytest.mark.parametrize(("encoding", "written"), [
+    ("ascii", "坏 🐦 \\udcff\n".encode()), ("utf-8", "坏 🐦 \\udcff\n".encode()),
+    ("gbk", "坏 ".encode("gbk") + b"\\U0001f426 \\udcff\n"),
+])  # fmt: skip
+def test_what_is_printed_needs_no_locale(encoding, written):
+    kept = io.BytesIO()
+    stream = io.TextIOWrapper(kept, encoding=encoding, newline="\n")
+    can_say_all(stream)
+    print("坏 🐦 \udcff", file=stream, flush=True)
+    assert kept.getvalue() == written
 
 
 @pytest.mark.parametrize("command", ["methods", "sources", "doctor"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 import warnings
+from typing import Any
 
 
 def main() -> None:
@@ -12,6 +15,8 @@ def main() -> None:
     from sterna.errors import SternaError
 
     debug = "--debug" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        can_say_all(stream)
     if not debug:
         warnings.simplefilter("ignore")  # what a library warns of is for its callers; Sterna's own words are notes
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # worker processes, too
@@ -46,6 +51,13 @@ def main() -> None:
         if code == INTERRUPTED:
             _fail("Stopped.", 1)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def can_say_all(stream: Any) -> None:
+    """Let no letter end a command: without a locale (LANG=C) all is UTF-8, and what an encoding lacks is escaped."""
+    if isinstance(stream, io.TextIOWrapper):
+        plain = codecs.lookup(stream.encoding).name == "ascii"
+        stream.reconfigure(encoding="utf-8" if plain else None, errors="backslashreplace")
 
 
 INTERRUPTED = 130
