@@ -141,6 +141,16 @@ def test_misfits_are_counted_and_named():
     assert "the file has 1 weights that it lacks (9.weight)" in text
 
 
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"0.weight": torch.ones(4, 3, 3, 3, dtype=torch.int8)}, r"1 are whole numbers \(int8\) .*save them in float32"),
+    ({"extra.weight": torch.ones(3)}, "1 weights that it lacks .*leave what is no part of it out of the file"),
+    ({"0.weight": torch.ones(4, 2, 3, 3)}, "name the architecture that they were saved from"),
+])  # fmt: skip
+def test_weights_that_do_not_fit_come_with_a_way_out(changed, said):
+    with pytest.raises(RequestError, match=said):
+        fill(small_network(), {**small_network().state_dict(), **changed}, "file:f.pt", "nets:small_network")
+
+
 def test_a_deeper_network_of_the_same_widths_does_not_pass_for_the_architecture():
     deep = timm.create_model("resnet34", num_classes=0).state_dict()
     with pytest.raises(RequestError, match="the file has .* weights that it lacks .*resnet34"):
@@ -360,6 +370,7 @@ CHECKPOINTS = {
     "trainer": lambda net: {"epoch": 3, "state_dict": prefixed("model.", net.state_dict()), "hyper": Namespace(lr=1)},
     "whole": lambda net: net,
     "object": lambda net: {"epoch": 3, "model": net, "names": {0: "a"}},
+    "arrays": lambda net: {name: tensor.numpy() for name, tensor in net.state_dict().items()},
     "pair": lambda net: {"student": net.state_dict(), "old": {}, "args": Namespace(a=1)},
 }
 
@@ -416,6 +427,14 @@ def test_a_vit_of_another_image_size_is_loaded_and_its_positions_are_said(tmp_pa
     x = torch.randn(2, 3, size, size)
     with torch.inference_mode():
         torch.testing.assert_close(source.body.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_vit_of_another_image_size_in_half_precision_is_loaded(tmp_path, vits):
+    state = vits[96]
+    save_file({name: tensor.half() for name, tensor in state.items()}, tmp_path / "half.safetensors")
+    source = load_source(f"file:{tmp_path / 'half.safetensors'}", architecture="timm:vit_tiny_patch16_224")
+    assert source.preparation.size == 96
+    assert source.body.module.pos_embed.equal(state["pos_embed"].half().float())
 
 
 def test_a_grey_model_of_timm_takes_grey_images(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -301,3 +303,45 @@ def test_a_transformer_of_timm_is_resampled_to_another_image_size(tmp_path, monk
         timm_own.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(trained.state_dict(), timm_own))
         torch.testing.assert_close(source.body(x), timm_own.eval()(x), rtol=1e-4, atol=1e-5)
     assert build_body(source.body.recipe).width == 192
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_module_of_another_precision_gives_features_of_float32(precision):
+    net = Net().to(precision)
+    x, source, same = torch.randn(2, 3, 40, 40), load_source(net), load_source(copy.deepcopy(net).float())
+    with torch.inference_mode():
+        found, expected = source.body(x), same.body(x)
+    assert next(net.parameters()).dtype == precision
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected)
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name():
+    net = Net()
+    with torch.no_grad():
+        net.features[2].weight[0, 0] = torch.nan
+    with pytest.raises(RequestError, match=r"features\.2\.weight has values that are no numbers .*earlier checkpoint"):
+        load_source(net)
+    with torch.device("meta"):
+        nowhere = Net()
+    with pytest.raises(RequestError, match=r"features\.0\.weight has no values .*'meta'"):
+        load_source(nowhere)
+
+
+def test_a_timm_module_is_prepared_for_as_it_was_built():
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=96, in_chans=1, depth=1)
+    assert (load_source(vit).preparation.size, load_source(vit).preparation.channels) == (96, 1)
+    with pytest.raises(RequestError, match="takes 4 channels, but images have 1"):
+        load_source(timm.create_model("resnet18", in_chans=4))
+
+
+def test_a_module_that_cannot_be_prepared_for_is_told_by_its_first_layer_not_by_all_of_it():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.embed = nn.Parameter(torch.zeros(1, 1, 8)), nn.Conv2d(3, 8, 4, 4)
+
+        def forward(self, x):
+            return self.embed(x).flatten(2).transpose(1, 2) + self.token
+
+    assert load_source(Tokens()).preparation.channels == 3

@@ -126,7 +126,7 @@ class ModuleBody(Body):
                 what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
                 raise RequestError(
                     f"The {type(self.module).__name__} does not run on an example of the shape "
-                    f"{shapes_in_words(shape_of(example))} ({what}); give an input size that fits it."
+                    f"{shapes_in_words(shape_of(example))} ({what}); give a preparation= that fits it."
                 ) from error
             widths[LAST] = int(last.shape[1])
             return last

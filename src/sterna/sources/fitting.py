@@ -128,9 +128,18 @@ def fit(
         problems.append(f"{len(wrong)} have another shape ({few(shown)})")
     if foreign:
         problems.append(f"the file has {len(foreign)} weights that it lacks ({few(foreign)})")
-    if lacking or foreign or (wrong and not other_shapes):
+    quantised = [n for n, r in best.names.items() if goal[n].is_floating_point() > best.weights[r].is_floating_point()]
+    if quantised:
+        kind = str(best.weights[best.names[quantised[0]]].dtype).removeprefix("torch.")
+        problems.append(f"{len(quantised)} are whole numbers ({kind}) instead of weights ({few(quantised)})")
+    if lacking or foreign or quantised or (wrong and not other_shapes):
+        out = "name the architecture that they were saved from"
+        if not lacking and not wrong:
+            out = "leave what is no part of it out of the file, or name the whole architecture"
+        if quantised:
+            out = "save them in float32"
         raise RequestError(
-            f"The weights of {spec!r} do not fit the architecture {architecture!r}: {'; '.join(problems)}.{hint}"
+            f"The weights of {spec!r} do not fit the architecture {architecture!r}: {'; '.join(problems)}; {out}.{hint}"
         )
     found = {name: best.weights[raw] for name, raw in best.names.items()}
     found |= {

@@ -60,6 +60,7 @@ def load_source(
         If the spec is not understood, the weights are not on this machine and cannot be fetched, or do not fit.
     """
     source = _load(spec, image_size, architecture, preparation, functions_named(trust))
+    _check_weights(source)
     if image_size is None:
         return source
     return _sized(source, image_size)
@@ -109,6 +110,20 @@ def _unknown(text: str) -> RequestError:
     else:
         guess = closest(short, packaged_names()) or closest(text, shown)
     return RequestError(f"The source {text!r} is not understood; give one of {', '.join(shown)}.{guess}")
+
+
+def _check_weights(source: Source) -> None:
+    """Refuse a model whose weights are no numbers: trained with too large a learning rate, say, or never loaded."""
+    body = source.body
+    for name, tensor in () if body is None else (*body.named_parameters(), *body.named_buffers()):
+        what = "no values (it is on the device 'meta')" if tensor.is_meta else ""
+        if not tensor.is_meta and tensor.is_floating_point() and bool(tensor.isnan().any()):
+            what = "values that are no numbers (NaN)"
+        if what:
+            raise RequestError(
+                f"The weights of {source.spec!r} cannot be used: {name.removeprefix('module.')} has {what}; load them "
+                "again, or take an earlier checkpoint."
+            )
 
 
 def _sized(source: Source, image_size: int) -> Source:

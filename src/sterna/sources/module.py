@@ -63,6 +63,7 @@ def wrap(
     from sterna.networks.last_layer import last_linear
     from sterna.networks.module_body import ModuleBody
 
+    module.float()  # inputs and heads are float32, whatever precision the weights were kept in
     prepared = usual_preparation(module, spec) if preparation is None else preparation
     tried = example(prepared, spec)
     left_out = last_linear(module, tried)
@@ -86,12 +87,19 @@ def usual_preparation(module: nn.Module, spec: str) -> Preparation:
 
     from sterna.preparations.image import ImagePreparation
 
+    layers = [part for part in module.modules() if not any(part.children())]
+    first = next((part for part in layers if any(p.ndim > 1 for p in part.parameters())), None)
+    channels = first.in_channels if isinstance(first, nn.Conv2d) else None
+    if channels not in (None, 1, 3):
+        raise RequestError(
+            f"The first layer of {spec!r} takes {channels} channels, but images have 1 (grey) or 3 (colours); give a "
+            "module that takes one of them."
+        )
     if hasattr(module, "pretrained_cfg"):
-        return timm.preparation_of(module)
-    weighty = [part for part in module.modules() if any(p.ndim > 1 for p in part.parameters(recurse=False))]
-    first = weighty[0] if weighty else None
-    if isinstance(first, nn.Conv2d) and first.in_channels in (1, 3):
-        return ImagePreparation(size=224, channels=first.in_channels)
+        built_for = getattr(getattr(module, "patch_embed", None), "img_size", None)
+        return timm.preparation_of(module, built_for[0] if built_for else None, channels)
+    if channels is not None:
+        return ImagePreparation(size=224, channels=channels)
     begins = f" (it begins with {first})" if first is not None else ""
     raise RequestError(
         f"How {spec!r} takes raw inputs cannot be told{begins}; give load_source(..., preparation=...), such as "

@@ -123,7 +123,8 @@ def _filled(network: nn.Module, name: str, spec: str, found: Fitted, options: Ma
         )
     made.pretrained_cfg.pop("state_dict", None)  # type: ignore[union-attr, operator]
     state = made.state_dict()
-    lost = [n for n, t in weights.items() if n in state and state[n].shape == t.shape and not state[n].equal(t)]
+    same = [n for n, t in weights.items() if n in state and state[n].shape == t.shape]
+    lost = [n for n in same if not state[n].equal(weights[n].to(state[n]))]
     if lost:
         raise RuntimeError(f"{lost[0]} was not taken")
     return made

@@ -155,7 +155,8 @@ def _recipe(file: Path) -> str:
         before = ""
     else:  # whatever is in it, by names with dots
         before = (
-            "flat = lambda v, p='': {p[1:]: v.contiguous().clone()} if torch.is_tensor(v) else {k: t for n, x in "
+            "flat = lambda v, p='': {p[1:]: torch.as_tensor(v).contiguous().clone()} if hasattr(v, 'ndim') else "
+            "{k: t for n, x in "
             "(v.state_dict() if isinstance(v, torch.nn.Module) else v if isinstance(v, dict) else {}).items() for k, t "
             "in flat(x, f'{p}.{n}').items()}; "
         )
