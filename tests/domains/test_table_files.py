@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sterna.domains import table_files
+from sterna.domains.load import load_domain
 from sterna.domains.manifest_files import names_files
 from sterna.domains.table_files import read_table
 from sterna.domains.table_names import is_table
@@ -233,3 +235,23 @@ def test_names_of_very_many_columns_are_read_to_their_end(tmp_path, quoted):
     frame, notes = read_table(path)
     assert list(frame.columns) == names and frame.iloc[0].tolist() == [str(i) for i in range(5000)] and not notes
     assert not names_files(path, (".png",))
+
+
+@pytest.mark.parametrize(("label", "more"), [
+    ("word", {}), ("word", {"text": "text"}), ("word", {"group": "group", "weight": "weight"}),
+    ("word", {"time": "when"}), ("comma", {}), ("group", {}), ("several", {"task": "multilabel"}),
+])  # fmt: skip
+def test_a_file_of_several_blocks_is_read_as_one_of_one_block(tmp_path, monkeypatch, label, more):
+    n = np.arange(300)
+    table = pd.DataFrame({
+        "comma": [f"{v:.2f}".replace(".", ",") for v in np.random.default_rng(0).normal(size=300)],
+        "when": [f"{1 + i % 28:02d}/{1 + i % 12:02d}/2021" for i in n], "text": [f"好 text {i}" for i in n],
+        "group": [f"g{i % 30}" for i in n], "weight": 1 + n % 3, "word": np.array(["p", "n"])[n % 2],
+        "several": np.array(["a|b", "b", "c", "a|c"])[n % 4],
+    })  # fmt: skip
+    table.to_csv(tmp_path / "t.csv", index=False)
+    whole = load_domain(tmp_path / "t.csv", label=label, **more)
+    monkeypatch.setattr(table_files, "_BLOCK", 2000)
+    parts = load_domain(tmp_path / "t.csv", label=label, **more)
+    assert parts.inputs.keys() == whole.inputs.keys() and np.array_equal(parts.labels, whole.labels)
+    assert parts.notes == whole.notes and parts.describe() == whole.describe()

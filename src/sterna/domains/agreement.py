@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 
 from sterna.domains.column_kinds import as_kind
 from sterna.domains.columns import ColumnKind
-from sterna.domains.table_cells import number_like
+from sterna.domains.table_cells import arrow, number_like
 from sterna.errors import RequestError
 
 _HELD: dict[str, str] = {"number": "numbers", "category": "words", "date": "dates"}
@@ -75,7 +74,7 @@ def _codes(first: pd.Series[Any], kind: ColumnKind, second: pd.Series[Any], othe
     if {kind, other} != {"number", "category"}:
         return False
     words = first if kind == "category" else second
-    distinct = pa.array(words.dropna().unique(), pa.large_string())
+    distinct = arrow(words.dropna().unique())
     return bool(number_like(distinct).mean() > 0.5)
 
 

@@ -101,11 +101,15 @@ def _capital(where: str) -> str:
     return where[:1].upper() + where[1:]
 
 
+def arrow(strings: Any) -> pa.Array:
+    """Strings ``(n,)`` in one piece: a column of a file that was read in several blocks has as many."""
+    cells = pa.array(strings, pa.large_string(), from_pandas=True)
+    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+
+
 def clean(strings: pd.Series[Any]) -> pa.Array:
     """Trimmed strings ``(n,)``, with null for every missing cell."""
-    cells = pa.array(strings, pa.large_string(), from_pandas=True)
-    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-    cells = pc.utf8_trim_whitespace(cells)
+    cells = pc.utf8_trim_whitespace(arrow(strings))
     return pc.if_else(pc.is_in(cells, _MISSING), pa.scalar(None, pa.large_string()), cells)
 
 

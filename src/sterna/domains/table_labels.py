@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sterna.domains import table_cells as cells_of
 from sterna.domains.label_sets import BAR, combinations, is_list, of_lists, parts, separator_of
@@ -131,7 +130,7 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
 def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
     """Labels that are strings: numbers where all of them are."""
     name, trimmed = column.where, column.strings.str.strip()
-    cells = pa.array(trimmed.where(trimmed != ""), pa.large_string(), from_pandas=True)
+    cells = cells_of.arrow(trimmed.where(trimmed != ""))
     numbers = read_numbers(cells, column.marks)
     values = numbers.values
     ids = task != "regression" and bool((np.abs(values) > EXACT).any()) and cells_of.are_whole(cells)
