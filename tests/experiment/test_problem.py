@@ -164,3 +164,9 @@ def test_rows_that_all_weigh_nothing_are_refused(weights, said):
     domain = Domain.from_arrays(np.arange(12.0).reshape(6, 2), labels, weights=weights, splits=splits)
     with pytest.raises(RequestError, match=f"{said} of arrays: all weights are 0"):
         transfer(None, domain, method="target-only", control="none")
+
+
+def test_rows_of_one_content_leave_nothing_to_test_and_that_is_said():
+    same = Domain.from_arrays(np.ones((40, 2)), np.array(["a", "b"] * 20))
+    with pytest.raises(RequestError, match=r"its 40 labelled rows are of one content or group.*test="):
+        transfer(None, same, method="target-only")

@@ -71,6 +71,11 @@ def make_exam(
     rows = splits.test
     test = domain.take(rows)
     keep = test.labelled()
+    if not len(rows):
+        raise RequestError(
+            f"No test split can be drawn from {domain.name}: its {int(domain.labelled().sum()):,} labelled rows are of "
+            "one content or group, which stays on one side; check the columns and group=, or give test rows as test=."
+        )
     if not keep.any():
         raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
