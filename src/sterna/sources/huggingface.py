@@ -188,7 +188,9 @@ def _pretrained(
                 output_loading_info=True, **options,
             )  # fmt: skip
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise RequestError(f"The model of {spec!r} cannot be loaded ({first_line(error)}).") from error
+        raise RequestError(
+            f"The model of {spec!r} cannot be loaded ({first_line(error)}); get it again, with all its files."
+        ) from error
     return module, sorted(info["missing_keys"])
 
 
