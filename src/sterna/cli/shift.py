@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sterna.domains import Domain
+    from sterna.domains.reader import Options
 
 
 @app.command()
@@ -92,6 +95,7 @@ def read_pair(
 ) -> list[Domain]:
     """Both domains; of two tables, either may lack the label column or one to drop, but not both."""
     from sterna.domains import load_domain
+    from sterna.domains.reader import Options
     from sterna.domains.table_files import read_table
     from sterna.domains.table_names import is_table
 
@@ -103,27 +107,24 @@ def read_pair(
         if name not in columns and all(path in tables for path in paths):
             raise RequestError(f"{option} is {name!r}, but no table has such a column.{closest(name, columns)}")
 
-    def read(path: Path, value: str | None) -> Domain:
+    def read(path: Path, value: str | None, schema: Mapping[str, Any] | None = None) -> Domain:
         column = domain_column if value else None
         if path in tables:
-            return _rows(*tables[path], path, {*drop, *labels}, label is None, text, column, value, group)
+            asked = Options(text=text, schema=schema, domain_column=column, domain=value, group=group)
+            return _rows(*tables[path], path, {*drop, *labels}, label is None, asked)
         return load_domain(path, label=label, text=text, drop=drop, domain_column=column, domain=value, group=group)
 
-    return [read(path, value) for path, value in zip(paths, values, strict=True)]
+    first = read(paths[0], values[0])
+    return [first, read(paths[1], values[1], first.reading.get("schema"))]
 
 
-def _rows(
-    frame: pd.DataFrame, notes: list[str], path: Path, without: set[str], guess: bool, text: str | None,
-    column: str | None, value: str | None, group: str | None = None,
-) -> Domain:  # fmt: skip
+def _rows(frame: pd.DataFrame, notes: list[str], path: Path, without: set[str], guess: bool, asked: Options) -> Domain:
     """A table's rows without their labels: the columns named, or else the one column that is called as labels are."""
-    from sterna.domains.reader import Options
     from sterna.domains.table_domains import table_domain
     from sterna.domains.table_labels import LABEL_NAMES
 
     called = [str(name) for name in frame.columns if str(name).strip().lower() in LABEL_NAMES]
-    if guess and len(called) == 1 and called[0] not in (text, column):
+    if guess and len(called) == 1 and called[0] not in (asked.text, asked.domain_column):
         without = {*without, called[0]}
     named = [str(name) for name in frame.columns if str(name) in without]
-    asked = Options(text=text, drop=tuple(named), domain_column=column, domain=value, group=group)
-    return table_domain(frame, asked, path.name, notes)
+    return table_domain(frame, replace(asked, drop=tuple(named)), path.name, notes)

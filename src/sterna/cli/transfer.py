@@ -117,7 +117,7 @@ def read_source(request: Request, target: Domain | None = None) -> Source | None
         "label": request.source_label or request.label, "text": request.text, "drop": list(request.drop),
         "columns": dict(request.column) or None, "strict": request.strict, "domain": request.source_domain,
         "domain_column": request.domain_column if request.source_domain else None, "task": request.task,
-        "schema": None if target is None else target.reading.get("schema"),
+        **({} if target is None else {name: target.reading.get(name) for name in ("schema", "forms")}),
         "partial_labels": True, "group": request.group, "weight": request.weight,
     }  # fmt: skip
     try:

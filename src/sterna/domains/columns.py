@@ -77,6 +77,11 @@ class Schema:
         """The columns a learner may see: all but identifiers."""
         return [c.name for c in self.columns if not c.identifier]
 
+    @property
+    def number_forms(self) -> dict[str, str]:
+        """How columns of numbers are written, by their names; those that were typed are not."""
+        return {c.name: c.form for c in self if c.kind == "number" and c.form}
+
     def state(self) -> dict[str, dict[str, Any]]:
         """How each column is read, as JSON: what another table needs to be read alike."""
         facts = {c.name: {"kind": c.kind, "form": c.form, "identifier": c.identifier} for c in self}

@@ -136,7 +136,7 @@ def _beside(found: Domain, frame: Any, where: str, options: Options) -> Domain:
         found,
         groups=None if group is None else groups_of(table, group),
         times=times,
-        weights=None if weight is None else weights_of(table, weight),
+        weights=None if weight is None else weights_of(table, weight)[0],
         notes=(*found.notes, *notes),
     )
 

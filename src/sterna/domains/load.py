@@ -20,6 +20,7 @@ from sterna.domains.layout import check_utf8
 from sterna.domains.levels import checked
 from sterna.domains.manifests import is_labelled_by_folders
 from sterna.domains.reader import Options, Reader, readers
+from sterna.domains.table_labels import as_words
 from sterna.errors import RequestError, closest, quoted
 from sterna.files import user_path
 
@@ -32,6 +33,7 @@ def load_domain(
     drop: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
     schema: Mapping[str, Mapping[str, Any]] | None = None,
+    forms: Mapping[str, str] | None = None,
     group: str | None = None,
     domain_column: str | None = None,
     domain: str | None = None,
@@ -66,6 +68,8 @@ def load_domain(
     schema
         How the columns of an earlier table were read, ``first.reading["schema"]``: a table that comes after it is read
         alike, numbers and dates in the same form, so that the first decides what ``03/04/2024`` is.
+    forms
+        The same of numbers that are labels or weights, ``first.reading["forms"]``.
     group
         Column whose rows of one value are never on two sides of a split.
     domain_column, domain
@@ -101,6 +105,7 @@ def load_domain(
         tuple(drop),
         columns,
         schema,
+        forms,
         group,
         domain_column,
         None if domain is None else str(domain),
@@ -115,7 +120,7 @@ def load_domain(
         raise RequestError(f"time={time!r} makes the last rows the test split, and test= gives one; use one of them.")
     main = _read(spec, label, options, max_unpacked_bytes)
     if test is not None:
-        found = {name: main.reading.get(name, getattr(options, name)) for name in ("levels", "schema")}
+        found = {name: main.reading.get(name, getattr(options, name)) for name in ("levels", "schema", "forms")}
         options = replace(options, partial_labels=True, **found)
         if is_labelled_by_folders(test):
             options = replace(options, label=None)
@@ -213,6 +218,7 @@ def _with_test(main: Domain, other: Domain) -> Domain:
         raise RequestError(
             f"The test set {other.name} holds {other.kind}, but {main.name} holds {main.kind}; give the same kind."
         )
+    other = _in_words(other, main)
     said = main.inputs.compared(other.inputs, main.name, f"test set {other.name}")
     _check_classes(main, other)
     other, more = _matched(other, main)
@@ -228,7 +234,16 @@ def _with_test(main: Domain, other: Domain) -> Domain:
         weights=_joined_weights(main, other),
         classes=main.classes,
         notes=(*main.notes, *(note for note in (*other.notes, *said) if note not in main.notes)),
+        reading=main.reading,
     )
+
+
+def _in_words(other: Domain, main: Domain) -> Domain:
+    """A test set whose rows happen to be of classes 1 and 2 alone, where those of the training set are 1, 2 and x."""
+    if main.labels is None or main.labels.dtype != object or other.labels is None or other.labels.ndim != 1:
+        return other
+    words = as_words(other.labels)
+    return replace(other, labels=words) if {*words} & {*main.labels} - {None} else other
 
 
 def _check_classes(main: Domain, other: Domain) -> None:

@@ -83,10 +83,13 @@ class Marks(NamedTuple):
         The decimal mark of its other columns, where they leave no doubt and agree.
     semicolons
         Whether semicolons stand between its cells, as where the comma is a decimal mark.
+    elsewhere
+        Whether an earlier table has another decimal mark in those columns.
     """
 
     decimal: Mark = ""
     semicolons: bool = False
+    elsewhere: bool = False
 
 
 class Numbers(NamedTuple):
@@ -118,7 +121,8 @@ def read_numbers(cells: pa.Array, marks: Callable[[], Marks] = Marks, known: Num
     marks
         Gives what decides where a column leaves two readings: ``1,234`` may be a thousand or little more than one.
     known
-        The form in which an earlier table writes this column: it decides where it reads all cells.
+        The form in which an earlier table writes this column: it decides where it reads all cells, unless this file
+        writes its numbers `elsewhere`.
     """
     plain = _cast(cells)
     if plain is not None and known in (None, PLAIN) and not _may_be_thousands(cells):
@@ -134,14 +138,16 @@ def _read_distinct(cells: pa.Array, marks: Callable[[], Marks], known: NumberFor
     written, unit = _without_unit(_ascii(pc.if_else(pc.match_substring_regex(cells, _LOOSE), cells, _NOTHING)))
     found = [_read(written, form, unit) for form in _forms(written, known)]
     first = min(found, key=lambda each: int(each.odd.sum()))  # of several the first, and so the known form
-    if known is not None and first is found[0]:
-        return first
     same = [each for each in found if np.array_equal(each.odd, first.odd)]
     other = next((each for each in same if not np.array_equal(each.values, first.values, equal_nan=True)), None)
     if other is None:
         return first
     said = marks()
-    return _decided(written, first, other, said._replace(decimal=known.decimal) if known and not said.decimal else said)
+    if known is not None and not said.elsewhere:
+        if first is found[0]:
+            return first
+        said = said if said.decimal else said._replace(decimal=known.decimal)
+    return _decided(written, first, other, said)
 
 
 def looks_numeric(cells: pa.Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from typing import Any
 
@@ -94,6 +94,8 @@ class RawTable:
         The columns, ``(n, d)``: strings as in the file, or typed; its index names the rows.
     name
         How errors name the table.
+    forms
+        How an earlier table writes the numbers of columns; see `NumberForm`.
 
     Raises
     ------
@@ -101,7 +103,7 @@ class RawTable:
         If two columns have one name.
     """
 
-    def __init__(self, frame: pd.DataFrame, name: str) -> None:
+    def __init__(self, frame: pd.DataFrame, name: str, forms: Mapping[str, str] | None = None) -> None:
         names = [str(c) for c in frame.columns]
         if len(set(names)) < len(names):
             twice = sorted(n for n, count in Counter(names).items() if count > 1)
@@ -109,7 +111,7 @@ class RawTable:
         self.name = name
         self._frame = frame.set_axis(names, axis=1)
         self._columns: dict[str, RawColumn] = {}
-        self.marks: Callable[[], Marks] = cache(lambda: _marks(frame))
+        self.marks: Callable[[], Marks] = cache(lambda: _marks(frame, forms or {}))
         """What all columns of the file together say about the numbers in them."""
 
     def __len__(self) -> int:
@@ -165,9 +167,12 @@ class RawTable:
         return kept
 
 
-def _marks(frame: pd.DataFrame) -> Marks:
-    found = {decimal_of(table_cells.clean(column)) for _, column in frame.items() if column.dtype == "str"} - {""}
-    return Marks(found.pop() if len(found) == 1 else "", frame.attrs.get("separator") == ";")
+def _marks(frame: pd.DataFrame, forms: Mapping[str, str]) -> Marks:
+    words = {str(name): column for name, column in frame.items() if column.dtype == "str"}
+    found = {name: mark for name, column in words.items() if (mark := decimal_of(table_cells.clean(column)))}
+    alike = len(set(found.values())) == 1
+    elsewhere = any(NumberForm.of(forms[name]).decimal != mark for name, mark in found.items() if name in forms)
+    return Marks(next(iter(found.values())) if alike else "", frame.attrs.get("separator") == ";", alike and elsewhere)
 
 
 def row_called(column: RawColumn, chosen: np.ndarray) -> str:

@@ -37,6 +37,7 @@ class Options:
     drop: tuple[str, ...] = ()
     columns: Mapping[str, str] | None = None
     schema: Mapping[str, Mapping[str, Any]] | None = None
+    forms: Mapping[str, str] | None = None
     group: str | None = None
     domain_column: str | None = None
     domain: str | None = None

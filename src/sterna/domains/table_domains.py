@@ -91,7 +91,10 @@ def _left_out(reading: Mapping[str, Any]) -> list[str]:
 
 def table_domain(frame: pd.DataFrame, options: Options, name: str = "table", notes: Sequence[str] = ()) -> Domain:
     """A Domain of a DataFrame, as `load_table` makes it; but without `label` it has no labels."""
-    table, said = raw_table(frame, name), list(notes)
+    like = None if options.schema is None else Schema.from_state(options.schema)
+    known = {use: form for use, form in (options.forms or {}).items() if form}
+    named = {str(getattr(options, use)): form for use, form in known.items()}
+    table, said = raw_table(frame, name, {**(like.number_forms if like else {}), **named}), list(notes)
     if options.domain_column is not None or options.domain is not None:
         rows = rows_of_domain(table, options.domain_column, options.domain)
         table = table.without([options.domain_column]).take(rows, f"{name} ({options.domain})")
@@ -103,18 +106,22 @@ def table_domain(frame: pd.DataFrame, options: Options, name: str = "table", not
     said += more
     if weight is not None and weight in [label, *label_names(label or "", table.names)]:
         raise RequestError(f"weight={weight!r} names the column of labels; name another one, or leave it out.")
-    labels, classes, own, more = read_labels(table, label, options.task, options.partial_labels)
-    said += more
+    read = read_labels(table, label, options.task, options.partial_labels, known.get("label", ""))
+    said += read.notes
     groups = None if group is None else groups_of(table, group)
     times, more = (None, []) if options.time is None else times_of(table, options.time)
     said += more
-    weights = None if weight is None else weights_of(table, weight)
-    used = [*own, group, weight]
+    weights, form = (None, "") if weight is None else weights_of(table, weight, known.get("weight", ""))
+    used = [*read.columns, group, weight]
     inputs, more = read_inputs(
         table.without(used),
         text=options.text,
         drop=[c for c in drop if c not in used],
         columns=options.columns,
-        like=None if options.schema is None else Schema.from_state(options.schema),
+        like=like,
     )
-    return Domain(table.name, inputs, labels, splits, groups, classes, (*said, *more), times=times, weights=weights)
+    forms = {use: written for use, written in (("label", read.form), ("weight", form)) if written}
+    return Domain(
+        table.name, inputs, read.values, splits, groups, read.names, (*said, *more), {"forms": forms} if forms else {},
+        times, weights,
+    )  # fmt: skip

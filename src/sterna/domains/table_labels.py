@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from sterna.domains import table_cells as cells_of
 from sterna.domains.label_sets import BAR, combinations, is_list, of_lists, parts, separator_of
 from sterna.domains.labels import EXACT, alike
-from sterna.domains.number_forms import read_numbers
+from sterna.domains.number_forms import NumberForm, read_numbers
 from sterna.domains.raw_table import RawColumn, RawTable, row_called
 from sterna.domains.schema_notes import Notes
 from sterna.errors import RequestError, quoted
@@ -43,30 +43,38 @@ def find_label(names: Sequence[str], where: str) -> str:
     )
 
 
-def read_labels(
-    table: RawTable, label: str | None, task: str | None, partial: bool = False
-) -> tuple[Array | None, tuple[str, ...] | None, list[str], list[str]]:
-    """Labels, their names where there are several a row, the columns they came from, and notes.
+class Labels(NamedTuple):
+    """Labels, their names if several a row, the columns they came from, notes, and how numbers are written."""
 
-    With `partial` some of several columns may be missing.
+    values: Array | None = None
+    names: tuple[str, ...] | None = None
+    columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    form: str = ""
+
+
+def read_labels(table: RawTable, label: str | None, task: str | None, partial: bool = False, form: str = "") -> Labels:
+    """The labels of a table.
+
+    With `partial` some of several columns may be missing; `form` is how an earlier table writes them, if numbers.
     """
     if label is None:
-        return None, None, [], []
+        return Labels()
     several = label_names(label, table.names, partial)
     if label not in table and "," in label:
         found, classes = several_labels(table, several)
-        return found, classes, several, _unlabelled(found)
+        return Labels(found, classes, several, _unlabelled(found))
     table.need(label, "label")
     column = table.column(label, "label")
     lists = any(map(is_list, column.values))
     if task == "multilabel" and not lists and set(column.words.dropna()) <= set(_MARKS):  # one of several columns
         found, classes = several_labels(table, [label])
-        return found, classes, [label], _unlabelled(found)
+        return Labels(found, classes, [label], _unlabelled(found))
     if task == "multilabel" or lists:
         found, classes, notes = joined_labels(column)
-        return found, classes, [label], notes + _unlabelled(found)
-    single, notes = single_label(column, task)
-    return single, None, [label], notes
+        return Labels(found, classes, [label], notes + _unlabelled(found))
+    single, notes, form = single_label(column, task, form)
+    return Labels(single, None, [label], notes, form)
 
 
 def label_names(label: str, names: Sequence[str], partial: bool = False) -> list[str]:
@@ -81,10 +89,15 @@ def _unlabelled(labels: Array) -> list[str]:
     return [f"{count} of {len(labels)} rows have no label"] if count else []
 
 
-def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, list[str]]:
+def single_label(column: RawColumn, task: str | None, form: str = "") -> tuple[Array | None, list[str], str]:
     """One label a row.
 
     Only an empty cell (or a missing value of a typed table) is unlabelled.
+
+    Parameters
+    ----------
+    form
+        How an earlier table writes the column, where it holds numbers.
 
     Returns
     -------
@@ -92,6 +105,8 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
         ``(n,)`` float64 for numbers (NaN unlabelled), else object (None unlabelled); ``None`` when no row has one.
     notes
         How many rows are unlabelled.
+    form
+        How numbers are written; empty where they are no numbers, or were typed.
 
     Raises
     ------
@@ -100,9 +115,9 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
     """
     name = column.where
     if column.plain.dtype != np.float64:
-        labels, notes = _written(column, task)
+        labels, notes, form = _written(column, task, form)
     else:
-        labels, notes = column.plain.to_numpy(np.float64), []
+        labels, notes, form = column.plain.to_numpy(np.float64), [], ""
     infinite = np.isinf(labels) if labels.dtype == np.float64 else np.zeros(len(labels), bool)
     if infinite.any():
         raise RequestError(
@@ -111,7 +126,7 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
         )
     known = pd.notna(labels)
     if not known.any():
-        return None, [f"no row has a label in column {column.name!r}"]
+        return None, [f"no row has a label in column {column.name!r}"], ""
     distinct = pd.unique(labels[known])
     if len(distinct) == 1:
         only = f"{distinct[0]:g}" if labels.dtype == np.float64 else repr(distinct[0])
@@ -120,18 +135,26 @@ def single_label(column: RawColumn, task: str | None) -> tuple[Array | None, lis
             "labels are needed."
         )
     if labels.dtype == np.float64 and task == "classification":
-        labels = cells_of.words(pd.Series(labels)).to_numpy(object)
-        labels[~known] = None
+        labels = as_words(labels)
     if not known.all():
         notes.append(f"{int((~known).sum())} of {len(known)} rows have no label")
-    return labels, notes
+    return labels, notes, form
 
 
-def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
+def as_words(labels: Array) -> Array:
+    """Labels ``(n,)`` as names of classes, ``None`` where unlabelled."""
+    if labels.dtype == object:
+        return labels
+    named = cells_of.words(pd.Series(labels)).to_numpy(object)
+    named[np.isnan(labels)] = None
+    return named
+
+
+def _written(column: RawColumn, task: str | None, form: str) -> tuple[Array, list[str], str]:
     """Labels that are strings: numbers where all of them are."""
     name, trimmed = column.where, column.strings.str.strip()
     cells = cells_of.arrow(trimmed.where(trimmed != ""))
-    numbers = read_numbers(cells, column.marks)
+    numbers = read_numbers(cells, column.marks, NumberForm.of(form) if form else None)
     values = numbers.values
     ids = task != "regression" and bool((np.abs(values) > EXACT).any()) and cells_of.are_whole(cells)
     if not numbers.odd.any() and not cells_of.has_codes(cells) and not ids:
@@ -144,7 +167,7 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
             )
         read = Notes()
         read.form(column.name, numbers)
-        return values, read.said
+        return values, read.said, str(numbers.form)
     if task == "regression":
         bad = numbers.odd if numbers.odd.any() else cells.is_valid().to_numpy(zero_copy_only=False)
         word = trimmed.iloc[int(np.argmax(bad))]
@@ -153,7 +176,7 @@ def _written(column: RawColumn, task: str | None) -> tuple[Array, list[str]]:
     names = {v for v in labels if v is not None}
     odd = sorted(names & set(cells_of.MISSING))
     notes = [f"the label {quoted(odd, 30)} is kept as a class; only an empty cell is unlabelled"] if odd else []
-    return labels, notes + alike(names) + [f"{name} {said}" for said in combinations(names)]
+    return labels, notes + alike(names) + [f"{name} {said}" for said in combinations(names)], ""
 
 
 def several_labels(table: RawTable, names: Sequence[str]) -> tuple[Array, tuple[str, ...]]:

@@ -118,8 +118,8 @@ def groups_of(table: RawTable, group: str) -> np.ndarray:
     return np.asarray(words.astype(object).where(words.notna(), None), dtype=object)
 
 
-def weights_of(table: RawTable, weight: str) -> np.ndarray:
-    """How much each row counts, ``(n,)``.
+def weights_of(table: RawTable, weight: str, form: str = "") -> tuple[np.ndarray, str]:
+    """How much each row counts, ``(n,)``, and how it is written, where not as an earlier table has it in `form`.
 
     Raises
     ------
@@ -128,7 +128,8 @@ def weights_of(table: RawTable, weight: str) -> np.ndarray:
     """
     table.need(weight, "weight")
     column = table.column(weight, "weight")
-    numbers = column.numbers().values if column.is_words else column.plain.to_numpy()
+    read = column.numbers(form) if column.is_words else None
+    numbers = column.plain.to_numpy() if read is None else read.values
     if numbers.dtype.kind != "f":
         raise RequestError(f"The {column.where} holds dates; a weight must be a finite number of 0 or more.")
     wrong = ~(np.isfinite(numbers) & (numbers >= 0))
@@ -136,7 +137,7 @@ def weights_of(table: RawTable, weight: str) -> np.ndarray:
         cell, row = column.values.iloc[int(np.argmax(wrong))], row_called(column, wrong)
         holds = f"lacks a weight in {row}" if is_missing(cell) else f"holds {str(cell)!r} ({row})"
         raise RequestError(f"The {column.where} {holds}; a weight must be a finite number of 0 or more.")
-    return not_all_zero(numbers, f"The {column.where}")
+    return not_all_zero(numbers, f"The {column.where}"), "" if read is None else str(read.form)
 
 
 def times_of(table: RawTable, time: str) -> tuple[np.ndarray, list[str]]:

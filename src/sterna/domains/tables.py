@@ -228,7 +228,8 @@ def table_inputs(
     RequestError
         If a named column is missing, two have one name, or none that a learner could use is left.
     """
-    return read_inputs(raw_table(frame, name), text=text, drop=drop, columns=columns, like=like)
+    table = raw_table(frame, name, like.number_forms if like else None)
+    return read_inputs(table, text=text, drop=drop, columns=columns, like=like)
 
 
 def read_inputs(
@@ -256,9 +257,9 @@ def read_inputs(
     return TableInputs(typed, schema), notes
 
 
-def raw_table(frame: pd.DataFrame, name: str) -> RawTable:
-    """The columns of a DataFrame, which is not changed."""
-    table = RawTable(frame, name)
+def raw_table(frame: pd.DataFrame, name: str, forms: Mapping[str, str] | None = None) -> RawTable:
+    """The columns of a DataFrame, which is not changed; `forms` as in `RawTable`."""
+    table = RawTable(frame, name, forms)
     if not len(table):
         raise RequestError(f"{name} has no rows.")
     return table

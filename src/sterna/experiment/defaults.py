@@ -70,5 +70,6 @@ def source_of(source: Any, label: str | None, weight: str | None, target: Domain
         return load_source(source)
     columns = getattr(source, "columns", ())
     group, weight = (name if name in columns else None for name in (target.reading.get("group"), weight))
-    data = load_domain(source, label=label, group=group, weight=weight, schema=target.reading.get("schema"))
+    schema, forms = (target.reading.get(name) for name in ("schema", "forms"))
+    data = load_domain(source, label=label, group=group, weight=weight, schema=schema, forms=forms)
     return Source(spec=data.name, data=data)

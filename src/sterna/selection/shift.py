@@ -147,7 +147,8 @@ def shift(
         raise RequestError(
             f"rows is {rows} and permutations {permutations}; expected at least {FEWEST} rows and 200 permutations."
         )
-    first, second = (each if isinstance(each, Domain) else load_domain(each) for each in (source, target))
+    first = source if isinstance(source, Domain) else load_domain(source)
+    second = target if isinstance(target, Domain) else load_domain(target, schema=first.reading.get("schema"))
     known = load_source(body) if body is not None and not isinstance(body, Source) else body
     with Progress(quiet=not progress) as bar:
         pair = compared(first, second, known, Trainer(seed=seed, device=device, progress=bar), rows)
