@@ -142,7 +142,7 @@ def test_misfits_are_counted_and_named():
 
 
 @pytest.mark.parametrize(("changed", "said"), [
-    ({"0.weight": torch.ones(4, 3, 3, 3, dtype=torch.int8)}, r"1 are whole numbers \(int8\) .*save them in float32"),
+    ({"0.weight": torch.ones(4, 3, 3, 3, dtype=torch.int8)}, "1 are int8 instead .*as plain tensors of float32"),
     ({"extra.weight": torch.ones(3)}, "1 weights that it lacks .*leave what is no part of it out of the file"),
     ({"0.weight": torch.ones(4, 2, 3, 3)}, "name the architecture that they were saved from"),
 ])  # fmt: skip
@@ -317,6 +317,24 @@ def test_tied_tensors_of_which_a_file_holds_one_are_loaded(tmp_path, from_here):
     assert holds(from_here("bare.safetensors", "tied"), network)
 
 
+def test_tied_tensors_that_differ_in_a_file_are_refused(tmp_path, from_here):
+    weights = {name: tensor.clone() for name, tensor in seeded(3, TiedNet).state_dict().items()}
+    weights["decoder.weight"] += 1
+    save_file(weights, tmp_path / "apart.safetensors")
+    with pytest.raises(RequestError, match=r"encoder.weight and decoder.weight are one tensor in it, and two differ"):
+        from_here("apart.safetensors", "tied")
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda t: t.to("meta"), r"without values \(on the device 'meta'\)"), (lambda t: t.to_sparse(), "sparse"),
+    (lambda t: t.to(torch.complex64), "complex64"), (lambda t: t.to(torch.int8), "int8"),
+])  # fmt: skip
+def test_weights_that_are_no_plain_numbers_are_refused(tmp_path, from_here, change, said):
+    torch.save({name: change(tensor) for name, tensor in seeded(1).state_dict().items()}, tmp_path / "w.pt")
+    with pytest.raises(RequestError, match=rf"are {said} instead of plain floating-point numbers \(first: "):
+        from_here("w.pt")
+
+
 PLAIN_FIRST = [
     lambda raw, ema: {"epoch": 3, "state_dict": raw, "state_dict_ema": ema},
     lambda raw, ema: {"model": raw, "model_ema": ema},
@@ -467,3 +485,15 @@ def test_adapters_are_told_from_models(tmp_path, from_here, name):
     for form in ("hf", "sentence-transformers"):
         with pytest.raises(RequestError, match=r"adapter \(LORA\) of 'who/base'.*merge it first"):
             load_source(f"{form}/{tmp_path}")
+
+
+@pytest.mark.parametrize("asked", [None, 128])
+def test_positions_of_images_that_are_not_square_are_refused_with_the_way_out(tmp_path, asked):
+    model = timm.create_model("vit_tiny_patch16_224", img_size=(96, 160))
+    save_file(model.state_dict(), tmp_path / "oblong.safetensors")
+    with pytest.raises(RequestError, match=r"pos_embed, 61 of them\) are those of images that are not square"):
+        load_source(f"file:{tmp_path}/oblong.safetensors", architecture="timm:vit_tiny_patch16_224", image_size=asked)
+    model.set_input_size(64)
+    save_file(model.state_dict(), tmp_path / "square.safetensors")
+    source = load_source(f"file:{tmp_path}/square.safetensors", architecture="timm:vit_tiny_patch16_224")
+    assert source.preparation.size == 64

@@ -345,3 +345,54 @@ def test_a_module_that_cannot_be_prepared_for_is_told_by_its_first_layer_not_by_
             return self.embed(x).flatten(2).transpose(1, 2) + self.token
 
     assert load_source(Tokens()).preparation.channels == 3
+
+
+def wrapped_in_part(net: nn.Module, path: str) -> nn.Module:
+    net.set_submodule(path, torch.compile(net.get_submodule(path)))
+    return net
+
+
+WRAPPED = {
+    "compiled": torch.compile,
+    "its parts compiled": lambda net: wrapped_in_part(wrapped_in_part(net, "features.0"), "fc"),
+    "both": lambda net: torch.compile(wrapped_in_part(net, "features")),
+    "compiled in place": lambda net: net.compile() or net,
+    "spread": nn.DataParallel,
+    "spread and compiled": lambda net: torch.compile(nn.DataParallel(net)),
+    "averaged": torch.optim.swa_utils.AveragedModel,
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_what_is_around_a_module_is_taken_off_and_nothing_is_compiled(how, monkeypatch):
+    net = Net()
+    given, plain = WRAPPED[how](copy.deepcopy(net)), load_source(net)
+    before = list(given.state_dict())
+    monkeypatch.setattr(torch._dynamo, "optimize", None)
+    source = load_source(given)
+    x = torch.randn(2, 3, 40, 40)
+    torch.testing.assert_close(source.body(x), plain.body(x))
+    assert source.card == plain.card and [b.name for b in source.body.blocks] == [b.name for b in plain.body.blocks]
+    assert list(given.state_dict()) == before and list(source.body.state_dict()) == list(plain.body.state_dict())
+
+
+@pytest.mark.parametrize("part", ["", "features.0"])
+def test_a_torchscript_program_is_refused(part):
+    net = Net()
+    if part:
+        net.set_submodule(part, torch.jit.script(net.get_submodule(part)))
+    with pytest.raises(RequestError, match=r"is a TorchScript program.*give the nn\.Module that it was made from"):
+        load_source(net if part else torch.jit.trace(net, torch.randn(1, 3, 40, 40)))
+
+
+def test_a_module_for_images_that_are_not_square_is_refused_with_the_way_out():
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=(32, 64), depth=1)
+    with pytest.raises(RequestError, match=r"images of 32 × 64 px.*: module\.set_input_size\(32\)"):
+        load_source(vit)
+    vit.set_input_size(32)
+    assert load_source(vit).preparation.size == 32
+
+
+def test_a_size_that_was_asked_for_is_not_said_to_be_assumed():
+    source = load_source(Net(), image_size=40)
+    assert source.card["preparation"] == "assumed: 40 px, normalised as for ImageNet"

@@ -13,6 +13,7 @@ from torch import nn
 from sterna.errors import RequestError, require
 from sterna.networks.small_modules import small_input, small_module
 from sterna.networks.speech import WhisperSounds
+from sterna.networks.wrappers import unwrapped
 
 Recipe = Mapping[str, Any]
 
@@ -59,7 +60,7 @@ def _python(recipe: Recipe) -> nn.Module:
         ) from error
     if not isinstance(module, nn.Module):
         raise RequestError(f"{recipe['function']!r} gave a {type(module).__name__}; an nn.Module was expected.")
-    return module
+    return unwrapped(module)
 
 
 _BUILDERS: dict[str, Callable[[Recipe], nn.Module]] = {

@@ -93,6 +93,8 @@ def call_architecture(architecture: str) -> nn.Module:
     """
     from torch import nn
 
+    from sterna.networks.wrappers import unwrapped
+
     name, colon, function = architecture.partition(":")
     if not colon or not name or not function:
         raise RequestError(
@@ -118,7 +120,7 @@ def call_architecture(architecture: str) -> nn.Module:
         ) from error
     if not isinstance(network, nn.Module):
         raise RequestError(f"architecture {architecture!r} gave a {type(network).__name__}; an nn.Module was expected.")
-    return network
+    return unwrapped(network)
 
 
 def fill(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sterna.errors import RequestError, closest
-from sterna.sources.weights import Weights, usual
+from sterna.sources.weights import Weights, plain, sort_of, usual
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,16 +128,19 @@ def fit(
         problems.append(f"{len(wrong)} have another shape ({few(shown)})")
     if foreign:
         problems.append(f"the file has {len(foreign)} weights that it lacks ({few(foreign)})")
-    quantised = [n for n, r in best.names.items() if goal[n].is_floating_point() > best.weights[r].is_floating_point()]
-    if quantised:
-        kind = str(best.weights[best.names[quantised[0]]].dtype).removeprefix("torch.")
-        problems.append(f"{len(quantised)} are whole numbers ({kind}) instead of weights ({few(quantised)})")
-    if lacking or foreign or quantised or (wrong and not other_shapes):
+    odd = [n for n, r in best.names.items() if not plain(best.weights[r], goal[n])]
+    if odd:
+        kind = sort_of(best.weights[best.names[odd[0]]])
+        problems.append(f"{len(odd)} are {kind} instead of plain floating-point numbers ({few(odd)})")
+    apart = [] if odd or wrong else _apart(best, ties)
+    if apart:
+        problems.append(f"{' and '.join(apart)} are one tensor in it, and two different ones in the file")
+    if lacking or foreign or odd or apart or (wrong and not other_shapes):
         out = "name the architecture that they were saved from"
-        if not lacking and not wrong:
+        if foreign and not lacking and not wrong:
             out = "leave what is no part of it out of the file, or name the whole architecture"
-        if quantised:
-            out = "save them in float32"
+        if odd:
+            out = "save them as plain tensors of float32"
         raise RequestError(
             f"The weights of {spec!r} do not fit the architecture {architecture!r}: {'; '.join(problems)}; {out}.{hint}"
         )
@@ -233,6 +236,15 @@ def _ties(goal: Weights) -> dict[str, set[str]]:
     for name, place in memory.items():
         places.setdefault(place, set()).add(name)
     return {name: places[memory[name]] - {name} for name in goal}
+
+
+def _apart(best: _Place, ties: Mapping[str, set[str]]) -> list[str]:
+    """Two names that an architecture ties, under which a file holds different values; none otherwise."""
+    for name, raw in best.names.items():
+        for other in sorted(ties[name] & set(best.names)):
+            if not best.weights[raw].equal(best.weights[best.names[other]]):
+                return [name, other]
+    return []
 
 
 def _beside(best: _Place, twins: Sequence[_Place]) -> tuple[list[str], list[str]]:

@@ -142,4 +142,7 @@ def _sized(source: Source, image_size: int) -> Source:
             f"{source.spec!r} does not work on images of {image_size} × {image_size} px; leave image_size out to use "
             "its own size."
         )
-    return replace(source, preparation=preparation).carded(size=f"{image_size} px, as asked")
+    about = {"size": f"{image_size} px, as asked"}
+    if "preparation" in source.card:  # what was assumed names the model's own size
+        about["preparation"] = re.sub(r"\d+ px", f"{image_size} px", source.card["preparation"])
+    return replace(source, preparation=preparation).carded(**about)

@@ -23,7 +23,7 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
     ----------
     module
         Any ``nn.Module``; where it ends in a linear layer, whatever that is called, this is taken for its head and left
-        out. A `Body` or a `Network` is taken as it is.
+        out. A `Body` or a `Network` is taken as it is; what compiles, spreads or averages a module is taken off.
     preparation
         How raw inputs become what it takes. By default: timm's configuration where the module carries one, else, for
         a module that starts with a convolution, images of 224 px normalised as for ImageNet.
@@ -37,6 +37,7 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
 
     from sterna.networks.body import Body
     from sterna.networks.network import Network
+    from sterna.networks.wrappers import unwrapped
 
     spec = f"module {type(module).__name__}"
     if isinstance(module, Network):
@@ -52,7 +53,8 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
             f"The source is a {type(module).__name__}; a spec such as 'timm/resnet50' or an nn.Module was expected; "
             "labelled data are given as load_domain(...)."
         )
-    return wrap(copy.deepcopy(module), spec, preparation=preparation)
+    own = unwrapped(copy.deepcopy(module))
+    return wrap(own, f"module {type(own).__name__}", preparation=preparation)
 
 
 def wrap(
@@ -97,6 +99,11 @@ def usual_preparation(module: nn.Module, spec: str) -> Preparation:
         )
     if hasattr(module, "pretrained_cfg"):
         built_for = getattr(getattr(module, "patch_embed", None), "img_size", None)
+        if built_for and built_for[0] != built_for[1]:
+            raise RequestError(
+                f"{spec!r} is built for images of {built_for[0]} × {built_for[1]} px, but images are prepared as "
+                f"squares; bring it to one: module.set_input_size({built_for[0]})."
+            )
         return timm.preparation_of(module, built_for[0] if built_for else None, channels)
     if channels is not None:
         return ImagePreparation(size=224, channels=channels)

@@ -84,12 +84,19 @@ def _size(network: nn.Module, found: Fitted, spec: str, asked: int | None) -> in
     """The image size to build the model at, where it is not its own."""
     about: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
     positions = [name for name in found.shapes if POSITIONS.search(name)]
+    oblong = [n for n in positions if _patch(network) and found.weights[n].ndim == 3 and not _seen(network, found, n)]
+    if oblong:
+        raise RequestError(
+            f"The positions of {spec!r} ({oblong[0]}, {found.weights[oblong[0]].shape[1]} of them) are those of images "
+            "that are not square, which no preparation gives; bring them to a square in Python, with the model of timm "
+            "at its own size: model.load_state_dict(...), model.set_input_size(224), and save its state_dict()."
+        )
     if asked is not None:
         other = asked != about["input_size"][-1] and about.get("fixed_input_size", False)
         return asked if other or positions else None
     if not positions:
         return None
-    sizes = {_seen(network, found.weights[name].shape) for name in positions}
+    sizes = {_seen(network, found, name) for name in positions}
     if len(sizes) == 1 and None not in sizes:
         return sizes.pop()
     raise RequestError(
@@ -98,14 +105,20 @@ def _size(network: nn.Module, found: Fitted, spec: str, asked: int | None) -> in
     )
 
 
-def _seen(network: nn.Module, shape: tuple[int, ...]) -> int | None:
-    """The side in pixels of images with so many positions, ``(1, n, c)``."""
+def _patch(network: nn.Module) -> int | None:
+    """The side in pixels of what one position stands for."""
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    return None if patch is None else int(patch[0])
+
+
+def _seen(network: nn.Module, found: Fitted, name: str) -> int | None:
+    """The side in pixels of square images with as many positions as a table of a file, ``(1, n, c)``, has."""
+    patch, shape = _patch(network), found.weights[name].shape
     if patch is None or len(shape) != 3:
         return None
     before = 0 if getattr(network, "no_embed_class", False) else int(getattr(network, "num_prefix_tokens", 0))
     side = math.isqrt(max(0, shape[1] - before))
-    return side * int(patch[0]) if side and side**2 == shape[1] - before else None
+    return side * patch if side and side**2 == shape[1] - before else None
 
 
 def _filled(network: nn.Module, name: str, spec: str, found: Fitted, options: Mapping[str, Any]) -> nn.Module:
@@ -137,7 +150,7 @@ def _said(network: nn.Module, found: Fitted, source: Source, channels: int | Non
     resized = [name for name in tables if state[name].shape != found.weights[name].shape]
     size = getattr(preparation, "size", None)
     if resized:
-        before = _seen(network, found.weights[resized[0]].shape)
+        before = _seen(network, found, resized[0])
         about["positions"] = f"resized {f'from {before} px ' * (before is not None)}to {size} px"
     elif any(name in found.shapes for name in tables):
         about["positions"] = f"for {size} px, as in the file"

@@ -75,6 +75,21 @@ def usual(path: str) -> tuple[int, ...]:
     return tuple(USUAL.index(part) if part in USUAL else len(USUAL) for part in path.split(".") if part)
 
 
+def plain(tensor: Tensor, goal: Tensor) -> bool:
+    """Whether a tensor of a file can be what an architecture has."""
+    dense = str(tensor.layout) == "torch.strided" and not tensor.is_meta and not tensor.is_quantized
+    return dense and tensor.is_floating_point() >= goal.is_floating_point()
+
+
+def sort_of(tensor: Tensor) -> str:
+    """What a tensor is that is not plain, in a word."""
+    if tensor.is_meta:
+        return "without values (on the device 'meta')"
+    if str(tensor.layout) != "torch.strided":
+        return "sparse"
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _read_safetensors(file: Path) -> Weights:
     from safetensors import SafetensorError, safe_open
 
@@ -117,7 +132,8 @@ def _read_pickled(file: Path) -> Any:
 
 def first_line(error: BaseException) -> str:
     """What went wrong, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return " ".join(line.strip() for line in lines[: 1 + lines[0].endswith(":")])[:120]
 
 
 def _entries(kept: Any, path: str) -> Iterator[tuple[str, Weights]]:
