@@ -44,6 +44,10 @@ def days(found: Dates) -> list[str]:
         ("2024-01-31 09:30:00 UTC", "2024-01-31"),
         ("2024-01-31T23:30:00-02:00", "2024-02-01"),
         ("13/02/2024 3:30 PM", "2024-02-13"),
+        ("03JAN2019", "2019-01-03"),  # as SAS writes them
+        ("03JAN2019:12:30:00", "2019-01-03"),
+        ("٣١/١/٢٠٢٤", "2024-01-31"),
+        ("\u200e31.1.2024", "2024-01-31"),
     ],
 )
 def test_dates_are_read_in_many_forms(cell: str, day: str) -> None:
@@ -122,6 +126,9 @@ def test_dates_are_never_left_out_as_identifiers() -> None:
         ["Monday, July 17, 2023", "Friday, August 4, 2023"],
         ["Mon, 17 Jul 2023 10:00:00 +0000", "Fri, 04 Aug 2023 09:00:00 +0000"],
         ["17/07/2023 10:05 CET", "18/07/2023 10:06 CET"],
+        ["3 de enero de 2019", "27 de febrero del 2019"],
+        ["2023年7月17日03时51分", "2023年8月4日10時39分"],
+        ["Q1 2019", "Q2 2019"],
     ],
 )
 def test_what_looks_like_dates_and_is_not_read_as_such_is_said(cells: list[str]) -> None:

@@ -43,6 +43,7 @@ def read(cells: list[str | None], marks: Marks | None = None, known: NumberForm 
         (["12,50-", "3,00"], [-12.5, 3]),
         (["１２．５", "－３"], [12.5, -3]),
         (["٧٥٫٨", "۱۲٫۵"], [75.8, 12.5]),
+        (["\u200f63.95", "\ufeff-7", "1.5\u200b"], [63.95, -7, 1.5]),  # characters that nobody sees
     ],
 )
 def test_the_marks_of_a_column_are_told_from_all_its_cells(cells: list[str], values: list[float]) -> None:
@@ -113,6 +114,12 @@ def test_one_missing_value_among_decimal_commas(tmp_path) -> None:
     assert "numbers with a decimal comma: size" in domain.notes
 
 
+def test_codes_are_said_to_be_no_numbers() -> None:
+    codes = [["#12", "#13"], ["12-345", "13-346"], ["192.168.0.1", "10.0.0.2"], ["16:9", "4:3"], ["9:00", "17:30"]]
+    for cells in codes:
+        assert infer_schema(pd.DataFrame({"x": cells * 15}))[2] == [], cells
+
+
 def test_numbers_that_do_not_agree_are_never_left_out_silently() -> None:
     def said(cells: list[str]) -> str:
         schema, _, notes = infer_schema(pd.DataFrame({"x": cells}))
@@ -120,6 +127,9 @@ def test_numbers_that_do_not_agree_are_never_left_out_silently() -> None:
         return " ".join(notes)
 
     assert "because it holds 'unknown'" in said([*(f"{i},5" for i in range(30)), "unknown"])
-    assert 'looks like numbers with units ("CHF 1\'000.50")' in said([f"CHF {i}'000.50" for i in range(1, 31)])
-    assert "looks like numbers with units ('R$ 1,50')" in said([f"R$ {i},50" for i in range(1, 31)])
+    assert 'looks like numbers with units or marks ("CHF 1\'000.50")' in said([f"CHF {i}'000.50" for i in range(1, 31)])
+    assert "looks like numbers with units or marks ('R$ 1,50')" in said([f"R$ {i},50" for i in range(1, 31)])
+    for mark in ("~{}.5", "<{}.5", "[{}.5]", "'{}.5", "{}·5", "1_{}00.5", "{}.5±0.3", "{}.5×10³", "{}.5*"):
+        assert "looks like numbers with units or marks" in said([mark.format(i) for i in range(1, 10)] * 3), mark
+    assert "looks like times of day or durations" in said([f"{i}:05:30" for i in range(30)])
     assert "not all are written in one way" in said([f"{i}{',.'[i % 2]}5" for i in range(30)])

@@ -153,7 +153,7 @@ def test_what_is_doubtful_is_said() -> None:
 
     assert "infinite" in notes([1.0, np.inf, 2.0])
     assert "because it holds 'unknown'" in notes(["1", "2", "3", "unknown"])
-    assert "units ('12 kg')" in notes(["12 kg", "13 kg", "12 kg"])
+    assert "units or marks ('12 kg')" in notes(["12 kg", "13 kg", "12 kg"])
     assert "day and month" in notes(["01/02/2024", "03/04/2024"])
     assert "without any value: x" in notes(["", "NA"])
     assert "free text" in notes(["a very good film", "a very bad film"])

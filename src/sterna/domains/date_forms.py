@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sterna.domains.number_forms import plain_digits
+
 Array = np.ndarray[Any, Any]
 
 ISO = "ISO8601"
@@ -32,11 +34,11 @@ _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "augu
 _NAME = r"(?P<month>[a-z]{3,9})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?"
 _YEAR = r"(?P<year>\d{4}|\d{2})"
-_CLOCK = r"(?:,? (?P<time>\d{1,2}:\d{2}(?::\d{2})?))?"
+_CLOCK = r"(?:(?:,? |:)(?P<time>\d{1,2}:\d{2}(?::\d{2})?))?"
 _WRITTEN_OUT = tuple(
     re.compile(pattern + _CLOCK)
     for pattern in (
-        rf"{_DAY}[ \-/]{{0,2}}{_NAME}[ ,\-/]{{1,2}}{_YEAR}",
+        rf"{_DAY}[ \-/]{{0,2}}{_NAME}[ ,\-/]{{0,2}}{_YEAR}",
         rf"{_NAME} {{0,2}}{_DAY},? {{1,2}}{_YEAR}",
         rf"{_YEAR}[ \-]{_NAME}[ \-]{_DAY}",
     )
@@ -47,15 +49,16 @@ _MONTH = (
 )
 _PERIOD = r"(q|w|kw|cw|h)"
 _SHAPES = (  # of dates that are not read
-    r"\d{1,2}\.?[ \-/]{0,2}\pL{3,12}\.?[ ,\-/]{1,2}(\d{4}|\d{2})",
+    r"\d{1,2}\.?[ \-/]{0,2}(de )?\pL{3,12}\.?[ ,\-/]{1,2}(del? )?(\d{4}|\d{2})",
     rf"{_MONTH} \d{{1,2}}(st|nd|rd|th)?,? \d{{4}}",
     rf"{_MONTH}[ \-/']{{1,2}}(\d{{4}}|\d{{2}})|(\d{{4}}|\d{{2}})[ \-/]{_MONTH}",
     rf"\d{{4}}[ \-/]?{_PERIOD} ?\d{{1,2}}(-\d)?|{_PERIOD} ?\d{{1,2}}[ \-/.]'?(\d{{4}}|\d{{2}})",
-    r"(\d{4}|\pL{2}\d{1,2})年\d{1,2}月(\d{1,2}日)?",
+    r"(\d{4}|\pL{2}\d{1,3})年\d{1,2}月(\d{1,2}日)?",
     r"(19|20)\d{2}\. ?\d{1,2}\. ?(\d{1,2}\.?)?|(0?[1-9]|1[0-2])[/\-](19|20)\d{2}|(19|20)\d{2}/(0?[1-9]|1[0-2])",
     r"(\d{4}-\d{2}-\d{2}|\d{1,2}[./\-]\d{1,2}[./\-]\d{2,4})",
 )
-_DATED = rf"(?i)^(\pL{{2,10}}[.,]{{0,2}} )?({'|'.join(_SHAPES)})(,?[ T]+\d{{1,2}}[:.h]\d{{2}}.*)?$"
+_DATED = rf"(?i)^(\pL{{2,10}}[.,]{{0,2}} )?({'|'.join(_SHAPES)})(,?[ T]*\d{{1,2}}[:.h时時]\d{{2}}.*)?$"
+_CLOCKED = r"(?i)^\d{1,3}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]\.?m\.?)?$"
 _STRAY = 0.25
 """Share of the cells that an earlier table's order may leave unread although another one reads them."""
 _LONGEST = 40  # letters of the longest cell that may be a date
@@ -99,16 +102,12 @@ def read_dates(cells: pa.Array, known: str = "", compact: bool = False) -> Dates
         Also ``20240131``.
     """
     distinct = pc.replace_substring_regex(cells, r"(\d) ?(UTC|GMT)$", r"\1").dictionary_encode()
-    coded = np.asarray(pc.match_substring_regex(distinct.dictionary, _CODE), bool)
+    short = pc.less_equal(pc.utf8_length(distinct.dictionary), _LONGEST)
+    words = plain_digits(pc.if_else(short, distinct.dictionary, pa.scalar("", pa.large_string())))
+    coded = np.asarray(pc.match_substring_regex(words, _CODE), bool)
     # A word without a digit is no date: "now" and "today" would be read from the clock.
-    short = pc.and_(
-        pc.less_equal(pc.utf8_length(distinct.dictionary), _LONGEST),
-        pc.match_substring_regex(distinct.dictionary, r"\d"),
-    )
-    asked = np.asarray(short, bool) & ~coded
-    found = _read_distinct(
-        pd.Series(distinct.dictionary.filter(pa.array(asked)).to_pandas(), dtype="str"), known, compact
-    )
+    asked = np.asarray(pc.match_substring_regex(words, r"\d"), bool) & ~coded
+    found = _read_distinct(pd.Series(words.filter(pa.array(asked)).to_pandas(), dtype="str"), known, compact)
     if found is None:
         return None
     parsed, form, ambiguous = found
@@ -124,6 +123,11 @@ def read_dates(cells: pa.Array, known: str = "", compact: bool = False) -> Dates
 def looks_dated(cells: pa.Array) -> Array:
     """Which strings have the shape of a date or a month, week or quarter in some language, ``(n,)`` bool."""
     return np.asarray(pc.fill_null(pc.match_substring_regex(cells, _DATED), False))
+
+
+def looks_clocked(cells: pa.Array) -> bool:
+    """Whether all strings are times of day, or durations."""
+    return bool(pc.all(pc.match_substring_regex(cells, _CLOCKED)).as_py())
 
 
 def _read_distinct(values: pd.Series[Any], known: str, compact: bool) -> tuple[Array, str, bool] | None:

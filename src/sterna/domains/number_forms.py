@@ -178,15 +178,20 @@ def _cast(cells: pa.Array) -> Array | None:
         return None
 
 
+def plain_digits(cells: pa.Array) -> pa.Array:
+    """Digits of every script as ASCII ones, without characters that nobody sees, as those that turn the direction."""
+    if pc.all(pc.string_is_ascii(cells)).as_py():
+        return cells
+    cells = pc.replace_substring_regex(pc.utf8_normalize(cells, form="NFKC"), r"\p{Cf}", "")
+    if pc.any(pc.match_substring_regex(cells, _DIGIT)).as_py():
+        told = [each and re.sub(r"\d", lambda d: str(int(d[0])), each.translate(_ARABIC)) for each in cells.to_pylist()]
+        cells = pa.array(told, pa.large_string())
+    return cells
+
+
 def _plain_signs(cells: pa.Array) -> pa.Array:
-    """Digits of every script as ASCII ones, and a minus sign in front where accounts have it behind or parentheses."""
-    if not pc.all(pc.string_is_ascii(cells)).as_py():
-        cells = pc.utf8_normalize(cells, form="NFKC")
-        if pc.any(pc.match_substring_regex(cells, _DIGIT)).as_py():
-            told = [
-                each and re.sub(r"\d", lambda d: str(int(d[0])), each.translate(_ARABIC)) for each in cells.to_pylist()
-            ]
-            cells = pa.array(told, pa.large_string())
+    """Plain digits, and a minus sign in front where accounts have it behind or parentheses."""
+    cells = plain_digits(cells)
     cells = pc.replace_substring_regex(cells, _BEHIND, r"-\1")
     return pc.replace_substring_regex(cells, _ENCLOSED, r"-\1")
 

@@ -10,13 +10,22 @@ import pyarrow.compute as pc
 
 from sterna.domains.column_kinds import mostly
 from sterna.domains.columns import Column
-from sterna.domains.date_forms import Dates, looks_dated
+from sterna.domains.date_forms import Dates, looks_clocked, looks_dated
 from sterna.domains.number_forms import Numbers, looks_numeric
 from sterna.domains.weights import weight_hint, weights_in
 from sterna.errors import listed, quoted
 
-_UNIT = r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$|^\pL[\pL.$]{0,3}\s?[+-]?\d+([.,'\x{2019} ]\d+)+$"
+_BESIDE = "|".join(
+    (
+        r"^[+-]?\d[\d.,]*\s*[^\d\s.,:/-][^\d]*$",  # 12.5 kg
+        r"^\pL[\pL.$]{0,3}\s?[+-]?\d+([.,'\x{2019} ]\d+)+$",  # CHF 12.50
+        r"^[^\pL\d\s#/:.,+-]{1,2}\s?[+-]?\d[\d.,' ]*[^\pL\d]{0,2}$",  # ~12.5, <12.5, [12.5]
+        r"^[+-]?\d[\d.,]*\s?(\x{00B1}|\+/-|[x\x{00D7}*]\s?10)\s?\S{1,12}$",  # 12.5 ± 3, 1.2×10³
+        r"^[+-]?\d{1,3}(_\d{3})*([.\x{00B7}]\d+)?$|^[+-]?\d+\x{00B7}\d+$",  # 12_500.5, 12·5
+    )
+)
 
+_SLOTS = 24  # so many times of day may well be categories
 _NUMBERS = "write numbers as 1234.5, with nothing beside them"
 
 
@@ -94,8 +103,10 @@ def _look(distinct: pa.Array, numbers: Numbers | None, dates: Dates | None) -> s
         return (
             f"looks like numbers ({first!r}), but not all are written in one way, and is read as a category; {_NUMBERS}"
         )
-    if len(distinct) > 1 and bool(pc.all(pc.match_substring_regex(distinct, _UNIT)).as_py()):
-        return f"looks like numbers with units ({first!r}) and is read as a category; {_NUMBERS}"
     if np.mean(looks_dated(distinct)) > 0.5 and (dates is None or dates.odd.mean() > 0.5):
         return f"looks like dates ({first!r}) and is read as a category; write dates as 2024-01-31"
+    if len(distinct) > 1 and bool(pc.all(pc.match_substring_regex(distinct, _BESIDE)).as_py()):
+        return f"looks like numbers with units or marks ({first!r}) and is read as a category; {_NUMBERS}"
+    if len(distinct) > _SLOTS and looks_clocked(distinct):
+        return f"looks like times of day or durations ({first!r}) and is read as a category; write them as numbers"
     return ""
