@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sterna.domains.images import ImageArray
 from sterna.domains.text import TextInputs
@@ -204,7 +205,7 @@ def test_a_checkpoint_that_lacks_layers_is_refused(tmp_path):
     tokenizer_into(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text()) | {"num_hidden_layers": 3}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(RequestError, match=r"lack 16 that a BertModel needs \(encoder.layer.2"):
+    with pytest.raises(RequestError, match=r"lack 16 that a BertModel of its .*\(first: encoder.layer.2"):
         load_source(f"hf/{tmp_path}")
 
 
@@ -398,4 +399,103 @@ def test_a_text_model_without_its_vocabulary_is_refused(tmp_path, name):
     config = getattr(transformers, f"{name}Config")(**SMALL)
     getattr(transformers, f"{name}Model")(config).save_pretrained(tmp_path)
     with pytest.raises(RequestError, match="has no vocabulary.*embedding 30522.*tokenizer.json, or vocab.txt"):
+        load_source(f"hf/{tmp_path}")
+
+
+def vit(folder: Path, processor: dict | None = None, **settings) -> dict[str, torch.Tensor]:
+    """A small ViT in a folder, and its weights by the names in the file."""
+    torch.manual_seed(0)
+    config = transformers.ViTConfig(**VIT, **{"image_size": 48, "patch_size": 16} | settings)
+    transformers.ViTModel(config).save_pretrained(folder)
+    if processor is not None:
+        (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return load_file(folder / "model.safetensors")
+
+
+RENAMED = {
+    "compiled": lambda n: f"_orig_mod.{n}",
+    "spread": lambda n: f"module.{n}",
+    "a layer compiled": lambda n: n.replace("layer.0.", "layer.0._orig_mod."),
+    "nested": lambda n: (
+        "module._orig_mod."
+        + n.replace("layer.0.", "layer.0._orig_mod._fsdp_wrapped_module.").replace(
+            "output.dense.", "output.dense._checkpoint_wrapped_module."
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("how", RENAMED)
+def test_names_that_wrappers_were_put_into_are_read(tmp_path, how):
+    weights = vit(tmp_path)
+    expected = load_source(f"hf/{tmp_path}").body.module.state_dict()
+    save_file({RENAMED[how](n): t for n, t in weights.items()}, tmp_path / "model.safetensors", {"format": "pt"})
+    found = load_source(f"hf/{tmp_path}").body.module.state_dict()
+    assert list(found) == list(expected) and all(found[name].equal(tensor) for name, tensor in expected.items())
+
+
+def test_weights_of_the_folder_that_the_model_has_no_place_for_are_said(tmp_path):
+    vit(tmp_path)
+    assert "left out" not in load_source(f"hf/{tmp_path}").card
+    config = json.loads((tmp_path / "config.json").read_text()) | {"num_hidden_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load_source(f"hf/{tmp_path}").card["left out"].startswith("16 weights of the folder (first: layers.1.")
+
+
+def test_quantised_and_misshapen_weights_are_refused_by_name(tmp_path):
+    weights = vit(tmp_path)
+    name = "encoder.layer.0.output.dense.weight"
+    for change, said in (
+        (weights[name].mul(100).to(torch.int8), rf"quantised to whole numbers \({name}\).*in float32"),
+        (weights[name][:, :8].contiguous(), r"lack 1 that a ViTModel.*another shape \(layers.0.mlp.fc2.weight\)"),
+    ):
+        save_file({**weights, name: change}, tmp_path / "model.safetensors", {"format": "pt"})
+        with pytest.raises(RequestError, match=said):
+            load_source(f"hf/{tmp_path}")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq"}}))
+    with pytest.raises(RequestError, match=r"are quantised \(gptq\)"):
+        load_source(f"hf/{tmp_path}")
+
+
+@pytest.mark.parametrize("about", [
+    {"do_rescale": False}, {"rescale_factor": 1 / 127.5}, {"do_normalize": False},
+    {"rescale_factor": 1 / 127.5, "rescale_offset": True}, {"do_flip_channel_order": True, "do_normalize": False},
+])  # fmt: skip
+def test_pixels_are_scaled_and_ordered_as_the_processor_says(tmp_path, about):
+    about = {"size": {"height": 48, "width": 48}, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]} | about
+    vit(tmp_path, about)
+    kind = {"rescale_offset": "EfficientNet", "do_flip_channel_order": "MobileViT"}
+    theirs = next((kind[name] for name in about if name in kind), "ViT")
+    picture = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    processor = getattr(transformers, f"{theirs}ImageProcessor")(
+        **about, do_resize=False, do_center_crop=False, include_top=False
+    )
+    expected = processor(Image.fromarray(picture), return_tensors="pt")["pixel_values"][0]
+    preparation = load_source(f"hf/{tmp_path}").preparation
+    for found in (preparation, type(preparation).from_state(json.loads(json.dumps(preparation.state())))):
+        mine = torch.from_numpy(found.prepared(Image.fromarray(picture)).copy())
+        torch.testing.assert_close(mine, expected.float(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("settings", "about", "said"), [
+    ({"image_size": (48, 64)}, None, "images of 48 × 64 px, but images are prepared as squares"),
+    ({}, {"size": {"height": 48, "width": 64}}, "images of 48 × 64 px, but images are prepared as squares"),
+    ({"num_channels": 4}, None, r"takes 4 channels; images have 1 \(grey\) or 3"),
+    ({}, {"size": "large"}, "preprocessor_config.json' cannot be used"),
+    ({}, {"image_std": [0, 0, 0]}, "cannot be used .*those of std above 0"),
+    ({}, {"rescale_factor": 0}, "preprocessor_config.json' cannot be used"),
+])  # fmt: skip
+def test_processors_that_cannot_be_followed_are_refused(tmp_path, settings, about, said):
+    vit(tmp_path, about, **settings)
+    with pytest.raises(RequestError, match=said):
+        load_source(f"hf/{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["config.json", "pytorch_model.bin"])
+def test_files_that_are_damaged_are_refused(tmp_path, name):
+    vit(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / name).write_text('{"model_type": "vit", "hidden_size": "large"}')
+    with pytest.raises(RequestError, match="get (it|the model) again"):
         load_source(f"hf/{tmp_path}")

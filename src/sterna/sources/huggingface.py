@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from sterna.sources import hub, speech
 from sterna.sources.adapters import refuse_adapter_folder
 from sterna.sources.catalogue import Form, offline_hint
 from sterna.sources.preparations import PROCESSOR, assumed, image_preparation, text_preparation
+from sterna.sources.pretrained import encoder, image_pooling, pretrained
 from sterna.sources.source import Source, parameters
 from sterna.sources.weights import first_line
 
@@ -85,14 +85,14 @@ def load_folder(folder: Path, spec: str, *, pooling: str | None = None, normaliz
         about |= assumed(folder, preparation)
     classifier = _classifier(transformers, folder, config, texts, spec) if pooling is None else None
     if classifier is not None:
-        found = _with_head(classifier, preparation, spec)
-        if found is not None:
-            return found.carded(**about)
-    module, options, missing = _encoder(transformers, folder, config, spec, pooler=not texts)
-    how = pooling or ("mean" if texts else _image_pooling(module, missing))
-    recipe = _recipe(module, options, how, normalize)
-    body = ModuleBody(module.eval(), recipe, example=preparation.example())
-    card = {**about, "parameters": parameters(module)}
+        whole = _with_head(classifier, preparation, spec)
+        if whole is not None:
+            return whole.carded(**about)
+    found = encoder(transformers, folder, config, spec, pooler=not texts)
+    how = pooling or ("mean" if texts else image_pooling(found))
+    recipe = _recipe(found.module, found.options, how, normalize)
+    body = ModuleBody(found.module.eval(), recipe, example=preparation.example())
+    card = {**about, **found.said(), "parameters": parameters(found.module)}
     if classifier is not None:
         card["head"] = "left out: it reads more than the pooled features"
     return Source(spec, body, preparation, card=card)
@@ -103,9 +103,9 @@ def _speech(transformers: Any, folder: Path, config: Any, spec: str) -> Source:
     from sterna.networks.module_body import ModuleBody
 
     preparation = speech.speech_preparation(transformers, folder, config, spec)
-    loaded, options, _ = _encoder(transformers, folder, config, spec, pooler=True)
-    module, recipe = speech.encoder_of(loaded), _recipe(loaded, options, "mean", False)
-    if module is not loaded:
+    loaded = encoder(transformers, folder, config, spec, pooler=True)
+    module, recipe = speech.encoder_of(loaded.module), _recipe(loaded.module, loaded.options, "mean", False)
+    if module is not loaded.module:
         recipe["part"] = "encoder"
     body = ModuleBody(module.eval(), recipe, example=preparation.example())
     card = {
@@ -127,7 +127,7 @@ def _config(transformers: Any, folder: Path, spec: str) -> Any:
             config = transformers.AutoConfig.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False
             )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # transformers raises nearly anything for a file that is not what it expects
         if "trust_remote_code" in str(error):
             raise RequestError(
                 f"{spec!r} brings code of its own, which is not run; choose a model of transformers itself."
@@ -145,60 +145,6 @@ def _config(transformers: Any, folder: Path, spec: str) -> Any:
 
 def _reads_texts(folder: Path, config: Any) -> bool:
     return hasattr(config, "vocab_size") and not (folder / PROCESSOR).is_file()
-
-
-# -- the model -----------------------------------------------------------------------------------------
-
-
-def _encoder(
-    transformers: Any, folder: Path, config: Any, spec: str, *, pooler: bool
-) -> tuple[nn.Module, dict[str, Any], list[str]]:
-    """The bare encoder, the options it was built with, and names of weights the folder lacks (only of a pooler)."""
-    options: dict[str, Any] = {} if pooler else {"add_pooling_layer": False}
-    try:
-        module, missing = _pretrained(transformers.AutoModel, folder, config, spec, options)
-    except TypeError:  # not every encoder has a pooler to leave out
-        options = {}
-        module, missing = _pretrained(transformers.AutoModel, folder, config, spec, options)
-    lacking = [name for name in missing if "pooler" not in name]
-    if lacking:
-        raise RequestError(
-            f"The weights of {spec!r} lack {len(lacking)} that a {type(module).__name__} needs "
-            f"({', '.join(lacking[:3])}{', ...' * (len(lacking) > 3)}); get the model again."
-        )
-    if missing and "add_pooling_layer" not in options:
-        # A pooler that nobody trained would differ from load to load, and features with it.
-        with contextlib.suppress(TypeError):
-            options = {"add_pooling_layer": False}
-            module, missing = _pretrained(transformers.AutoModel, folder, config, spec, options)
-    return module, options, missing
-
-
-def _pretrained(
-    auto: Any, folder: Path, config: Any, spec: str, options: Mapping[str, Any]
-) -> tuple[nn.Module, list[str]]:
-    """A model and the names of its weights that the folder does not have."""
-    import torch
-    from safetensors import SafetensorError
-
-    try:
-        with hub.quiet():
-            module, info = auto.from_pretrained(
-                str(folder), config=config, local_files_only=True, trust_remote_code=False, dtype=torch.float32,
-                output_loading_info=True, **options,
-            )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise RequestError(
-            f"The model of {spec!r} cannot be loaded ({first_line(error)}); get it again, with all its files."
-        ) from error
-    return module, sorted(info["missing_keys"])
-
-
-def _image_pooling(module: nn.Module, missing: list[str]) -> str:
-    """How an image encoder's places become one vector: class token, its own pooler, or the mean."""
-    if any(name.endswith("cls_token") for name, _ in module.named_parameters()):
-        return "cls"
-    return "pooler" if getattr(module, "pooler", None) is not None and not missing else "mean"
 
 
 def _recipe(module: Any, options: Mapping[str, Any], pooling: str, normalize: bool) -> dict[str, Any]:
@@ -225,8 +171,8 @@ def _classifier(transformers: Any, folder: Path, config: Any, texts: bool, spec:
     if not any(str(name).endswith(endings) for name in config.architectures or []):
         return None
     auto = transformers.AutoModelForSequenceClassification if texts else transformers.AutoModelForImageClassification
-    module, missing = _pretrained(auto, folder, config, spec, {})
-    return None if missing else module.eval()
+    found = pretrained(auto, folder, config, spec, {})
+    return None if found.missing else found.module.eval()
 
 
 def _with_head(classifier: Any, preparation: TextPreparation | ImagePreparation, spec: str) -> Source | None:

@@ -57,29 +57,64 @@ def _check_vocabulary(folder: Path, tokenizer: Any, rows: int | None) -> None:
 
 
 def image_preparation(folder: Path, config: Any) -> ImagePreparation:
-    """What the folder's image processor does, read from its preprocessor_config.json."""
+    """What the folder's image processor does, read from its preprocessor_config.json.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be read or used, or the model takes images that are not square, or neither grey nor in colour.
+    """
+    about = _processor(folder)
+    channels = getattr(config, "num_channels", None) or 3
+    if channels not in (1, 3):
+        raise RequestError(f"The model in {str(folder)!r} takes {channels} channels; images have 1 (grey) or 3.")
+    own = getattr(config, "image_size", None) or 224
+    asked = about.get("size")
+    asked = [asked.get("height"), asked.get("width")] if isinstance(asked, Mapping) else own
+    for sides in (own, asked):
+        if isinstance(sides, (list, tuple)) and len({*sides}) > 1:
+            raise RequestError(
+                f"The model in {str(folder)!r} takes images of {' × '.join(map(str, sides))} px, but images are "
+                "prepared as squares; choose a model of square images."
+            )
+    own = own if isinstance(own, int) else own[0]
+    try:
+        return _as_processed(about, own, channels)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, RequestError) as error:
+        raise RequestError(
+            f"{str(folder / PROCESSOR)!r} cannot be used ({str(error).rstrip('.')}); get the model again."
+        ) from error
+
+
+def _as_processed(about: Mapping[str, Any], own: int, channels: int) -> ImagePreparation:
     from sterna.preparations.image import ImagePreparation
 
-    about = _processor(folder)
-    channels = int(getattr(config, "num_channels", 3) or 3)
-    own = getattr(config, "image_size", None) or 224
-    own = own if isinstance(own, int) else own[0]
-    size = about.get("size", own)
+    size = about.get("size") or own
     squash = not isinstance(size, Mapping) or "height" in size
     resized = _side(size, own)
     cropped = about.get("do_center_crop", "crop_pct" in about)
     final = _side(about.get("crop_size", resized), resized) if cropped else resized
     part = about.get("crop_pct") if not squash and about.get("crop_pct") and resized < 384 else final / resized
     zero = not about.get("do_normalize", True)
+    mean = (0.0,) if zero else about.get("image_mean", (0.485, 0.456, 0.406))
+    std = (1.0,) if zero else about.get("image_std", (0.229, 0.224, 0.225))
+    # Pixels become pixel * factor − offset before mean and deviation; here they are on a scale from 0 to 1.
+    scale = 255 * float(about.get("rescale_factor", 1 / 255)) if about.get("do_rescale", True) else 255.0
+    offset = 1.0 if about.get("rescale_offset", False) else 0.0
     return ImagePreparation(
         size=final,
-        mean=(0.0,) if zero else about.get("image_mean", (0.485, 0.456, 0.406)),
-        std=(1.0,) if zero else about.get("image_std", (0.229, 0.224, 0.225)),
+        mean=[(float(each) + offset) / scale for each in _numbers(mean)],
+        std=[float(each) / scale for each in _numbers(std)],
         interpolation=_RESAMPLING.get(about.get("resample", 3), "bicubic"),
         crop=min(1.0, float(part or 1.0)),
         channels=1 if channels == 1 else 3,
         mode="squash" if squash else "center",
+        order="bgr" if about.get("do_flip_channel_order", False) else "rgb",
     )
+
+
+def _numbers(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def assumed(folder: Path, preparation: ImagePreparation) -> dict[str, str]:
