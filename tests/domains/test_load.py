@@ -458,3 +458,13 @@ def test_pacs_needs_its_domain():
     assert load_domain(DATA / "images_pacs_subset.zip", domain="cartoon").classes == (
         "dog", "elephant", "giraffe", "guitar", "horse", "house", "person",
     )  # fmt: skip
+
+
+def test_words_as_bytes_are_the_words_that_they_spell(tmp_path):
+    words = ["ja", "né"] * 3
+    spelt = np.array([word.encode() for word in words])
+    images = np.zeros((6, 4, 4), dtype=np.uint8)
+    found = load_domain(saved(tmp_path / "b.npz", images=images, labels=spelt, who=spelt), group="who")
+    assert found.labels.tolist() == words and found.groups.tolist() == words
+    assert load_domain(images, label=spelt).labels.tolist() == words
+    assert load_domain(images, label=list(spelt)).labels.tolist() == words

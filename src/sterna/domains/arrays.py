@@ -129,6 +129,8 @@ def _read(archive: Any, key: str, path: Path) -> np.ndarray:
         raise RequestError(f"The array {key!r} of {path} is broken ({error}); write the file again.") from error
     if array.ndim == 0:  # what is no array at all comes as bytes
         raise RequestError(f"The array {key!r} of {path} is a single value or none; one for each row was expected.")
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
     if array.dtype.kind == "U":
         letters = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))).view(np.uint32)
         if ((letters > 0x10FFFF) | ((letters >= 0xD800) & (letters <= 0xDFFF))).any():

@@ -94,9 +94,11 @@ def _several_labels(array: np.ndarray, classes: Sequence[str] | None) -> np.ndar
 
 
 def as_objects(values: Any) -> np.ndarray:
-    """Any values as Python objects, ``(n,)``."""
+    """Any values as Python objects, ``(n,)``; bytes as the words they spell, as HDF5 and Parquet keep these."""
     array = np.asarray(values, dtype=object)
-    return np.array([v.item() if isinstance(v, np.generic) else v for v in array.ravel()] + [None], dtype=object)[:-1]
+    plain = [v.item() if isinstance(v, np.generic) else v for v in array.ravel()]
+    words = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in plain]
+    return np.array([*words, None], dtype=object)[:-1]
 
 
 def is_missing(value: Any) -> bool:

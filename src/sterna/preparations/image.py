@@ -57,7 +57,7 @@ class ImagePreparation(Preparation):
         3, or 1 for bodies that take grey images.
     mode
         ``"center"`` or ``"squash"`` (timm's ``crop_mode``).
-    order
+    colours
         ``"rgb"``, or ``"bgr"`` for bodies that take the colours the other way round.
 
     Raises
@@ -77,7 +77,7 @@ class ImagePreparation(Preparation):
         crop: float = 0.875,
         channels: int = 3,
         mode: Literal["center", "squash"] = "center",
-        order: Literal["rgb", "bgr"] = "rgb",
+        colours: Literal["rgb", "bgr"] = "rgb",
     ) -> None:
         require("PIL", "image")
         if interpolation not in INTERPOLATIONS:
@@ -87,8 +87,8 @@ class ImagePreparation(Preparation):
                 f"ImagePreparation(size={size}, crop={crop}, channels={channels}, mode={mode!r}): expected a size from "
                 "1 on (4096 at most), a crop in (0, 1], 1 or 3 channels and the mode 'center' or 'squash'."
             )
-        if order not in ("rgb", "bgr"):
-            raise RequestError(f"order is {order!r}; expected 'rgb' or 'bgr'.")
+        if colours not in ("rgb", "bgr"):
+            raise RequestError(f"colours is {colours!r}; expected 'rgb' or 'bgr'.")
         self.size, self.interpolation, self.crop = int(size), interpolation, float(crop)
         self.channels, self.mode = channels, mode
         self.mean, self.std = _each(mean, channels, "mean"), _each(std, channels, "std")
@@ -96,7 +96,7 @@ class ImagePreparation(Preparation):
             raise RequestError(
                 f"mean is {self.mean} and std is {self.std}; numbers were expected, those of std above 0."
             )
-        self.order = order
+        self.colours = colours
         # (pixel / 255 - mean) / std = pixel * factor + shift
         deviation = np.array(self.std, dtype=np.float64)
         self._factor = (1 / (255 * deviation)).astype(np.float32)
@@ -136,7 +136,7 @@ class ImagePreparation(Preparation):
             "crop": self.crop,
             "channels": self.channels,
             "mode": self.mode,
-            **({"order": self.order} if self.order != "rgb" else {}),
+            **({"colours": self.colours} if self.colours != "rgb" else {}),
         }
 
     def suited(self, inputs: Inputs, works: Callable[[Preparation], bool]) -> ImagePreparation:
@@ -233,7 +233,7 @@ class ImagePreparation(Preparation):
         pixels = np.asarray(image, dtype=np.float32)
         if pixels.ndim == 2:
             pixels = np.broadcast_to(pixels[:, :, None], (*pixels.shape, self.channels))
-        if self.order == "bgr":
+        if self.colours == "bgr":
             pixels = pixels[:, :, ::-1]
         values: Array = pixels * self._factor
         values += self._shift

@@ -109,7 +109,7 @@ def _as_processed(about: Mapping[str, Any], own: int, channels: int) -> ImagePre
         crop=min(1.0, float(part or 1.0)),
         channels=1 if channels == 1 else 3,
         mode="squash" if squash else "center",
-        order="bgr" if about.get("do_flip_channel_order", False) else "rgb",
+        colours="bgr" if about.get("do_flip_channel_order", False) else "rgb",
     )
 
 
