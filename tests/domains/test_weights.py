@@ -19,7 +19,20 @@ def frame(**more):
 
 
 @pytest.mark.parametrize(
-    "name", ["weight", "Weights", "sample_weight", "sampling weight", "survey-weights", "sampleWeight", "case_weight"]
+    "name",
+    [
+        "weight",
+        "Weights",
+        "sample_weight",
+        "sampling weight",
+        "survey-weights",
+        "sampleWeight",
+        "case_weight",
+        "权重",
+        "pweight",
+        "Gewichtung",
+        "fnlwgt",
+    ],
 )
 def test_a_column_called_like_a_weight_is_an_input_and_noted_once(name):
     found = load_domain(frame(**{name: [1, 2, 3, 4]}))

@@ -52,6 +52,14 @@ def test_rows_of_a_tested_group_are_left_out_of_the_source(target):
     assert notes == (f"{(~keep).sum()} rows of the source's data are of groups with test rows, and were left out.",)
 
 
+def test_a_source_of_test_rows_alone_is_refused(target):
+    test = held_back(target)
+    with pytest.raises(
+        RequestError, match=rf"data ward is left .*: {len(test)} rows of the source's data are rows of the"
+    ):
+        unseen(Source("old", data=target.take(test)), target, test)
+
+
 def test_a_source_without_groups_is_said(target):
     more, labels, _ = coins(seed=1)
     source = Source("old", data=Domain.from_arrays(more, labels))

@@ -11,7 +11,9 @@ import numpy as np
 from sterna.errors import RequestError
 
 WEIGHT_NAME = re.compile(
-    r"^((sample|sampling|survey|case|row|instance|observation|frequency|probability)[_\- ]?)?weights?$", re.IGNORECASE
+    r"^(((sample|sampling|survey|case|row|instance|observation|frequency|probability|final|design)[_\- ]?)?"
+    r"(weights?|weighting)|[pfai]weights?|fnlwgt|(stichproben)?gewichtung|(样本|抽样|行)?权[重值])$",
+    re.IGNORECASE,
 )
 """A column of such a name may be meant to weigh the rows."""
 

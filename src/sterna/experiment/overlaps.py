@@ -14,6 +14,7 @@ from sterna.domains.inputs import Inputs
 from sterna.domains.learnt import Learnt
 from sterna.domains.splits import Splits
 from sterna.domains.text import plain_words
+from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
 from sterna.tasks.task import Task
@@ -89,7 +90,11 @@ def known_rows(learnt: Learnt | None, inputs: Inputs) -> tuple[str, ...]:
 
 def learnt_of(source: Source | None, domain: Domain, method: Method, splits: Splits) -> Learnt:
     """Which rows a method learns from with these splits, and which ones its source did."""
-    given = () if source is None or source.data is None else (_labelled(source.data),)
+    given = (
+        ()
+        if source is None or source.data is None
+        else (source.data.inputs.take(np.flatnonzero(learnt_rows(source.data))),)
+    )
     known = (None if source is None else source.learnt, method.learnt_before())
     before = [each for each in known if each is not None]
     earlier = reduce(Learnt.joined, before) if before else None
@@ -100,10 +105,11 @@ def learnt_of(source: Source | None, domain: Domain, method: Method, splits: Spl
     return Learnt.of((*given, domain.inputs.take(rows)), (domain.inputs.take(seen),), earlier)
 
 
-def _labelled(data: Domain) -> Inputs:
+def learnt_rows(data: Domain) -> Array:
+    """Which rows of a source's data may teach, ``(n,)``: the labelled ones outside its test split."""
     keep = data.labelled()
     keep[data.splits.get("test", [])] = False
-    return data.inputs.take(np.flatnonzero(keep))
+    return keep
 
 
 def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
@@ -136,6 +142,11 @@ def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source |
         tied = np.array([group is not None and _plain_name(group) in known for group in data.groups], dtype=bool)
         leave_out(tied, "more rows of the source's data are of groups with test rows" if out.any()
                   else "rows of the source's data are of groups with test rows")  # fmt: skip
+    if out.any() and not learnt_rows(data)[~out].any():
+        raise RequestError(
+            f"No labelled row of the source's data {data.name} is left to learn from: {' '.join(notes)} Give data that "
+            "hold other rows than the test split."
+        )
     return (source if not out.any() else source.with_data(data.take(np.flatnonzero(~out)))), tuple(notes)
 
 

@@ -15,7 +15,7 @@ from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.domains.weights import not_all_zero
 from sterna.errors import RequestError
-from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before
+from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before, learnt_rows
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.sources.source import Source
@@ -119,13 +119,6 @@ def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bo
     if evenly and same:
         weights = weights_of_classes(task, targets, weights)[targets] * weights
     return Labelled(known, targets, own, same, known.inputs.covers(target.inputs), weights)
-
-
-def learnt_rows(data: Domain) -> Array:
-    """Which rows of a source's data may teach, ``(n,)``: the labelled ones outside its test split."""
-    keep = data.labelled()
-    keep[data.splits.get("test", [])] = False
-    return keep
 
 
 def source_task(source: Source | None, task: Task) -> Task | None:
