@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna import load_source, load_transfer
+from sterna import RunError, load_source, load_transfer
 from sterna.networks import load_network
 from sterna.report.paired import difference
 from sterna.report.run import read_run
@@ -113,3 +113,13 @@ def test_no_path_of_a_machine_is_in_them():
     for path in HERE.glob("v*/*/*.json"):
         text = path.read_text(encoding="utf-8")
         assert not any(part in text for part in ('"/', "/tmp", "/home", "/Users", ":\\\\")), path
+
+
+def test_parts_that_were_changed_and_do_not_fit_each_other_are_said(make, tmp_path):
+    folder = shutil.copytree(HERE / "v1" / "grey", tmp_path / "grey")
+    with np.load(HERE / "v1" / "grey.npz", allow_pickle=False) as file:
+        inputs = make.read(dict(file))
+    network = folder / "network" / "network.json"
+    network.write_text(network.read_text("utf-8").replace('"channels": 1', '"channels": 3'), "utf-8")
+    with pytest.raises(RunError, match=r"The network of '.*grey' cannot take .*3 channels.*run the transfer again\.$"):
+        load_transfer(folder, trust=TRUST).outputs(inputs)

@@ -155,7 +155,7 @@ class Transfer:
     def _outputs(self, domain: Domain, progress: bool = False) -> Array:
         self._check_kind(domain)
         preparation = self.network.preparation
-        with named(domain), Progress(quiet=not progress) as bar:
+        with named(domain), self.folder.answering(domain.name), Progress(quiet=not progress) as bar:
             trainer = Trainer(progress=bar)
             outputs = trainer.outputs(self.network, domain.inputs)
             anew = told_anew(domain.inputs, self.evidence.target.reading)

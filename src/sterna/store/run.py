@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import TypeAdapter
 
+from sterna.errors import RunError, SternaError
 from sterna.files import atomic, copy_files, whole_folder
 from sterna.networks.network import Network
 from sterna.networks.saved import load_network, save_network
@@ -26,7 +29,7 @@ from sterna.record.hashes import (
     hashes_of_run,
     with_own_hash,
 )
-from sterna.record.reading import damaged, read_object, reading
+from sterna.record.reading import AGAIN, damaged, in_words, read_object, reading
 from sterna.record.record import Record, read_record
 from sterna.store.place import check_finished
 from sterna.store.shared_bodies import share_body
@@ -180,6 +183,22 @@ class RunFolder:
         if network.task is None:
             raise damaged(self.path / NETWORK, "it does not say what the network predicts")
         return network
+
+    @contextmanager
+    def answering(self, inputs: str) -> Iterator[None]:
+        """Say of a network whose parts do not fit each other, as in a folder that was changed, that it cannot answer.
+
+        Torch tells it only when the first inputs come, with an error that may be any ``RuntimeError``.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, SternaError | torch.OutOfMemoryError):
+                raise
+            raise RunError(
+                f"The network of {str(self.path)!r} cannot take {inputs} ({in_words(error)}); where the folder's files "
+                f"were changed, {AGAIN}."
+            ) from error
 
 
 def _log(choices: list[Any], chosen: dict[str, Any] | None = None, **about: Any) -> Log:
