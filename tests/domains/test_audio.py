@@ -16,7 +16,8 @@ import pytest
 from sterna.data import demo_path
 from sterna.domains import AudioFiles, AudioSequence, Domain, Sound, load_domain
 from sterna.domains import audio as audio_module
-from sterna.domains.audio import as_sound, lengths_of, resampled
+from sterna.domains.audio import as_sound, resampled
+from sterna.domains.audio_lengths import lengths_of
 from sterna.domains.unlabelled import load_inputs
 from sterna.errors import RequestError, RunError
 
@@ -248,6 +249,22 @@ def test_long_recordings_are_cut_and_it_is_said(tmp_path, monkeypatch):
     assert domain.notes == ("1 recordings are longer than 1 s, of which so much is read (such as low/9.wav).",)
     assert len(domain.inputs[6].samples) == 8000
     assert len(as_sound((tone(1.5), 8000)).samples) == 8000
+
+
+def test_recordings_that_are_cut_off_or_too_long_are_said_where_they_are_learnt_from_and_answered(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(audio_module, "LONGEST", 1)
+    whole, streamed = encoded(tone(0.5)), bytearray(encoded(tone(0.5)))
+    at = streamed.index(b"data") + 4
+    streamed[at : at + 4] = b"\xff\xff\xff\xff"  # as written to a pipe
+    more = {"low/cut.wav": whole[: len(whole) // 2], "low/pipe.wav": bytes(streamed), "low/z.wav": encoded(tone(1.5))}
+    folder = packed(tmp_path / "d", {**CLASSES, **more})
+    said = (
+        "1 recordings are longer than 1 s, of which so much is read (such as low/z.wav).",
+        "1 recordings end before their header says, and are read as far as they go (such as low/cut.wav).",
+    )
+    assert load_domain(folder).notes == said == load_inputs([folder], "audio", {}).notes
 
 
 def test_images_and_recordings_do_not_mix(tmp_path):

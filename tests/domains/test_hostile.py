@@ -275,3 +275,20 @@ def test_a_recording_of_a_thousand_channels_is_not_read(tmp_path):
     soundfile.write(tmp_path / "s.flac", np.zeros((30 * 655_350, 8), np.int16), 655_350)
     with (tmp_path / "s.flac").open("rb") as stream, pytest.raises(ValueError, match="its 8 channels of .* are more"):
         decode(stream)
+
+
+@pytest.mark.parametrize(("damage", "said"), [
+    (lambda data: data[:-30], "is not a zip that can be read"),
+    (lambda data: data.replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"), "is encrypted"),
+    (lambda data: data.replace(b"aa/0.png", b"../0.png"), "climbs out of its folder"),
+])  # fmt: skip
+def test_a_zip_to_answer_is_checked_as_one_to_learn_from(tmp_path, damage, said):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("aa/0.png", b"x")
+    whole = (tmp_path / "a.zip").read_bytes()
+    damaged = damage(whole)
+    assert damaged != whole
+    (tmp_path / "a.zip").write_bytes(damaged)
+    for read in (load_domain, lambda path: load_inputs([path], "images", {})):
+        with pytest.raises(RequestError, match=said):
+            read(tmp_path / "a.zip")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
@@ -29,9 +31,6 @@ MOST_MEASURED = 5_000
 
 _A_SAMPLE = 16
 """Bytes that decoding and averaging takes, at most, for each sample of each channel."""
-
-FEW = 512
-"""Recordings whose length is looked at where a few are enough."""
 
 
 class Sound(NamedTuple):
@@ -168,11 +167,20 @@ def sound_content(sound: Sound) -> str:
     return digest(str(sound.rate).encode() + np.round(sound.samples * 32767).astype(np.int16).tobytes())
 
 
+_ENDS_EARLY = re.compile(r"^data : (\d+) \(should be \d+\)", re.MULTILINE)
+_OPEN_END = 0x7FFF0000
+"""Bytes of sound that programs write into a header before they know how many there will be."""
+
+
 class AudioFiles(FileInputs):
     """Recordings below a folder or inside a zip."""
 
     kind = "audio"
     one = "a recording"
+
+    def __init__(self, root: Path | str, files: Sequence[str]) -> None:
+        super().__init__(root, files)
+        self._short: set[int] = set()
 
     def __getitem__(self, row: int) -> Sound:
         require("soundfile", "audio")
@@ -191,24 +199,36 @@ class AudioFiles(FileInputs):
         return io.BytesIO(self.read(row)) if self._zipped else self.stream(row)
 
     def problem(self, row: int) -> str | None:
-        """Why a file cannot be read; what is read of it is decoded."""
+        """Why a file cannot be read; what is read of it is decoded.
+
+        Which are cut off is remembered for `settled`.
+        """
         try:
             with self.opened(row) as stream:
                 decode(stream)
+                stream.seek(0)
+                cut = _ENDS_EARLY.search(require("soundfile", "audio").SoundFile(stream).extra_info)
+            if cut is not None and int(cut[1]) < _OPEN_END:
+                self._short.add(row)
             return None
         except Exception as error:
             return reason(error)
 
     def settled(self, given: Any, learnt: Rows | None) -> tuple[Inputs, list[str]]:
-        """Itself, and a note where recordings are longer than what is read of them."""
+        """Itself, and notes where recordings are longer than what is read of them, or cut off."""
         lengths = self.lengths(np.arange(len(self) if len(self) <= MOST_MEASURED else 0))
-        long = np.flatnonzero(lengths > LONGEST)
-        if not len(long):
-            return self, []
-        return self, [
-            f"{len(long):,} recordings are longer than {LONGEST} s, of which so much is read (such as "
-            f"{self.names()[long[0]]})."
-        ]
+        what: dict[str, list[int]] = {
+            f"are longer than {LONGEST} s, of which so much is read": np.flatnonzero(lengths > LONGEST).tolist(),
+            "end before their header says, and are read as far as they go": sorted(self._short),
+        }
+        names = self.names()
+        found = [(why, rows) for why, rows in what.items() if len(rows)]
+        return self, [f"{len(rows):,} recordings {why} (such as {names[rows[0]]})." for why, rows in found]
+
+    def take(self, rows: Rows) -> Self:
+        taken = super().take(rows)
+        taken._short = {i for i, row in enumerate(rows) if int(row) in self._short}
+        return taken
 
     def lengths(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Seconds of some recordings, from their headers, ``(len(rows),)``."""
@@ -265,19 +285,6 @@ class AudioSequence(Inputs):
 
     def fingerprint(self) -> str:
         return digest("\n".join(self.keys()).encode())
-
-
-def some_of(inputs: Inputs, most: int) -> Rows:
-    """Up to `most` row numbers, spread evenly."""
-    return np.unique(np.linspace(0, len(inputs) - 1, min(most, len(inputs))).astype(np.int64))
-
-
-def lengths_of(inputs: Inputs, rows: Rows) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Seconds of some recordings, ``(len(rows),)``; only headers are read where they lie in files."""
-    if isinstance(inputs, AudioFiles):
-        return np.asarray(np.minimum(inputs.lengths(rows), LONGEST))
-    sounds = (inputs[int(row)] for row in rows)
-    return np.array([len(sound.samples) / sound.rate for sound in sounds], dtype=np.float64)
 
 
 def reason(error: Exception) -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sterna.domains.audio import ENDINGS, AudioFiles
 from sterna.domains.file_reader import FileReader
 from sterna.domains.folders import FileKind
 
-AUDIO = FileKind("a recording", "recordings", ENDINGS, "soundfile", "audio", AudioFiles, AudioFiles.problem)
+
+def _settled(parts: Sequence[AudioFiles], given: Any) -> tuple[Sequence[AudioFiles], list[str]]:
+    return parts, [note for part in parts for note in part.settled(given, None)[1]]
+
+
+AUDIO = FileKind("a recording", "recordings", ENDINGS, "soundfile", "audio", AudioFiles, AudioFiles.problem, _settled)
 
 
 class Recordings(FileReader):

@@ -95,7 +95,7 @@ def _readable(inputs: FileInputs, kind: FileKind) -> FileInputs:
 
 def _below(path: Path, kind: FileKind, notes: list[str]) -> tuple[Path, list[str]]:
     if path.is_dir() or path.suffix.lower() == ".zip":
-        names = names_below(path)
+        names = Location(path).names
         found = with_endings(names, kind.endings)
         if not found:
             beside = f", but files of {endings_of(names)}" if names else ""

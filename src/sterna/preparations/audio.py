@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sterna.domains.audio import FEW, Sound, lengths_of, resampled, some_of
+from sterna.domains.audio import Sound, resampled
+from sterna.domains.audio_lengths import FEW, lengths_of, some_of
 from sterna.domains.inputs import INFERENCE_ROWS, Inputs, Kind, Preparation
 from sterna.errors import RequestError
 from sterna.preparations.log_mel import HOP, RANGE, Array, log_mel

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sterna.domains.audio import FEW, lengths_of, resampled, some_of
+from sterna.domains.audio import resampled
+from sterna.domains.audio_lengths import FEW, lengths_of, some_of
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.errors import RequestError, require
 from sterna.preparations.audio import Recordings, cut_note, rows_at_once
