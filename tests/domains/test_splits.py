@@ -266,6 +266,18 @@ def test_numbers_are_stratified_by_quantile():
     assert len(few.train) + len(few.validation) == 12
 
 
+@pytest.mark.parametrize("patients", [5, 8, 10, 12, 20, 30, 45])
+def test_groups_of_one_number_each_give_a_fifth_of_the_groups(patients):
+    """Of 20 patients with an age each, nearly half were tested, and of 8 none: most bins held one or two of them."""
+    ages = np.random.default_rng(patients).permutation(patients).astype(float)
+    group = np.repeat(np.arange(patients), 10)
+    splits = make_splits(domain_of(ages[group], groups=group), ages[group], seed=0)
+    tested = np.unique(group[splits.test])
+    assert len(splits.test) == 10 * len(tested) and abs(len(tested) - patients / 5) <= max(1, patients / 15)
+    third = patients // 3
+    assert patients < 15 or (ages[tested].min() < third and ages[tested].max() >= patients - third)
+
+
 def test_several_labels_keep_each_label_on_both_sides():
     random = np.random.default_rng(1)
     targets = (random.random((300, 4)) < [0.5, 0.3, 0.1, 0.03]).astype(float)

@@ -14,29 +14,39 @@ _TRIES = 200
 _MOST_WORK = 20_000_000
 
 
-def strata_of(targets: np.ndarray) -> np.ndarray:
+def strata_of(targets: np.ndarray, units: np.ndarray | None = None) -> np.ndarray:
     """What a draw is balanced over, one number a row.
 
     Parameters
     ----------
     targets
         Labelled rows only: int ``(n,)``, float ``(n,)`` or float ``(n, k)``.
+    units
+        ``(n,)`` int; rows of one unit stay together.
 
     Returns
     -------
-    ``(n,)`` int64: the class; of numbers, the quantile bin (up to 10, of at least 5 rows); of several labels, the
-    rarest one that the row has (``k`` for none).
+    ``(n,)`` int64: the class; of numbers, the quantile bin (up to 10, of at least 5 rows, or 5 units where each has one
+    number, as patients have an age); of several labels, the rarest one that the row has (``k`` for none).
     """
     if targets.dtype.kind in "iu":
         return targets.astype(np.int64)
     if targets.ndim == 1:
-        bins = int(np.clip(len(targets) // 5, 1, QUANTILES))
-        edges = np.quantile(targets, np.arange(1, bins) / bins) if bins > 1 else np.empty(0)
-        return np.searchsorted(np.unique(edges), targets, side="left").astype(np.int64)
+        strata = _bins(targets, len(targets) // 5)
+        whole = len(targets) if units is None else len(np.unique(units))
+        if units is not None and whole // 5 < QUANTILES and len(np.unique([units, strata], axis=1).T) == whole:
+            return _bins(targets, whole // 5)
+        return strata
     has = np.nan_to_num(targets) > 0.5
     order = np.argsort(has.sum(axis=0), kind="stable")
     rarest = order[np.argmax(has[:, order], axis=1)]
     return np.asarray(np.where(has.any(axis=1), rarest, targets.shape[1]), dtype=np.int64)
+
+
+def _bins(targets: np.ndarray, most: int) -> np.ndarray:
+    bins = int(np.clip(most, 1, QUANTILES))
+    edges = np.quantile(targets, np.arange(1, bins) / bins) if bins > 1 else np.empty(0)
+    return np.searchsorted(np.unique(edges), targets, side="left").astype(np.int64)
 
 
 def draw_side(strata: np.ndarray, units: np.ndarray, fraction: float, random: np.random.Generator) -> np.ndarray:
@@ -142,7 +152,8 @@ def draw_rows(pool: Rows, targets: np.ndarray, units: Callable[[Rows], np.ndarra
     """About this fraction of the rows of a pool, sorted; `targets` are those of all rows."""
     if fraction == 0 or not len(pool):
         return np.empty(0, dtype=np.int64)
-    side = draw_side(strata_of(targets[pool]), units(pool), fraction, np.random.default_rng([seed, 0]))
+    whole = units(pool)
+    side = draw_side(strata_of(targets[pool], whole), whole, fraction, np.random.default_rng([seed, 0]))
     return np.sort(pool[side])
 
 

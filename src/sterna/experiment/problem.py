@@ -74,7 +74,8 @@ def make_exam(
     if not len(rows):
         raise RequestError(
             f"No test split can be drawn from {domain.name}: its {int(domain.labelled().sum()):,} labelled rows are of "
-            "one content or group, which stays on one side; check the columns and group=, or give test rows as test=."
+            "one content or group, or those of each class are, and what is of one stays on one side; check the columns "
+            "and group=, or give test rows as test=."
         )
     if not keep.any():
         raise RequestError(f"{domain.name}: no row of the test split has a label, so nothing can be scored.")

@@ -138,7 +138,7 @@ def _parts(targets: Array, task: Task, seed: int, units: Array | None) -> tuple[
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
     if units is not None and 1 < len(np.unique(units[rows])) < len(rows):
         random = np.random.default_rng([seed, 0])
-        side = draw_side(strata_of(targets[rows]), units[rows], HELD_OUT, random)
+        side = draw_side(strata_of(targets[rows], units[rows]), units[rows], HELD_OUT, random)
         return rows[~side], rows[side]
     classes, counts = np.unique(targets[rows], return_counts=True)
     enough = task.one_class and counts.min() >= 2 and len(rows) * HELD_OUT >= len(classes)
