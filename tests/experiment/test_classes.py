@@ -6,10 +6,13 @@ import pytest
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.cli.transfer import verdict_lines
-from sterna.experiment.classes import alike_pairs, renamed
+from sterna.domains.learnt import Learnt
+from sterna.experiment.classes import alike_pairs, renamed, said_of_source
 from sterna.experiment.plan import make_plan
 from sterna.experiment.problem import source_rows
 from sterna.methods.method import make_method
+from sterna.networks.identity import IdentityBody
+from sterna.preparations.table import TablePreparation
 from sterna.record.request import Request
 from sterna.report.verdict import judge
 from sterna.tasks import Classification
@@ -98,6 +101,11 @@ def test_names_that_differ_are_named_and_offered_and_mapped():
 def test_the_models_classes_are_mapped_too():
     known, own = Source("m", task=Classification(("cat", "dog"), "accuracy")), Classification(("Cat", "Dog", "Cow"))
     assert renamed(known, {"cat": "Cat", "dog": "Dog"}, own).task.classes == ("Cat", "Dog")
+    said = said_of_source(known, own, own)
+    assert said == [
+        "Classes of the source look like the target's: map_classes={'cat': 'Cat', 'dog': 'Dog'} makes them one."
+    ]
+    assert not said_of_source(Source("m", task=Classification(("Cat", "tench"), "accuracy")), own, own)
     with pytest.raises(RequestError, match="one class, 'Cat', of two"):
         renamed(known, {"cat": "Cat", "dog": "Cat"}, own)
 
@@ -160,3 +168,14 @@ def test_the_metric_is_the_targets_whatever_labels_are_used():
     }
     assert metrics == {"balanced_accuracy"}
     assert planned(None, table([0, 1] * 50, "ab"), labels=7).task.metric == "accuracy"
+
+
+def test_columns_that_the_source_run_does_not_read_are_named():
+    domain = table([0, 1] * 30, "ab")
+    wider = Domain.from_arrays(domain.inputs.frame.assign(more=np.arange(60.0) ** 2), domain.labels)
+    known = Source(
+        "run:r", IdentityBody(2), TablePreparation().fit(domain.inputs), learnt=Learnt.of([domain.inputs], [])
+    )
+    asked = make_method("target-only"), Request(control=("none",))
+    assert "The source run:r does not read columns of the target: 'more'." in make_plan(known, wider, *asked).notes
+    assert "does not read" not in " ".join(make_plan(known, domain, *asked).notes)

@@ -132,6 +132,9 @@ def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
         The same with what the source's classes add.
     """
     data = None if source is None else source.data
+    if source is not None and source.task is not None and data is None:
+        answers = source.task.classes
+        return _offered([n for n in answers if n not in own.classes], [n for n in own.classes if n not in answers])
     if not own.one_class or data is None or data.labels is None or data.labels.ndim != 1:
         return []
     try:
@@ -158,7 +161,7 @@ def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
 def _offered(theirs: Sequence[str], ours: Sequence[str]) -> list[str]:
     """A sentence that offers to make one of classes that look like one."""
     near = alike_pairs(theirs, ours)
-    return [f"Some of these look like one class: map_classes={near} makes them one."] if near else []
+    return [f"Classes of the source look like the target's: map_classes={near} makes them one."] if near else []
 
 
 def alike_pairs(theirs: Sequence[str], ours: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from sterna.domains import Domain
 from sterna.domains.labels import alike
 from sterna.domains.splits import Splits, make_splits
 from sterna.domains.weights import not_all_zero, relative
-from sterna.errors import RequestError
+from sterna.errors import RequestError, quoted
 from sterna.experiment.classes import in_columns_of, matched, nothing_to_learn, renamed, said_of_source, said_of_split
 from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
 from sterna.experiment.evidence import FEW_LABELS
@@ -176,7 +176,10 @@ def _unknown(source: Source | None, domain: Domain, splits: Splits) -> list[str]
         return []
     assert source.preparation is not None
     seen = np.concatenate([splits.train, splits.validation, splits.unlabelled])
-    return [f"{note}." for note in source.preparation.unknown(domain.inputs.take(seen))]
+    read = {name for names in source.learnt.columns for name in names} if source.learnt else set()
+    more = [name for name in domain.inputs.kinds if name not in read] if read else []
+    unread = [f"The source {source.spec} does not read columns of the target: {quoted(more, 30)}."] if more else []
+    return [*unread, *(f"{note}." for note in source.preparation.unknown(domain.inputs.take(seen)))]
 
 
 def _without_labels(method: Method, there: Needs, ids: Sequence[str]) -> str:
