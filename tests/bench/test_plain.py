@@ -5,7 +5,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 
+import sterna
+from sterna.bench import plain
 from sterna.bench.plain import fit_model, on_raw, raw_learners, tree_learners
+from sterna.kinds import images
 from sterna.kinds.kind import kind_of
 from sterna.tasks import Classification, MultiLabel
 
@@ -71,3 +74,25 @@ def test_several_labels_are_learnt_with_the_weights_of_the_rows():
     even = fit_model(OneVsRestClassifier(LogisticRegression()), x, np.nan_to_num(labels), np.full(60, 0.3))
     plain = OneVsRestClassifier(LogisticRegression()).fit(x, np.nan_to_num(labels))
     assert all((a.coef_ == b.coef_).all() for a, b in zip(even.estimators_, plain.estimators_, strict=True))
+
+
+def test_a_linear_model_of_fewer_rows_than_columns_is_fitted_in_the_space_of_the_rows(monkeypatch):
+    random = np.random.default_rng(0)
+    y = np.repeat(["a", "b"], 20)
+    pictures = np.clip(random.normal(90, 20, (40, 8, 8)) + 60 * (y == "b")[:, None, None], 0, 255).astype(np.uint8)
+    widths, fit = [], plain.fit_linear
+
+    def noted(chunks, *args):
+        widths.append(next(chunks())[1].shape[1])
+        return fit(chunks, *args)
+
+    def fitted():
+        domain = sterna.load_domain(pictures, label=y)
+        return sterna.transfer(None, domain, method="target-only", control="none")
+
+    monkeypatch.setattr(images, "PIXELS", 8)
+    monkeypatch.setattr(plain, "fit_linear", noted)
+    found = fitted().predict_proba(pictures)
+    monkeypatch.setattr(plain, "rotated", lambda x: (x, None))
+    np.testing.assert_allclose(fitted().predict_proba(pictures), found, atol=1e-4)
+    assert {width <= 40 for width in widths[: len(widths) // 2]} == {True} and widths[-1] == 3 * 8**2

@@ -468,3 +468,12 @@ def test_words_as_bytes_are_the_words_that_they_spell(tmp_path):
     assert found.labels.tolist() == words and found.groups.tolist() == words
     assert load_domain(images, label=spelt).labels.tolist() == words
     assert load_domain(images, label=list(spelt)).labels.tolist() == words
+
+
+def test_each_class_has_a_name_of_its_own(tmp_path):
+    arrays = {"images": np.zeros((4, 4, 4), dtype=np.uint8), "labels": np.array([0, 1, 0, 1])}
+    found = load_domain(saved(tmp_path / "c.npz", **arrays, class_names=np.array([["well"], ["ill"]])))
+    assert found.labels.tolist() == ["well", "ill", "well", "ill"]
+    for names in (["ill", "ill"], [["well", "ill"]]):
+        with pytest.raises(RequestError, match="different names; one name for each class was expected"):
+            load_domain(saved(tmp_path / "d.npz", **arrays, class_names=np.array(names)))

@@ -153,3 +153,16 @@ def test_rows_that_weigh_nothing_are_not_looked_at(random):
     rows = sample_of(np.arange(5000), codes, Classification(("a", "b")), 0, weights)
     assert rows.tolist() == [10, 4001]
     assert choose_penalty(x[rows], codes[rows], Classification(("a", "b")), weights[rows], 0).loss > 0
+
+
+def test_of_very_many_classes_a_penalty_is_tried_in_few_steps_and_chosen_as_with_all(random, monkeypatch):
+    y = np.repeat(np.arange(60), 4)
+    x = random.normal(size=(60, 20))[y] + 1.5 * random.normal(size=(240, 20))
+    task, asked = Classification(tuple(map(str, range(60)))), []
+    fit = cross_validation.fit_linear
+    monkeypatch.setattr(cross_validation, "fit_linear", lambda *args: asked.append(args[-1]) or fit(*args))
+    whole = choose_penalty(x, y, task, np.ones(240), seed=0)
+    monkeypatch.setattr(cross_validation, "WORK", 1)
+    few = choose_penalty(x, y, task, np.ones(240), seed=0)
+    assert set(asked) == {cross_validation.MOST, cross_validation.FEWEST}
+    assert few.penalty == whole.penalty and few.loss == pytest.approx(whole.loss, rel=0.01)

@@ -22,7 +22,7 @@ from sterna.networks.identity import identity_body
 from sterna.selection.calibration import Calibration, calibration, of_known_classes
 from sterna.selection.cross_validation import choose_penalty, folds_of, sample_of
 from sterna.tasks.task import Task
-from sterna.training.linear import as_layer, fit_linear, in_memory, moments
+from sterna.training.linear import as_layer, fit_linear, in_memory, moments, rotated, unrotated
 
 if TYPE_CHECKING:
     from sterna.bench.bench import Bench
@@ -102,9 +102,10 @@ def _best_on_vectors(x: Array, problem: Problem) -> Any:
         if held[best].loss < linear.loss:
             fit_model(trees[best].model, x[train], problem.targets[train], weights[train])
             return _head(trees[best].model, held[best].calibration, task)
-    solution = fit_linear(in_memory(standard[train]), problem.targets[train], task, weights[train], linear.penalty)
+    seen, basis = rotated(standard[train])
+    solution = fit_linear(in_memory(seen), problem.targets[train], task, weights[train], linear.penalty)
     solution[:, -1] += linear.offset
-    return as_layer(solution, mean, scale, task)
+    return as_layer(unrotated(solution, basis), mean, scale, task)
 
 
 def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:

@@ -68,9 +68,7 @@ def load_arrays(path: Path, options: Options) -> Domain:
         raise RequestError(f"The images of {path} are {' and '.join(types)}, so white differs; give them one type.")
     lengths = [len(array) for array in read]
     names = archive.files
-    classes = (
-        tuple(str(c) for c in _read(archive, "class_names", path)) if "class_names" in names and label is None else None
-    )
+    classes = _class_names(archive, path) if "class_names" in names and label is None else None
     values = _labels(archive, path, parts, lengths, labels, label)
     stacked = np.concatenate(read) if len(read) > 1 else read[0]
     learnt = np.repeat([SPLIT_NAMES.get(part.lower()) != "test" for part in parts], lengths)
@@ -199,6 +197,17 @@ def _labels(
             )
         read.append(values)
     return np.concatenate(read)
+
+
+def _class_names(archive: Any, path: Path) -> tuple[str, ...]:
+    found = _read(archive, "class_names", path)
+    classes = tuple(found.ravel().astype(str).tolist())
+    if len(found) != len(classes) or len({*classes}) != len(classes):
+        raise RequestError(
+            f"The array 'class_names' of {path} has the shape {found.shape} and {len({*classes})} different names; one "
+            "name for each class was expected."
+        )
+    return classes
 
 
 def _beside(archive: Any, path: Path, name: str, option: str, n: int) -> np.ndarray:

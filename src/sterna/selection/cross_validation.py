@@ -27,6 +27,13 @@ SAMPLE = 1500
 """Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
 
 
+MANY_CLASSES = 50
+WORK, FEWEST, MOST = 10_000_000_000, 60, 1000
+"""Outputs from which on a penalty is tried with few steps of L-BFGS: products of rows, columns and outputs in all, and
+the least and the most steps. The cost grows with rows, columns and classes at once, and the next penalty goes on where
+one stopped."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """How well a candidate did on held-out rows.
@@ -98,6 +105,7 @@ def choose_penalty(
     if len(targets) == 1:
         return Trial(PENALTIES[0], np.zeros(1))
     x, _ = rotated(features)
+    steps = MOST if task.outputs <= MANY_CLASSES else int(np.clip(WORK // (x.size * task.outputs), FEWEST, MOST))
     own = slice(len(targets) - lent)
     more = np.arange(own.stop, len(targets))
     parts = [
@@ -110,7 +118,7 @@ def choose_penalty(
         outputs = torch.zeros((own.stop, task.outputs), dtype=torch.float64)
         for fold, (train, held) in enumerate(parts):
             found = fit_linear(
-                in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], tolerance=1e-4
+                in_memory(x[train]), targets[train], task, weights[train], penalty, starts[fold], 1e-4, steps
             )
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
         shift = calibration(outputs.numpy(), targets[own], weights[own], task, usable=known)

@@ -60,7 +60,7 @@ def standardised(x: Array) -> tuple[Array, Array, Array]:
 
 def fit_linear(
     chunks: Chunks, targets: Array, task: Task, weights: Array, penalty: float, start: Array | None = None,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-6, steps: int = 1000,
 ) -> Array:  # fmt: skip
     """Minimise the task's weighted mean loss + λ/2 ‖W‖² by L-BFGS; the bias is not penalised.
 
@@ -84,6 +84,8 @@ def fit_linear(
         Where to begin, ``(o, width + 1)``; zeros by default.
     tolerance
         Largest component of the gradient that counts as zero.
+    steps
+        Of L-BFGS, at most.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def fit_linear(
         return sum(loss.item() for loss in losses), both.grad.numpy().ravel()
 
     begin = np.zeros(shape).ravel() if start is None else start.ravel()
-    options = {"maxiter": 1000, "maxcor": 20, "ftol": tolerance * 1e-4, "gtol": tolerance}
+    options = {"maxiter": steps, "maxcor": 20, "ftol": tolerance * 1e-4, "gtol": tolerance}
     with _threads_for(total_numbers=len(targets) * width):
         found = minimize(value, begin, jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x).reshape(shape)
