@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -255,3 +256,15 @@ def test_a_file_of_several_blocks_is_read_as_one_of_one_block(tmp_path, monkeypa
     parts = load_domain(tmp_path / "t.csv", label=label, **more)
     assert parts.inputs.keys() == whole.inputs.keys() and np.array_equal(parts.labels, whole.labels)
     assert parts.notes == whole.notes and parts.describe() == whole.describe()
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_names_of_columns_are_the_same_however_their_accents_are_encoded(tmp_path, ending):
+    frame = pd.DataFrame({unicodedata.normalize("NFD", "größe"): ["1", "2"], "y": ["a", "b"]})
+    path = tmp_path / f"t.{ending}"
+    write = {"csv": frame.to_csv, "parquet": frame.to_parquet}
+    if ending == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        write[ending](path, index=False)
+    assert list(read_table(path)[0].columns) == [unicodedata.normalize("NFC", "größe"), "y"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
+from unicodedata import normalize
 
 import pandas as pd
 import pyarrow as pa
@@ -62,6 +63,10 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
             frame = read_json_lines(path, open_bytes)
         else:
             frame, notes = _read_csv(path, "\t" if suffix == ".tsv" else ",")
+    # ö may be one character or two, as macOS writes it: the columns of two tables are matched all the same.
+    names = [normalize("NFC", name) if isinstance(name, str) else name for name in frame.columns]
+    if names != list(frame.columns):
+        frame.columns = pd.Index(names)
     if not len(frame):
         raise RequestError(f"{path.name} has columns ({', '.join(map(str, frame.columns[:10]))}) but no rows.")
     return frame, notes
