@@ -169,3 +169,16 @@ def test_all_new_classes_of_a_test_set_are_named(tmp_path):
     (tmp_path / "test.csv").write_text("x,label\n1,a\n2,d\n3,e\n", encoding="utf-8")
     with pytest.raises(RequestError, match="'d', 'e', which train.csv has not"):
         load_domain(tmp_path / "train.csv", test=tmp_path / "test.csv")
+
+
+@pytest.mark.parametrize("mark", ["-", "_", ":"])
+def test_marks_that_stand_within_names_too_are_said_where_cells_look_joined_by_them(mark):
+    def notes(cells):
+        frame = pd.DataFrame({"text": [f"row {i}" for i in range(len(cells))], "label": cells})
+        return " ".join(load_domain(frame, text="text", label="label", task="multilabel").notes)
+
+    sets = [
+        mark.join(each) for each in (("red", "blue"), ("red",), ("blue", "sea"), ("sea",), ("red", "sea"), ("blue",))
+    ]
+    assert f"several labels a cell, separated by {mark!r} (such as 'blue{mark}sea')" in notes(sets * 3)
+    assert "several" not in notes([f"semi{mark}final", "final", f"knock{mark}out"] * 3)

@@ -28,6 +28,10 @@ _MARKS = {"0": 0.0, "1": 1.0} | {
 """What a column of one of several labels holds."""
 
 
+_WITHIN = "-_:.~\\"
+"""What seldom stands between labels, and often within one."""
+
+
 def find_label(names: Sequence[str], where: str) -> str:
     """The label column of a table whose user named none."""
     found = [name for name in names if name.strip().lower() in LABEL_NAMES]
@@ -225,11 +229,13 @@ def joined_labels(column: RawColumn) -> tuple[Array, tuple[str, ...], list[str]]
     found = (
         separator_of(part for cell in written for part in parts(cell)) if joined else separator_of(written, sets=True)
     )
-    if found is None and not lists and not joined:
-        found = separator_of(written, " ")
+    refused = found is not None and found[2] and not joined
+    if found is None and not lists and not joined:  # of marks that stand within names, too, nothing is sure
+        found = separator_of(written, " ") or separator_of(written, _WITHIN)
+        found = found if found is not None and (found[2] or found[0] == "' '") else None
     if found is not None:
         said = f"{column.named} looks like several labels a cell, {_written_as(found[0])} (such as {found[1]!r})"
-        if found[2] and not joined and found[0] != "' '":
+        if refused:
             raise RequestError(f"{said}; write them as a|b.")
         notes.append(f"{said}; each is read as one label: several are written as a|b.")
     try:
