@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import sterna
-from sterna import RequestError, load_domain
+from sterna import Domain, RequestError, load_domain
+from sterna.domains.given import given_inputs
+from sterna.domains.images import ImageArray
 
 
 def frame(n, shift=0.0, seed=0):
@@ -99,3 +101,10 @@ def test_a_frame_of_texts_is_answered_by_the_column_of_the_run():
 def test_a_missing_target_says_what_to_call():
     with pytest.raises(RequestError, match=r"transfer\(None, data, label=...\)"):
         sterna.transfer(frame(5), label="y", seeds=1)
+
+
+def test_of_no_rows_nothing_is_predicted():
+    pictures = np.zeros((0, 4, 4), dtype=np.uint8)
+    for data in (pictures, Domain("none", ImageArray(pictures))):
+        with pytest.raises(RequestError, match="has no row, so there is nothing to predict"):
+            given_inputs(data, "images", {})

@@ -152,9 +152,19 @@ def given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:
         What the run learnt from.
     reading
         How its own Domain was read.
+
+    Raises
+    ------
+    RequestError
+        If it has another form than these, or no row.
     """
-    if isinstance(data, Domain):
-        return data
+    found = data if isinstance(data, Domain) else _given_inputs(data, kind, reading)
+    if not len(found):
+        raise RequestError(f"{found.name} has no row, so there is nothing to predict.")
+    return found
+
+
+def _given_inputs(data: Any, kind: Kind, reading: Mapping[str, Any]) -> Domain:
     if not is_frame(data) or kind not in ("table", "text"):
         return Domain.from_arrays(data, levels=reading.get("levels"))
     from sterna.domains.table_domains import frame_inputs
