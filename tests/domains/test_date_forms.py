@@ -142,3 +142,5 @@ def test_what_looks_like_dates_and_is_not_read_as_such_is_said(cells: list[str])
 def test_mostly_words_are_no_dates() -> None:
     with pytest.raises(RequestError, match="cannot be read as dates .it holds 'soon'."):
         infer_schema(pd.DataFrame({"x": ["2024-01-01", "soon", "late"]}), {"x": "date"})
+    with pytest.raises(RequestError, match="cannot be read as dates .it holds 'soon'."):  # not that the order is open
+        infer_schema(pd.DataFrame({"x": ["soon", "03/04/2021", "late"]}), {"x": "date"})

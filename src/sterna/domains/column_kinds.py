@@ -70,7 +70,7 @@ def _asked_dates(column: RawColumn, note: Callable[[str], None] | None, form: st
     found = read_dates(cells, form, compact=True)
     if found is None or found.ambiguous or mostly(cells, found.odd & ~found.codes):
         why = "day and month cannot be told apart"
-        if found is None or not found.ambiguous:
+        if found is None or mostly(cells, found.odd & ~found.codes):
             odd = cells.is_valid() if found is None else pa.array(found.odd)
             why = f"it holds {cells.filter(odd)[0].as_py()!r}"
         raise RequestError(f"{column.named} cannot be read as dates ({why}); write them as 2024-01-31.")
