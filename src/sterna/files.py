@@ -65,7 +65,15 @@ def atomic(path: Path, *, wait: bool = True, elsewhere: str = _ELSEWHERE) -> Ite
 
 
 def user_path(name: str | Path) -> Path:
-    """The path that a user named: ``~`` is the home folder, and ``~name`` where there is nobody of that name a name."""
+    """The path that a user named: ``~`` is the home folder, and ``~name`` where there is nobody of that name a name.
+
+    Raises
+    ------
+    RequestError
+        If it is the address of something elsewhere.
+    """
+    if re.match(r"[a-z][a-z0-9+.-]+://", str(name), re.IGNORECASE):
+        raise RequestError(f"{str(name)!r} is an address, and nothing is downloaded; give the path of a file here.")
     return Path(os.path.expanduser(name))
 
 

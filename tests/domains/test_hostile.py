@@ -35,6 +35,8 @@ from sterna.untrusted import Shared
         ('{"text": ' + "[" * 100_000, "line 2: its values lie too deep"),
         ('{"text": ' + "9" * 5000 + "}", "line 2: this is not JSON"),
         ("\x00\x00\x00\x7b", "line 2: this is not JSON"),
+        ('{"text": "x", "y": "a", "y": "b"}', "line 2 has the key 'y' twice"),
+        ('{"text": [{"a": 1, "a": 1}], "y": "a"}', "line 2 has the key 'a' twice"),
     ],
 )
 def test_a_line_of_json_is_named_by_its_number(tmp_path, line, words):

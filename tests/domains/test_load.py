@@ -153,6 +153,8 @@ def test_a_missing_path_names_what_is_near(tmp_path):
         load_domain(tmp_path / "fotos")
     with pytest.raises(RequestError, match="Neither does the folder"):
         load_domain(tmp_path / "no" / "where")
+    with pytest.raises(RequestError, match=r"'https://example.org/t.csv' is an address, and nothing is downloaded"):
+        load_domain("https://example.org/t.csv")
 
 
 @either

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _column(values: list[Any]) -> pd.Series[Any]:
 def _object(line: bytes, number: int, path: Path, opener: Opener) -> dict[str, Any]:
     where = f"{path.name}, line {number}"
     try:
-        value = json.loads(line.decode())
+        value = json.loads(line.decode(), object_pairs_hook=partial(_once, where))
     except UnicodeDecodeError as error:
         raise RequestError(bad_bytes(path, opener)) from error
     except ValueError as error:
@@ -77,6 +78,15 @@ def _object(line: bytes, number: int, path: Path, opener: Opener) -> dict[str, A
     if b"\\u" in line:
         _check_characters(value, where)
     return value
+
+
+def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The keys and values of an object; of a key that comes again JSON would keep the last value alone."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise RequestError(f"{where} has the key {twice!r} twice; give each key once.")
+    return found
 
 
 def _check_characters(value: dict[str, Any], where: str) -> None:
