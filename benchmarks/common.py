@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sterna.experiment.plan import Plan
     from sterna.methods.method import Method
-    from sterna.record.record import Gain, Record, Score
+    from sterna.record.record import Record
+    from sterna.record.scores import Gain, Score
     from sterna.store.run import Unit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,12 +149,12 @@ def fitted(asked: Mapping[str, Any], fits: dict[tuple[Any, ...], Any]) -> tuple[
     names = ("task", "metric", "labels", "labels_per_class", "balance", "seeds", "seed", "epochs", "steps")
     controls = (control,) if isinstance(control, str) else tuple(control)
     request = Request(method=method.id(), control=controls, **{name: asked[name] for name in names})
-    plan = make_plan(asked["source"], asked["target"], method, request)
+    plan = make_plan(() if asked["source"] is None else (asked["source"],), asked["target"], method, request)
     budget, strategy = Budget(asked["epochs"], asked["steps"]), strategy_on(pick_device("auto"))
     means = Means(budget, asked["batch_size"], "auto", FeatureCache(), Progress(quiet=True), False, strategy)
     units: dict[str, list[Unit]] = {}
     for seed, splits in zip(plan.seeds, plan.splits, strict=True):
-        problem = make_problem(plan.source, asked["target"], plan.task, splits, plan.balance, seed=seed)
+        problem = make_problem(plan.sources, asked["target"], plan.task, splits, plan.balance, seed=seed)
         beside = replace(problem, recipe=method.recipe())
         for name, each, seen in [(method.id(), method, problem), *((n, c, beside) for n, c in plan.controls.items())]:
             about = ("pair", "labels", "labels_per_class", "epochs", "steps", "batch_size")

@@ -119,7 +119,7 @@ def problem_of():
         splits = make_splits(domain, targets, seed=seed, **draws) if splits is None else splits
         asked = infer_task(domain, task, metric, fit_rows=np.concatenate([splits.train, splits.validation]))
         balance = applied_balance(balance, asked, by_metric=metric is not None or len(splits.train) > 0)
-        return make_problem(source, domain, asked, splits, balance, seed), splits
+        return make_problem(() if source is None else (source,), domain, asked, splits, balance, seed), splits
 
     return make
 

@@ -57,7 +57,7 @@ def test_lists_are_json(sterna, command):
 
 def test_a_method_is_described_with_its_settings(sterna):
     lines = sterna("methods").out.splitlines()
-    assert len(lines) <= 27 and max(map(len, lines)) <= 80
+    assert len(lines) <= 28 and max(map(len, lines)) <= 80
     assert [line.split()[1] for line in lines[:-1]] == [a["id"] for a in json.loads(sterna("methods", "--json").out)]
     found = sterna("methods", "fine-tuning")
     assert "learning_rate" in found.out and "References: " in found.out and "----" not in found.out

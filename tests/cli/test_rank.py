@@ -1,10 +1,16 @@
 """``sterna rank``; what it measures is tested in ``tests/experiment/test_ranking.py``."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+
+from sterna import Source
+from sterna.cli.transfer import read_sources
+from sterna.record.request import Request
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +46,20 @@ def test_the_table_ends_with_what_it_comes_to(sterna, hospitals):
     assert sterna("rank", "like.csv", "--label", "y", *words, "--labels", "0", "--quiet").out == ""
 
 
-def test_one_model_and_several_data_sets_are_seen_through_the_model(sterna, files):
-    from sterna.cli.rank import _pairs
-
-    data = [("source_data", "a"), ("source_domain", "b")]
-    assert _pairs(["m"], data) == [("m", data[0]), ("m", data[1])]
-    assert _pairs(["m", "n"], data[:1]) == [("m", None), ("n", None), (None, data[0])]
-    assert _pairs(["m"], data[:1]) == [("m", None), (None, data[0])]
+def test_each_data_set_is_seen_through_each_model(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("x,y\n1,up\n2,down\n3,up\n4,down\n", "utf-8")
+    monkeypatch.setattr("sterna.sources.load_source", lambda spec, **options: Source(spec, body=torch.nn.Identity()))
+    data = (str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    asked = Request(target=data[0], label="y")
+    for source, files, expected in (
+        ((), data, ["a.csv", "b.csv"]),
+        (("m", "n"), (), ["m", "n"]),
+        (("m", "n"), data, ["m + a.csv", "m + b.csv", "n + a.csv", "n + b.csv"]),
+        (("m",), data[:1], ["m"]),
+    ):
+        found = read_sources(replace(asked, source=source, source_data=files))
+        assert [each.spec for each in found] == expected
 
 
 def test_a_wrong_request_is_one_sentence(sterna, hospitals):

@@ -27,7 +27,7 @@ def table(codes, names, name="target", noise=0.3, **more):
 
 def planned(source, domain, method="target-only", **asked):
     known = None if source is None else Source("known", data=source)
-    return make_plan(known, domain, make_method(method), Request(control=("none",), **asked))
+    return make_plan([] if known is None else [known], domain, make_method(method), Request(control=("none",), **asked))
 
 
 def notes_of(*args, **asked):
@@ -46,7 +46,7 @@ def test_columns_that_only_one_side_has_are_named_and_change_nothing():
     frame = wider.inputs.frame.assign(extra=1.0, U="x")
     wider = Domain.from_arrays(frame, wider.labels, name="wide")
     plan = planned(wider, target, "pooled")
-    assert plan.source.data.inputs.columns == ("u", "v")
+    assert plan.sources[0].data.inputs.columns == ("u", "v")
     assert "The source wide has columns that are no inputs of the target and are left out: 'extra', 'U'." in plan.notes
     lacking = Domain.from_arrays(frame[["U", "v"]], wider.labels, name="wide")
     with pytest.raises(RequestError, match="The source wide lacks columns of the target: 'u'."):
@@ -91,7 +91,7 @@ def test_names_that_differ_are_named_and_offered_and_mapped():
         planned(source, domain, method="coral")
     names = {"cat": "Cat", "sea lions": "Sea-Lion"}
     plan = planned(source, domain, method="coral", map_classes=names)
-    assert set(plan.source.data.labels) == {"Cat", "Sea-Lion"} and "differ" not in " ".join(plan.notes)
+    assert set(plan.sources[0].data.labels) == {"Cat", "Sea-Lion"} and "differ" not in " ".join(plan.notes)
     with pytest.raises(RequestError, match="'cow', which is no class of the source.*it has 'cat', 'sea lions'"):
         planned(source, domain, map_classes={"cow": "Cat"})
     with pytest.raises(RequestError, match="'Cats', which is no class of the target.*Did you mean 'Cat'"):
@@ -100,14 +100,14 @@ def test_names_that_differ_are_named_and_offered_and_mapped():
 
 def test_the_models_classes_are_mapped_too():
     known, own = Source("m", task=Classification(("cat", "dog"), "accuracy")), Classification(("Cat", "Dog", "Cow"))
-    assert renamed(known, {"cat": "Cat", "dog": "Dog"}, own).task.classes == ("Cat", "Dog")
+    assert renamed([known], {"cat": "Cat", "dog": "Dog"}, own)[0].task.classes == ("Cat", "Dog")
     said = said_of_source(known, own, own)
     assert said == [
         "Classes of the source look like the target's: map_classes={'cat': 'Cat', 'dog': 'Dog'} makes them one."
     ]
     assert not said_of_source(Source("m", task=Classification(("Cat", "tench"), "accuracy")), own, own)
     with pytest.raises(RequestError, match="one class, 'Cat', of two"):
-        renamed(known, {"cat": "Cat", "dog": "Cat"}, own)
+        renamed([known], {"cat": "Cat", "dog": "Cat"}, own)
 
 
 def test_widening_and_missing_classes_are_said():
@@ -126,7 +126,7 @@ def test_source_labels_are_matched_by_name():
     more = Domain.from_arrays(theirs, labels, classes=["d", "c", "a"], name="more")
     for known, columns, kept in ((other, [np.nan, 1, 0], 20), (more, [2, np.nan, 1], 40)):
         plan = planned(known, domain)
-        rows = source_rows(plan.source, plan.task, domain, evenly=False)
+        rows = source_rows(plan.sources[0], plan.task, domain, evenly=False)
         wanted = [np.full(kept, np.nan) if c != c else known.labels[:, int(c)] for c in columns]
         assert rows.same_task and np.array_equal(rows.targets, np.column_stack(wanted), equal_nan=True)
     assert "more has labels that are never learnt and are left out: 'd'" in notes_of(more, domain)
@@ -177,5 +177,5 @@ def test_columns_that_the_source_run_does_not_read_are_named():
         "run:r", IdentityBody(2), TablePreparation().fit(domain.inputs), learnt=Learnt.of([domain.inputs], [])
     )
     asked = make_method("target-only"), Request(control=("none",))
-    assert "The source run:r does not read columns of the target: 'more'." in make_plan(known, wider, *asked).notes
-    assert "does not read" not in " ".join(make_plan(known, domain, *asked).notes)
+    assert "The source run:r does not read columns of the target: 'more'." in make_plan([known], wider, *asked).notes
+    assert "does not read" not in " ".join(make_plan([known], domain, *asked).notes)

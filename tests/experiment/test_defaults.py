@@ -41,7 +41,7 @@ def model(domain):
     ],
 )  # fmt: skip
 def test_what_there_is_decides(source, asked, method, words):
-    request, notes = with_method(Request(**asked), source, table())
+    request, notes = with_method(Request(**asked), [] if source is None else [source], table())
     assert request.method == method
     (note,) = notes
     assert note.startswith(f"No method was asked for: {method}, because ") and words in note and note.endswith(".")
@@ -55,11 +55,11 @@ def test_what_there_is_decides(source, asked, method, words):
     ],
 )
 def test_a_source_that_fits_the_kind_of_data_is_named(domain, spec):
-    assert f"source={spec!r}" in with_method(Request(), None, domain)[1][0]
+    assert f"source={spec!r}" in with_method(Request(), [], domain)[1][0]
 
 
 def test_a_method_that_was_asked_for_stays():
-    assert with_method(Request(method="scratch"), None, table()) == (Request(method="scratch"), ())
+    assert with_method(Request(method="scratch"), [], table()) == (Request(method="scratch"), ())
 
 
 def test_the_folder_says_which_and_the_run_goes_on_with_it(tmp_path):

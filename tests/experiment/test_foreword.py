@@ -13,7 +13,7 @@ from sterna.record.request import Request
 
 def lines(domain, **asked):
     request = Request(control=("none",), **asked)
-    return foreword(make_plan(None, domain, make_method("target-only"), request), domain, request)
+    return foreword(make_plan([], domain, make_method("target-only"), request), domain, request)
 
 
 @pytest.fixture(scope="module")
@@ -81,5 +81,5 @@ def test_classes_that_only_the_source_has_have_no_share(frame):
     source = Source("known", data=load_domain(frame.assign(y=["no"] * 50 + ["yes"] * 40 + ["never"] * 10), label="y"))
     domain = load_domain(frame.assign(a=frame["a"] + 1, price=frame["price"] * 2), label="y")
     method, request = make_method("source-only"), Request(method="source-only", labels=0)
-    plan = make_plan(source, domain, method, request)
+    plan = make_plan([source], domain, method, request)
     assert "never" in plan.task.classes and "classes: no 80%, yes 20%" in foreword(plan, domain, request)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sterna import Domain, RequestError, Source, load_source, transfer
-from sterna.cli.transfer import read_source, read_target
+from sterna.cli.transfer import read_sources, read_target
 from sterna.domains import TextInputs
 from sterna.domains.learnt import Learnt, read_learnt
 from sterna.domains.splits import make_splits
@@ -95,13 +95,13 @@ def test_the_group_column_is_read_in_the_source_too(tmp_path):
     frame.assign(label=labels).to_csv(tmp_path / "bare.csv", index=False)
     asked = Request(target=str(tmp_path / "new.csv"), label="label", group="patient")
     here = read_target(asked)
-    source = read_source(replace(asked, source_data=str(tmp_path / "old.csv")))
+    (source,) = read_sources(replace(asked, source_data=(str(tmp_path / "old.csv"),)))
     assert set(source.data.groups) == set(here.groups) and source.data.inputs.columns == here.inputs.columns
     assert len(unseen(source, here, held_back(here))[0].data) == len(here) - len(held_back(here))
-    bare = read_source(replace(asked, source_data=str(tmp_path / "bare.csv")))
+    (bare,) = read_sources(replace(asked, source_data=(str(tmp_path / "bare.csv"),)))
     assert bare.data.groups is None and len(bare.data) == 120
     with pytest.raises(Exception, match="nothing: old.csv has no such column"):
-        read_source(replace(asked, source_data=str(tmp_path / "old.csv"), source_label="nothing"))
+        read_sources(replace(asked, source_data=(str(tmp_path / "old.csv"),), source_label="nothing"))
 
 
 def test_rows_without_a_group_are_of_no_common_group(tmp_path):
@@ -109,7 +109,7 @@ def test_rows_without_a_group_are_of_no_common_group(tmp_path):
         frame, labels, groups = coins(seed=len(name) + (name == "old"))
         frame.assign(label=labels, patient=[None, *groups[1:]]).to_csv(tmp_path / f"{name}.csv", index=False)
     asked = Request(target=str(tmp_path / "new.csv"), label="label", group="patient")
-    here, source = read_target(asked), read_source(replace(asked, source_data=str(tmp_path / "old.csv")))
+    here, (source,) = read_target(asked), read_sources(replace(asked, source_data=(str(tmp_path / "old.csv"),)))
     assert here.groups[0] is None
     assert unseen(source, here, np.array([0])) == (source, ())
 
@@ -239,11 +239,11 @@ def test_methods_that_look_at_unlabelled_rows_keep_them_apart():
     domain = Domain.from_arrays([f"text {i}" for i in range(40)], ["a", "b"] * 20)
     splits = make_splits(domain, np.tile([0, 1], 20), seed=0, labels=10)
     old = Source("old", data=Domain.from_arrays([f"old {i}" for i in range(9)], [*"abababab", None]))
-    spread = learnt_of(old, domain, make_method("label-propagation"), splits)
+    spread = learnt_of([old], domain, make_method("label-propagation"), splits)
     assert (len(spread.labelled), len(spread.unlabelled)) == (10 + 8, len(splits.unlabelled))
-    only = learnt_of(old, domain, make_method("source-only"), splits)
+    only = learnt_of([old], domain, make_method("source-only"), splits)
     assert (len(only.labelled), len(only.unlabelled)) == (8, 0)
-    fitted = learnt_of(None, domain, make_method("target-only"), splits)
+    fitted = learnt_of([], domain, make_method("target-only"), splits)
     assert (len(fitted.labelled), len(fitted.unlabelled)) == (10, 0)
 
 

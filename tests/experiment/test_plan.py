@@ -20,6 +20,6 @@ def test_what_the_source_cannot_read_is_asked_of_rows_that_may_be_seen_and_said(
     domain = Domain.from_arrays(texts, ["ab"[i % 2] for i in range(400)])
     body, _ = small_body(domain.inputs)
     source = Source("known", body, SimpleNamespace(kind="text", unknown=unknown))
-    plan = make_plan(source, domain, make_method("target-only"), Request(control=("none",)))
+    plan = make_plan([source], domain, make_method("target-only"), Request(control=("none",)))
     assert f"{len(seen)} texts were asked about." in plan.notes and seen
     assert not set(seen) & {texts[row] for row in plan.exam.rows}

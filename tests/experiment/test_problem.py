@@ -7,8 +7,8 @@ from torch import nn
 
 from sterna import Domain, RequestError, Source, transfer
 from sterna.domains.splits import make_splits
-from sterna.experiment.problem import have, make_exam, make_problem, source_task
-from sterna.methods.method import Needs
+from sterna.experiment.problem import make_exam, make_problem, source_task
+from sterna.methods.needs import Needs, have
 from sterna.tasks import Classification, infer_task
 
 
@@ -44,7 +44,8 @@ def test_the_sources_own_labels_say_what_they_answer_beside_a_target_of_numbers(
     task, source = infer_task(target), Source("other", data=table(labels_of))
     found = source_task(source, task)
     assert found.id == kind and (found is task) is same
-    there = have(source, target, task, make_splits(target, task.encode(target.labels), seed=0), source_answers=False)
+    splits = make_splits(target, task.encode(target.labels), seed=0)
+    there = have(make_problem([source], target, task, splits, "none", 0))
     assert (Needs.SAME_TASK in there) is same and Needs.SOURCE_TASK in there
 
 
@@ -93,7 +94,9 @@ def test_a_head_or_labelled_data_answer_some_task(source, target, digits):
         (source.with_data(digits(60)), True),
         (Source("head", source.body, source.preparation, nn.Linear(24, 2), Classification(("a", "b"))), True),
     ):
-        assert (Needs.SOURCE_TASK in have(given, target, task, splits, source_answers=False)) is known
+        assert (
+            Needs.SOURCE_TASK in have(make_problem([] if given is None else [given], target, task, splits, "none", 0))
+        ) is known
 
 
 def test_numbers_get_no_scale_from_test_rows_of_the_source(target):
@@ -103,7 +106,7 @@ def test_numbers_get_no_scale_from_test_rows_of_the_source(target):
     source = Source("other", data=Domain.from_arrays(pd.DataFrame({"a": x, "b": x, "c": x}), labels, splits=splits))
     task = infer_task(target)
     rows = make_splits(target, task.encode(target.labels), seed=0, labels=0)
-    found = make_problem(source, target, task, rows, "none", 0).task
+    found = make_problem([source], target, task, rows, "none", 0).task
     assert not len(rows.train) and (found.mean, found.scale) == pytest.approx((14.5, np.std(np.arange(30.0))))
 
 
@@ -125,7 +128,9 @@ def problem_of(weights, balance="none", source=None):
     domain = Domain.from_arrays(np.arange(12.0).reshape(6, 2), labels, weights=weights, splits=splits)
     task = infer_task(domain)
     splits = make_splits(domain, task.encode(domain.labels), seed=0)
-    return make_problem(source, domain, task, splits, balance, seed=0), make_exam(domain, task, splits)
+    return make_problem([] if source is None else [source], domain, task, splits, balance, seed=0), make_exam(
+        domain, task, splits
+    )
 
 
 def test_weights_of_rows_have_mean_one_over_the_training_rows_and_are_multiplied_with_those_of_classes():

@@ -9,7 +9,7 @@ import pytest
 from sterna import Domain, list_methods, transfer
 from sterna.evaluation import Score
 from sterna.experiment.shown import with_interval
-from sterna.record.record import Gain
+from sterna.record.scores import Gain
 
 
 @pytest.fixture(scope="module")

@@ -113,8 +113,8 @@ def test_sensors_that_drifted(shared_data, problem_of, trainer):
     old, new = (load_domain(file, domain_column="batch", domain=each) for each in ("1", "5"))
     known = Source("batch 1", data=old)
     every, none = np.arange(len(new)), np.arange(0)
-    task = widened(infer_task(new), known)  # toluene is absent from batch 5
-    problem = make_problem(known, new, task, Splits(none, none, none, every), "none", 0)
+    task = widened(infer_task(new), [known])  # toluene is absent from batch 5
+    problem = make_problem([known], new, task, Splits(none, none, none, every), "none", 0)
     scores = {}
     for method in (DomainScaling(), SourceOnly()):
         outputs = trainer().outputs(method.fit(problem, trainer()).network, new.inputs)

@@ -18,15 +18,14 @@ from sterna.experiment.outcome import Transfer
 from sterna.record.record import (
     FORMAT,
     DataRecord,
-    Gain,
     Point,
     Record,
-    Score,
     SourceRecord,
     TargetRecord,
     TaskRecord,
     read_record,
 )
+from sterna.record.scores import Gain, Score
 from sterna.report import write_report
 from sterna.store.run import RunFolder
 

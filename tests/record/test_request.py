@@ -56,10 +56,11 @@ def test_the_command_has_an_option_for_each_field():
         ({"curve": (0, 5)}, "curve=[0, 5]; expected numbers of labels a class, 1 or more."),
         ({"curve": (5, 5)}, "curve=[5, 5]; name each number of labels once."),
         ({"image_size": 96}, "image_size=96 is for a source, but none is given; add source=."),
-        ({"source_domain": "a", "target_domain": "a"},
+        ({"source_domain": ("a",), "target_domain": "a"},
          "source_domain= and target_domain= are both 'a'; name two different ones."),
-        ({"source_domain": "a"},
+        ({"source_domain": ("a",)},
          "source_domain= takes rows of the target, so target_domain= must say which rows are the target."),
+        ({"source_data": ("a", "b", "a")}, "source_data= names 'a' twice; name each once."),
         ({"source_label": "y"}, "source_label='y' is for source_data=; give that as well."),
     ],
 )  # fmt: skip
@@ -79,7 +80,8 @@ def test_a_request_of_format_1_is_read(name):
     path = OLD / name / "request.json"
     found, written = read_request(path), json.loads(path.read_text())
     since = {"split_seed": written["seed"], "test_size": None, "gap": 0.0, "target_splits": None, "source_splits": None}
-    since |= {"map_classes": {}, "test_repeats": 1}
+    since |= {"map_classes": {}, "test_repeats": 1, "budget": None}
+    since["source"] = [] if written["source"] is None else [written["source"]]
     assert found.kept() == written | since
     assert (found.method, found.steps, found.control, found.curve) == (
         "scratch", 3, ("target-only",), (2, 5) if name == "curve" else (),

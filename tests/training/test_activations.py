@@ -27,7 +27,7 @@ def problem():
     domain = Domain.from_arrays(images, codes.astype(str))
     task = infer_task(domain)
     splits = make_splits(domain, task.encode(domain.labels), seed=0)
-    return make_problem(None, domain, task, splits, "none", 0)
+    return make_problem((), domain, task, splits, "none", 0)
 
 
 def tuned(problem, folder, monkeypatch, cut):

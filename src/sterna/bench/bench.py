@@ -30,7 +30,6 @@ from sterna.selection.validator import Validator
 from sterna.tasks.task import Task
 from sterna.training.batches import Stream
 from sterna.training.cache import Features
-from sterna.training.log import Log
 from sterna.training.recipe import Recipe
 from sterna.training.trainer import Trainer
 
@@ -82,10 +81,9 @@ class Bench:
         """The same tools for another problem, such as ``problem.joined()`` or ``problem.on_source()``."""
         return replace(self, problem=problem)
 
-    def _aside(self, name: str) -> Bench:
-        """Tools for a network that only serves to choose: its log and its checkpoints are not those of the run."""
-        folder = None if self.trainer.folder is None else self.trainer.folder / name
-        return replace(self, trainer=replace(self.trainer, folder=folder, log=Log()))
+    def aside(self, name: str) -> Bench:
+        """Tools for a network that only serves to choose: nothing of it is kept with the run."""
+        return replace(self, trainer=self.trainer.aside(name))
 
     def say(self, sentence: str) -> None:
         """Tell the user, and keep it with the result."""
@@ -116,7 +114,7 @@ class Bench:
         problem, held_out = self.problem, None
         if len(problem.validation):
             hidden = replace(problem, validation=problem.validation[:0])
-            held_out = self._aside("held-out").on(hidden).component(method, **settings).network
+            held_out = self.aside("held-out").on(hidden).component(method, **settings).network
         return replace(self.on(problem.joined()).component(method, **settings), held_out=held_out)
 
     def learn(self) -> Fitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sterna.networks.network import Network
 from sterna.record.choice import Choice
@@ -18,6 +19,8 @@ class Fitted:
         Does the target's task.
     choices
         In the order they were made.
+    candidates
+        Of a method that tries others: one for each, with how it did and why it was left.
     held_out
         The network before it saw any label of the validation rows, where that is another than `network`.
     """
@@ -25,3 +28,4 @@ class Fitted:
     network: Network
     choices: tuple[Choice, ...] = ()
     held_out: Network | None = None
+    candidates: tuple[dict[str, Any], ...] = ()

@@ -16,7 +16,8 @@ from sterna.record.request import Request
 
 if TYPE_CHECKING:
     from sterna.domains import Domain
-    from sterna.record.record import Gain, Record
+    from sterna.record.record import Record
+    from sterna.record.scores import Gain
 
 
 class Demo(StrEnum):
@@ -82,7 +83,7 @@ def demo(
             out=out / f"demo-{name}" / method,
             overwrite=True,
         )
-        results.append(run(source, target, asked, progress=not quiet, told=once if loud else None))
+        results.append(run([source], target, asked, progress=not quiet, told=once if loud else None))
     page = write_report(
         [result.folder.path for result in results], out / f"demo-{name}" / "report.html", noted=in_terminal
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,19 +9,17 @@ import typer
 
 from sterna.cli.app import Debug, Json, Quiet, app, print_json
 from sterna.cli.options import plain, takes_request
-from sterna.cli.transfer import PIPED, columns_of, read_source, read_target
+from sterna.cli.transfer import PIPED, columns_of, read_sources, read_target
 from sterna.cli.wording import in_terminal
-from sterna.record.request import DATA, Request
+from sterna.record.request import Request
 
 if TYPE_CHECKING:
-    from sterna.domains import Domain
     from sterna.experiment.ranked import Ranking
-    from sterna.sources import Source
 
 ASKED = (
-    "source", "source_label", "trust", "image_size", "task", "label", "text", "drop", "column", "group", "weight",
-    "test", "time", "gap", "test_size", "split_seed", "domain_column", "target_domain", "strict", "labels_per_class",
-    "labels", "metric", "seed", "device",
+    "source", "source_data", "source_label", "source_domain", "trust", "image_size", "task", "label", "text", "drop",
+    "column", "group", "weight", "test", "time", "gap", "test_size", "split_seed", "domain_column", "target_domain",
+    "strict", "labels_per_class", "labels", "metric", "seed", "device",
 )  # fmt: skip
 """The options of a transfer that decide which rows and sources there are."""
 
@@ -40,19 +37,6 @@ def rank(
         str, typer.Argument(help="Folder or zip of images or audio, CSV/TSV/Parquet/JSON Lines, or .npz.")
     ],
     *,
-    source_data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="SPEC", rich_help_panel=DATA,
-            help="Labelled data of a source; may be repeated. With one --source, each is seen through that model.",
-        ),
-    ] = [],  # noqa: B006
-    source_domain: Annotated[
-        list[str],
-        typer.Option(
-            metavar="VALUE", rich_help_panel=DATA, help="Rows of TARGET of this domain are a source; may be repeated."
-        ),
-    ] = [],  # noqa: B006
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -65,41 +49,15 @@ def rank(
     from sterna.experiment.ranking import check_count, ranking
 
     values = {name: plain(value) for name, value in asked.items()} | {"column": columns_of(asked["column"])}
-    models, own = list(values.pop("source")), {name: values.pop(name) for name in ("image_size", "source_label")}
     request = Request(**values, target=target)
-    data = [*(("source_data", each) for each in source_data), *(("source_domain", each) for each in source_domain)]
-    pairs = _pairs(models, data)
-    check_count(len(pairs))
     domain = read_target(request)
-    known = [_source(request, domain, model, some, **own) for model, some in pairs]
+    known = read_sources(request, domain)
+    check_count(len(known))
     found = ranking(domain, known, request, progress=not quiet)
     if json:
         print_json(found.record())
     elif not quiet:
         show(found)
-
-
-Data = tuple[str, str]
-"""An option that names labelled data, and its value."""
-
-
-def _pairs(models: list[str], data: list[Data]) -> list[tuple[str | None, Data | None]]:
-    """The model and the data of each source."""
-    if len(models) == 1 and len(data) > 1:
-        return [(models[0], each) for each in data]
-    return [*((model, None) for model in models), *((None, each) for each in data)]
-
-
-def _source(
-    request: Request, domain: Domain, model: str | None, data: Data | None, image_size: int | None,
-    source_label: str | None,
-) -> Source:  # fmt: skip
-    given: dict[str, Any] = {"source": model, "image_size": image_size} if model else {}
-    if data is not None:
-        given |= {data[0]: data[1], "source_label": source_label}
-    known = read_source(replace(request, **given), domain)
-    assert known is not None
-    return known
 
 
 def show(found: Ranking) -> None:

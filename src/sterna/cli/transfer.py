@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,9 +19,12 @@ from sterna.leftovers import sweep
 from sterna.record.request import OUTPUT, Request
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sterna.domains import Domain
     from sterna.experiment import Transfer
-    from sterna.record.record import Record, Score
+    from sterna.record.record import Record
+    from sterna.record.scores import Score
     from sterna.sources import Source
 
 
@@ -53,7 +57,7 @@ def transfer(
     from sterna.training.strategy import leads
 
     domain = read_target(request)
-    known = read_source(request, domain)
+    known = read_sources(request, domain)
     request, notes = with_method(request, known, domain)
     folder = request.out or run_folder(domain.name, request.chosen, request.resume)
     try:
@@ -72,14 +76,11 @@ def transfer(
 def request_of(target: str, asked: dict[str, Any]) -> Request:
     """The request that was typed; lists of words become what they mean."""
     values = {name: plain(value) for name, value in asked.items()}
-    sources = values.pop("source")
-    if len(sources) > 1:
-        raise RequestError(f"{len(sources)} sources were given; this version moves knowledge from one at a time.")
     read = {
-        "source": sources[0] if sources else None,
         "settings": settings_of(asked["settings"]),
         "column": columns_of(asked["column"]),
         "curve": curve_of(asked["curve"]),
+        "budget": seconds_of(asked["budget"]),
         "map_classes": classes_of(asked["map_classes"]),
     }
     return Request(**{**values, **read, "target": target})
@@ -100,31 +101,38 @@ def read_target(request: Request) -> Domain:
     )  # fmt: skip
 
 
-def read_source(request: Request, target: Domain | None = None) -> Source | None:
-    """What is known: a model, labelled data (a table's columns read as the target's), both or nothing."""
-    from sterna.domains.load_alike import load_with_what_there_is
+def read_sources(request: Request, target: Domain | None = None) -> list[Source]:
+    """What is known: models, or labelled data, or each of the data seen through each of the models."""
     from sterna.sources import Source, load_source
+    from sterna.sources.source import named
 
-    known = None
-    if request.source:
-        known = load_source(
-            request.source, architecture=request.architecture, image_size=request.image_size, trust=request.trust
-        )
-    if not request.source_data and not request.source_domain:
-        return known
-    spec = request.source_data or request.target
+    models = [
+        load_source(spec, architecture=request.architecture, image_size=request.image_size, trust=request.trust)
+        for spec in request.source
+    ]
+    files = request.source_data or ((request.target,) if request.source_domain else ())
+    parts = [(spec, domain) for spec in files for domain in request.source_domain or (None,)]
+    data = [(_source_data(request, *part, target), data_spec(*part)) for part in parts]
+    if not models:
+        return named([Source(spec=spec, data=rows) for rows, spec in data])
+    return named([model.with_data(rows) for model in models for rows, _ in data] if data else models)
+
+
+def _source_data(request: Request, spec: str, domain: str | None, target: Domain | None) -> Domain:
+    """Labelled data of a source; a table's columns are read as the target's."""
+    from sterna.domains.load_alike import load_with_what_there_is
+
     reading: dict[str, Any] = {
         "label": request.source_label or request.label, "text": request.text, "drop": list(request.drop),
-        "columns": dict(request.column) or None, "strict": request.strict, "domain": request.source_domain,
-        "domain_column": request.domain_column if request.source_domain else None, "task": request.task,
+        "columns": dict(request.column) or None, "strict": request.strict, "domain": domain,
+        "domain_column": request.domain_column if domain else None, "task": request.task,
         **({} if target is None else {name: target.reading.get(name) for name in ("schema", "forms")}),
         "partial_labels": True, "group": request.group, "weight": request.weight,
     }  # fmt: skip
     try:
-        data = load_with_what_there_is(spec, ("group", "weight"), **reading)
+        return load_with_what_there_is(spec, ("group", "weight"), **reading)
     except RequestError as error:
         raise RequestError(in_terminal(str(error), OF_THE_SOURCE)) from error
-    return known.with_data(data) if known else Source(spec=data_spec(spec, request.source_domain), data=data)
 
 
 def data_spec(spec: str, domain: str | None) -> str:
@@ -165,6 +173,19 @@ def curve_of(text: str | None) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
         raise RequestError(f"--curve is {text!r}; expected numbers of labels a class, such as 5,10,20.") from None
+
+
+def seconds_of(text: str | None) -> float | None:
+    """``"90"``, ``"90s"``, ``"5m"`` or ``"1h"`` as seconds."""
+    if text is None:
+        return None
+    try:
+        found = float(text.rstrip("smh")) * {"m": 60, "h": 3600}.get(text[-1:], 1)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise RequestError(f"--budget is {text!r}; expected a time above zero, such as 90, 5m or 1h.")
+    return found
 
 
 def run_folder(name: str, method: str, resume: bool) -> Path:
@@ -222,9 +243,33 @@ def show(result: Transfer) -> None:
     console.print(table)
     for line in verdict_lines(record):
         console.print(line, highlight=False)
+    _show_tried(console, record)
     console.print(selection(record.selected_by), highlight=False, markup=False)
     console.print(f"{record.seconds['total']:.0f} s; run folder {record.run}", highlight=False, markup=False)
     console.print(f"report: sterna report {record.run} --out report.html", highlight=False, markup=False)
+
+
+BEST = 6
+"""Candidates shown."""
+
+
+def _show_tried(console: Console, record: Record) -> None:
+    """The best of what a method tried that tries others, by held-out labels."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from sterna.report.board import tried
+
+    if not (lines := tried(record)):
+        return
+    more = f"; {len(lines) - BEST} more are in candidates.parquet" if len(lines) > BEST else ""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in (f"tried on held-out labels{more}", record.task.metric, "loss", "time"):
+        table.add_column(escape(name), justify="left" if name.startswith("tried") else "right")
+    table.add_column("")
+    for each in lines[:BEST]:
+        table.add_row(*map(escape, (each.name, each.score, each.loss, each.seconds, in_terminal(each.state))))
+    console.print(table)
 
 
 def shown_metrics(scores: Mapping[str, Score]) -> list[str]:

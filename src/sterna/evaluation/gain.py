@@ -10,8 +10,8 @@ import numpy as np
 from sterna.errors import RequestError
 from sterna.evaluation.jackknife import Estimate, Outputs, estimates
 from sterna.evaluation.swaps import swap_test
-from sterna.record.record import Gain as Gain
-from sterna.record.record import Verdict
+from sterna.record.scores import Gain as Gain
+from sterna.record.scores import Verdict
 from sterna.tasks.metrics import Codes, Floats, bounds
 from sterna.tasks.task import Task
 

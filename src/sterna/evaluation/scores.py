@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sterna.evaluation.jackknife import Outputs, estimates
-from sterna.record.record import Score as Score
+from sterna.record.scores import Score as Score
 from sterna.tasks.metrics import Codes, Floats, bounds
 from sterna.tasks.task import Task
 

@@ -21,19 +21,15 @@ from sterna.tasks.names import class_name
 from sterna.tasks.task import Task
 
 
-def renamed(source: Source | None, names: Mapping[str, str], task: Task) -> Source | None:
-    """The source with its classes called as `names` says, in its data and in what its model answers.
+def renamed(sources: Sequence[Source], names: Mapping[str, str], task: Task) -> list[Source]:
+    """The sources with their classes called as `names` says, in their data and in what their models answer.
 
     Raises
     ------
     RequestError
-        If a name is no class of the source, its new name none of the target, or two answers of the model would be one.
+        If a name is no class of any source, its new name none of the target, or two answers of a model would be one.
     """
-    if not names:
-        return source
-    data = None if source is None else source.data
-    model = () if source is None or source.task is None else source.task.classes
-    known = sorted({*model, *(_classes(data) if data is not None else ())})
+    known = sorted({name for source in sources for name in _of_source(source)})
     for old, new in names.items():
         if old not in known:
             raise RequestError(
@@ -45,9 +41,18 @@ def renamed(source: Source | None, names: Mapping[str, str], task: Task) -> Sour
                 f"map_classes calls the source's {old!r} {new!r}, which is no class of the target; it has "
                 f"{quoted(task.classes) or 'none'}.{closest(new, task.classes)}"
             )
-    assert source is not None
-    if data is not None:
-        source = source.with_data(_with_names(data, names))
+    return [_renamed(source, names) for source in sources] if names else list(sources)
+
+
+def _of_source(source: Source) -> tuple[str, ...]:
+    """The classes of its data and of its model."""
+    return (*(_classes(source.data) if source.data is not None else ()), *(source.task.classes if source.task else ()))
+
+
+def _renamed(source: Source, names: Mapping[str, str]) -> Source:
+    model = () if source.task is None else source.task.classes
+    if source.data is not None and set(names) & set(_classes(source.data)):
+        source = source.with_data(_with_names(source.data, names))
     if source.task is not None and set(names) & set(model):
         answers = tuple(names.get(name, name) for name in model)
         twice = [name for name in answers if answers.count(name) > 1]
@@ -81,9 +86,9 @@ def _with_names(data: Domain, names: Mapping[str, str]) -> Domain:
     return replace(data, labels=np.column_stack(columns), classes=new)
 
 
-def in_columns_of(source: Source | None, target: Domain) -> tuple[Source | None, list[str]]:
+def in_columns_of(source: Source, target: Domain) -> tuple[Source, list[str]]:
     """The source with the target's columns alone, where its table has all of them, and which columns one side lacks."""
-    if source is None or source.data is None or not target.inputs.kinds or not source.data.inputs.kinds:
+    if source.data is None or not target.inputs.kinds or not source.data.inputs.kinds:
         return source, []
     data, wanted = source.data, target.inputs.kinds
     more, less = ([n for n in a if n not in b] for a, b in ((data.inputs.kinds, wanted), (wanted, data.inputs.columns)))
@@ -97,13 +102,13 @@ def in_columns_of(source: Source | None, target: Domain) -> tuple[Source | None,
     return source.with_data(replace(data, inputs=kept)), [note]
 
 
-def matched(source: Source | None, task: Task) -> tuple[Source | None, list[str]]:
+def matched(source: Source, task: Task) -> tuple[Source, list[str]]:
     """The source with its labels in the target's order where there are several a row, and what differs.
 
     Labels that only the source has are left out; where it has none of the target's, it stays as it is.
     """
-    data = None if source is None else source.data
-    if source is None or data is None or data.labels is None or data.labels.ndim != 2 or data.classes is None:
+    data = source.data
+    if data is None or data.labels is None or data.labels.ndim != 2 or data.classes is None:
         return source, []
     shared = [name for name in task.classes if name in data.classes]
     if task.one_class:
@@ -121,7 +126,7 @@ def matched(source: Source | None, task: Task) -> tuple[Source | None, list[str]
     ), said
 
 
-def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
+def said_of_source(source: Source, own: Task, task: Task) -> list[str]:
     """What differs between the classes of the target, of its source, and of the task that comes of both.
 
     Parameters
@@ -131,8 +136,8 @@ def said_of_source(source: Source | None, own: Task, task: Task) -> list[str]:
     task
         The same with what the source's classes add.
     """
-    data = None if source is None else source.data
-    if source is not None and source.task is not None and data is None:
+    data = source.data
+    if source.task is not None and data is None:
         answers = source.task.classes
         return _offered([n for n in answers if n not in own.classes], [n for n in own.classes if n not in answers])
     if not own.one_class or data is None or data.labels is None or data.labels.ndim != 1:
@@ -175,25 +180,21 @@ def _stem(name: str) -> str:
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") else plain
 
 
-def said_of_split(source: Source | None, own: Task, targets: Array, splits: Splits, same: bool) -> list[str]:
+def said_of_split(sources: Sequence[Source], own: Task, targets: Array, splits: Splits) -> list[str]:
     """Which classes are tested but have no labelled row to be learnt from.
 
     Parameters
     ----------
+    sources
+        Those that answer it, too.
     own
         The target's own task, which `targets` are encoded by.
-    same
-        Whether the source's labels answer it, too.
     """
     if not own.classes:
         return []
     rows = np.concatenate([splits.train, splits.validation])
     seen, asked = _counts(own, targets[rows]), _counts(own, targets[splits.test])
-    lent: set[str] = set()
-    if source is not None and same:
-        lent = set(_classes(source.data) if source.data is not None else ()) | set(
-            source.task.classes if source.task else ()
-        )
+    lent = {name for source in sources for name in _of_source(source)}
     never = [(name, n) for name, n, s in zip(own.classes, asked, seen, strict=True) if n and not s]
     lost = [f"{name!r} ({n:,} test row{'s' * (n > 1)})" for name, n in never if name not in lent]
     only = [name for name, _ in never if name in lent]

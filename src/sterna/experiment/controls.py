@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
+from sterna.bench import Problem
 from sterna.errors import RequestError
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs, make_method, method_class, method_ids
+from sterna.methods.needs import have
 
 ABLATION = "ablation"
 """The control that is the method itself without the knowledge that it moves."""
@@ -84,3 +89,58 @@ def without_knowledge(method: Method, control: Method) -> str:
     ours, theirs = method.model_dump(), control.model_dump()
     settings = ", ".join(f"{name} = {value:g}" for name, value in theirs.items() if ours[name] != value)
     return f"The control {ABLATION} is {method.id()} with {settings}: without the knowledge that it moves."
+
+
+def nothing_moves(method: Method) -> list[str]:
+    """A sentence where a method learns from the target alone, so that its gain is not that of a transfer."""
+    if method.kind() != "controls" or method.needs & ~Needs.TARGET_LABELS:
+        return []
+    return [f"{method.id()} learns from the target alone: nothing is transferred, so no verdict is given."]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Controls, once it is known what they stand beside.
+
+    Attributes
+    ----------
+    controls, left_out
+        As `control_methods` gives them.
+    notes
+        What the user should know of them.
+    unjudged
+        Why no verdict can be given, if none can.
+    """
+
+    controls: dict[str, Method]
+    left_out: dict[str, str]
+    notes: Sequence[str] = ()
+    unjudged: Sequence[str] = ()
+
+
+def settled_controls(
+    controls: Mapping[str, Method], left_out: Mapping[str, str], method: Method, chosen: Sequence[Method],
+    problems: Sequence[Problem],
+) -> Settled:  # fmt: skip
+    """The controls of a method that chose another for each draw: none is what was chosen in every draw.
+
+    Parameters
+    ----------
+    chosen
+        What the method chose, or itself, for each draw.
+    problems
+        As they saw them, each with the source of its draw.
+    """
+    first, kept, left = chosen[0], dict(controls), dict(left_out)
+    if first is method or not kept:
+        return Settled(kept, left)
+    alike, there = all(each == first for each in chosen), reduce(and_, map(have, problems))
+    for name, control in controls.items():
+        missing = control.needs & ~there
+        if missing or (alike and name == first.id()):
+            left[name] = f"it needs {missing.lacking()}" if missing else f"it is what {method.id()} chose"
+            del kept[name]
+    ablated = first.ablated()
+    if not alike or ablated is None or ablated == first or ABLATION in left_out:
+        return Settled(kept, left, unjudged=nothing_moves(first) if alike else ())
+    return Settled({**kept, ABLATION: ablated}, left, [without_knowledge(first, ablated)])

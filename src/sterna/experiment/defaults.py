@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import is_data
+from sterna.errors import RequestError
 from sterna.experiment.classes import matched, renamed
 from sterna.experiment.problem import same_task
 from sterna.kinds.kind import kind_of
+from sterna.methods.method import method_class
 from sterna.record.request import Request
 from sterna.sources import Source, load_source
 from sterna.sources.listing import packaged_for
+from sterna.sources.source import named
 from sterna.tasks import infer_task
 
 
-def with_method(request: Request, source: Source | None, domain: Domain) -> tuple[Request, tuple[str, ...]]:
+def with_method(request: Request, sources: Sequence[Source], domain: Domain) -> tuple[Request, tuple[str, ...]]:
     """The request with a method, and one sentence that says which and why if none was asked for."""
     if request.method is not None:
         return request, ()
-    method, why = _fitting(request, source, domain)
+    if len(sources) > 1:
+        method, why = "auto", f"{len(sources)} sources were given"
+    else:
+        method, why = _fitting(request, sources[0] if sources else None, domain)
     return replace(request, method=method), (f"No method was asked for: {method}, because {why}.",)
+
+
+def budgeted(request: Request) -> Request:
+    """The request with its budget among the settings of the method, which must be one that tries others."""
+    if request.budget is None:
+        return request
+    if not method_class(request.chosen).several:
+        raise RequestError(
+            f"budget={request.budget:g} is what the method auto may spend on trying, but the method is "
+            f"{request.chosen}; seconds=, steps= or epochs= bound a training."
+        )
+    return replace(request, settings={**request.settings, "budget": request.budget})
 
 
 def _fitting(request: Request, source: Source | None, domain: Domain) -> tuple[str, str]:
@@ -46,7 +65,7 @@ def _unlike(request: Request, source: Source, data: Domain, domain: Domain) -> s
     if data.kind != domain.kind:
         return f"holds {kind_of(data.kind).noun}, not {kind_of(domain.kind).noun}"
     task = infer_task(domain, request.task, request.metric)
-    known, _ = matched(renamed(source, request.map_classes, task), task)
+    known, _ = matched(renamed([source], request.map_classes, task)[0], task)
     same = same_task(known, task)
     if same and data.inputs.covers(domain.inputs):
         return None
@@ -62,9 +81,16 @@ def _offered(kind: str) -> str:
     return f"no model for {called} is packaged, but labelled data of a related domain can be a source, too"
 
 
-def source_of(source: Any, label: str | None, weight: str | None, target: Domain) -> Source | None:
+def sources_of(source: Any, label: str | None, weight: str | None, target: Domain) -> list[Source]:
+    """The source, or each of a list of them; none where it is ``None``."""
+    several = isinstance(source, list | tuple) and not any(isinstance(each, dict | list | tuple) for each in source)
+    found = [source_of(each, label, weight, target) for each in (source if several else [source]) if each is not None]
+    return named(found)
+
+
+def source_of(source: Any, label: str | None, weight: str | None, target: Domain) -> Source:
     """The source as a :class:`Source`: labelled data become one without a model."""
-    if source is None or isinstance(source, Source):
+    if isinstance(source, Source):
         return source
     if not is_data(source):
         return load_source(source)

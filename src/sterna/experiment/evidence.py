@@ -12,7 +12,7 @@ from sterna.domains.splits import Splits
 from sterna.evaluation import confusion, gains, score
 from sterna.evaluation.gain import FEW_LABELS as FEW_LABELS
 from sterna.experiment.problem import Exam
-from sterna.record.record import Gain, Score
+from sterna.record.scores import Gain, Score
 from sterna.store.run import Unit
 from sterna.tasks.task import Task
 from sterna.training.progress import numbers_aside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sterna.domains import Domain
@@ -11,18 +12,20 @@ from sterna.record.request import Fingerprints, Request
 from sterna.sources import Source
 
 
-def identified(request: Request, source: Source | None, domain: Domain, method: Method) -> Request:
+def identified(request: Request, sources: Sequence[Source], domain: Domain, method: Method) -> Request:
     """The request with what was given to it: names, every setting, and hashes of weights, rows and labels."""
+    bodies, data = [each.body for each in sources if each.body], [each.data for each in sources if each.data]
     given = Fingerprints(
-        source_weights=source.body.weights_fingerprint() if source and source.body else None,
-        source_data=data_fingerprint(source.data) if source and source.data else None,
+        source_weights=", ".join(body.weights_fingerprint() for body in bodies) or None,
+        source_data=", ".join(map(data_fingerprint, data)) or None,
         target_inputs=domain.inputs.fingerprint(),
         target_labels=labels_fingerprint(domain),
         target_splits=", ".join(domain.splits),
-        source_splits=", ".join(source.data.splits) if source and source.data else None,
+        source_splits=", ".join(name for each in data for name in each.splits) if data else None,
     )
     settings = method.model_dump(mode="json")
-    return replace(request, source=source.spec if source else None, target=domain.name, settings=settings, given=given)
+    specs = tuple(source.spec for source in sources)
+    return replace(request, source=specs, target=domain.name, settings=settings, given=given)
 
 
 def data_fingerprint(domain: Domain) -> str:

@@ -13,6 +13,7 @@ from sterna.bench import Problem
 from sterna.domains import Domain
 from sterna.domains.splits import Splits
 from sterna.evaluation import score
+from sterna.experiment.controls import settled_controls
 from sterna.experiment.evidence import outputs_by_draw
 from sterna.experiment.overlaps import overlap_notes
 from sterna.experiment.plan import Plan
@@ -67,22 +68,24 @@ def fit_all(plans: Sequence[Plan], domain: Domain, method: Method, folder: RunFo
     """Fit what the plans, one for each test split, ask for; the network of the first fit is kept."""
     first, own = plans[0], method.id()
     problems = [
-        make_problem(plan.source, domain, plan.task, splits, first.balance, seed=seed)
+        make_problem(plan.sources, domain, plan.task, splits, first.balance, seed=seed)
         for plan in plans
         for seed, splits in zip(plan.seeds, plan.splits, strict=True)
     ]
-    exam = joined_exam(domain, [plan.exam for plan in plans], first.source, method)
+    exam = joined_exam(domain, [plan.exam for plan in plans], first.sources, method)
     fits = _Fits(plans, folder, means)
     units = {own: fits.of(own, method, problems, keep=True, then=list(first.controls))}
     if first.controls:
         means.progress.meanwhile(_first_answer(first, exam, own, units[own]))
-    # Controls train as the method does.
-    problems = [replace(problem, recipe=method.recipe()) for problem in problems]
-    for name, control in first.controls.items():
+    # Controls train as the method does, and know what it knows.
+    beside = [method.beside(each, unit.log.chosen) for each, unit in zip(problems, units[own], strict=True)]
+    problems = [replace(problem, recipe=stands.recipe()) for stands, problem in beside]
+    settled = settled_controls(first.controls, first.left_out, method, [stands for stands, _ in beside], problems)
+    for name, control in settled.controls.items():
         units[name] = fits.of(name, control, problems)
     said = {numbers_aside(note) for note in first.notes}
     others = {numbers_aside(note): note for plan in plans[1:] for note in plan.notes}
-    notes = [*first.notes, *(note for words, note in others.items() if words not in said)]
+    notes = [*first.notes, *settled.notes, *(note for words, note in others.items() if words not in said)]
     overlaps = overlap_notes(exam.overlaps, first.task, exam.targets, outputs_by_draw(units, len(first.seeds)))
     return Fitted(
         task=first.task,
@@ -91,10 +94,10 @@ def fit_all(plans: Sequence[Plan], domain: Domain, method: Method, folder: RunFo
         splits=[splits for plan in plans for splits in plan.splits],
         seeds=first.seeds,
         tests=tuple(len(plan.exam.rows) for plan in plans),
-        left_out=first.left_out,
+        left_out=settled.left_out,
         balance=first.balance,
         notes=(*notes, *overlaps),
-        no_verdict=next((plan.no_verdict for plan in plans if plan.no_verdict), None),
+        no_verdict=next((why for why in (*(plan.no_verdict for plan in plans), *settled.unjudged) if why), None),
     )
 
 

@@ -58,11 +58,11 @@ def copies_in_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Ove
     return (Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")),)
 
 
-def learnt_before(source: Source | None, method: Method | None, inputs: Inputs) -> tuple[Overlap, ...]:
-    """Of these test rows, those that the source's model learnt from already, or that rules were extracted from."""
+def learnt_before(sources: Sequence[Source], method: Method | None, inputs: Inputs) -> tuple[Overlap, ...]:
+    """Of these test rows, those that a source's model learnt from already, or that rules were extracted from."""
     drawn = None if method is None else method.learnt_before()
     return (
-        *(() if source is None else _known(source.learnt, inputs, f"the source {source.spec} learnt from")),
+        *(one for each in sources for one in _known(each.learnt, inputs, f"the source {each.spec} learnt from")),
         *_known(drawn, inputs, "the rules were extracted from"),
     )
 
@@ -88,14 +88,11 @@ def known_rows(learnt: Learnt | None, inputs: Inputs) -> tuple[str, ...]:
     )
 
 
-def learnt_of(source: Source | None, domain: Domain, method: Method, splits: Splits) -> Learnt:
-    """Which rows a method learns from with these splits, and which ones its source did."""
-    given = (
-        ()
-        if source is None or source.data is None
-        else (source.data.inputs.take(np.flatnonzero(learnt_rows(source.data))),)
-    )
-    known = (None if source is None else source.learnt, method.learnt_before())
+def learnt_of(sources: Sequence[Source], domain: Domain, method: Method, splits: Splits) -> Learnt:
+    """Which rows a method learns from with these splits, and which ones its sources did."""
+    data = [source.data for source in sources if source.data is not None]
+    given = tuple(each.inputs.take(np.flatnonzero(learnt_rows(each))) for each in data)
+    known = (*(source.learnt for source in sources), method.learnt_before())
     before = [each for each in known if each is not None]
     earlier = reduce(Learnt.joined, before) if before else None
     if not method.needs & (Needs.TARGET_LABELS | Needs.LABELS | Needs.UNLABELLED_TARGET):
@@ -112,9 +109,9 @@ def learnt_rows(data: Domain) -> Array:
     return keep
 
 
-def unseen(source: Source | None, domain: Domain, test: Array) -> tuple[Source | None, tuple[str, ...]]:
+def unseen(source: Source, domain: Domain, test: Array) -> tuple[Source, tuple[str, ...]]:
     """The source without rows that are test rows or of their groups, and a note where there were some."""
-    if source is None or source.data is None:
+    if source.data is None:
         return source, ()
     data, tested, notes = source.data, domain.take(test), []
     out = np.zeros(len(data), dtype=bool)

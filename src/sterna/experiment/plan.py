@@ -15,12 +15,13 @@ from sterna.domains.splits import Splits, make_splits
 from sterna.domains.weights import not_all_zero, relative
 from sterna.errors import RequestError, quoted
 from sterna.experiment.classes import in_columns_of, matched, nothing_to_learn, renamed, said_of_source, said_of_split
-from sterna.experiment.controls import ABLATION, control_methods, without_knowledge
+from sterna.experiment.controls import ABLATION, control_methods, nothing_moves, without_knowledge
 from sterna.experiment.evidence import FEW_LABELS
 from sterna.experiment.overlaps import unseen
-from sterna.experiment.problem import Exam, applied_balance, have, make_exam, same_task, widened
+from sterna.experiment.problem import Exam, applied_balance, make_exam, make_problem, same_task, widened
 from sterna.experiment.proxies import giving_away
 from sterna.methods.method import Method, Needs, check_needs, fitting, method_ids
+from sterna.methods.needs import have
 from sterna.networks.trust import trust_note
 from sterna.record.request import Request
 from sterna.sources import Source
@@ -40,7 +41,7 @@ class Plan:
 
     Attributes
     ----------
-    source
+    sources
         Without rows that are test rows as well.
     splits
         Of each draw of the labels.
@@ -56,8 +57,7 @@ class Plan:
         Why no verdict can be given, where none can: the labels used are all the same, or the method moves nothing.
     """
 
-    source: Source | None
-
+    sources: tuple[Source, ...]
     task: Task
     exam: Exam
     splits: list[Splits]
@@ -69,37 +69,42 @@ class Plan:
     no_verdict: str | None
 
 
-def make_plans(source: Source | None, domain: Domain, method: Method, request: Request) -> list[Plan]:
+def make_plans(sources: Sequence[Source], domain: Domain, method: Method, request: Request) -> list[Plan]:
     """A plan for each test split; task, balance, draws and controls are those of the first."""
-    first = make_plan(source, domain, method, request)
+    first = make_plan(sources, domain, method, request)
     request = replace(request, seeds=len(first.seeds))
-    others = [make_plan(source, domain, method, request, number) for number in range(1, request.test_repeats)]
+    others = [make_plan(sources, domain, method, request, number) for number in range(1, request.test_repeats)]
     return [first, *(replace(plan, task=first.task, controls=first.controls, balance=first.balance) for plan in others)]
 
 
-def make_plan(source: Source | None, domain: Domain, method: Method, request: Request, test_split: int = 0) -> Plan:
+def make_plan(sources: Sequence[Source], domain: Domain, method: Method, request: Request, test_split: int = 0) -> Plan:
     """Task, splits and controls of a request, for one of its test splits."""
+    if len(sources) > 1 and not method.several:
+        raise RequestError(
+            f"{len(sources)} sources were given, but {method.id()} moves knowledge from one; give one of them, or "
+            "method='auto', which takes the best."
+        )
     own = infer_task(domain, request.task, request.metric)
-    source, said = matched(renamed(source, request.map_classes, own), own)
-    task = widened(own, source)
+    matches = [matched(each, own) for each in renamed(sources, request.map_classes, own)]
+    task = widened(own, [source for source, _ in matches])
     targets = task.matched(domain)[0] if domain.labels is not None else np.full(len(domain), -1)
     splits = [_split(domain, targets, request, request.seed, test_split)]
-    seeds = tuple(range(request.seed, request.seed + _draws(request, method, source, splits[0])))
+    seeds = tuple(range(request.seed, request.seed + _draws(request, method, sources, splits[0])))
     splits += [_split(domain, targets, request, seed, test_split) for seed in seeds[1:]]
-    source, columns = in_columns_of(source, domain)
-    source, notes = unseen(source, domain, splits[0].test)
     # The metric is chosen by the target as it was given, however few of its labels are used.
     seen = np.concatenate([splits[0].train, splits[0].validation])
-    task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), source)
-    answered = same_task(source, task) or answers(source, task)
-    differ = [*columns, *said, *said_of_source(source, own, task)]
-    unjudged = [*nothing_to_learn(task, targets, splits[0], answered), *_nothing_moves(method)]
-    said = [*differ, *said_of_split(source, own, own.matched(domain)[0], splits[0], answered), *unjudged]
-    notes = (*notes, *_weighted(domain, source, splits))
-    notes = (*notes, *alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen))
+    task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), [source for source, _ in matches])
+    met = [_met(source, said, domain, own, task, splits[0]) for source, said in matches]
+    sources, differ = tuple(each.source for each in met), _by_source(met, "differ")
+    answering = [each for each in sources if same_task(each, task) or answers(each, task)]
+    unjudged = [*nothing_to_learn(task, targets, splits[0], bool(answering)), *nothing_moves(method)]
+    said = [*differ, *said_of_split(answering, own, own.matched(domain)[0], splits[0]), *unjudged]
+    notes = [*_by_source(met, "left_out"), *_weighted(domain, sources, splits)]
+    notes += [*alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen)]
     by_metric = request.metric is not None or len(splits[0].train) > 0
     balance = applied_balance(request.balance, task, by_metric=by_metric)
-    there, known = have(source, domain, task, splits[0], answers(source, task)), list(method_ids())
+    there = have(make_problem(sources, domain, task, splits[0], balance, seed=request.seed))
+    known = list(method_ids())
     try:
         if request.labels == 0 and Needs.TARGET_LABELS in method.needs:
             raise RequestError(_without_labels(method, there, known))
@@ -110,21 +115,47 @@ def make_plan(source: Source | None, domain: Domain, method: Method, request: Re
     controls, left = control_methods(request.control, method, domain.kind, there, budgeted=budgeted)
     for control in controls.values():
         check_needs(control, there, known)
-    notes = (*notes, *_beside(source, domain, Needs.SAME_INPUTS in there))
+    notes += _by_source(met, "data")
     if ABLATION in controls:
-        notes = (*notes, without_knowledge(method, controls[ABLATION]))
-    notes = (*splits[0].notes, *notes, *_unknown(source, domain, splits[0]))
-    notes = (*notes, *trust_note(source.body if source else None))
-    exam = make_exam(domain, task, splits[0], source, method)
+        notes.append(without_knowledge(method, controls[ABLATION]))
+    notes = [*splits[0].notes, *notes, *_by_source(met, "model")]
+    exam = make_exam(domain, task, splits[0], sources, method)
     no_verdict = unjudged[0] if unjudged else None
-    return Plan(source, task, exam, splits, seeds, controls, left, notes, balance, no_verdict)
+    return Plan(sources, task, exam, splits, seeds, controls, left, tuple(notes), balance, no_verdict)
 
 
-def _nothing_moves(method: Method) -> list[str]:
-    """A sentence where a method learns from the target alone, so that its gain is not that of a transfer."""
-    if method.kind() != "controls" or method.needs & ~Needs.TARGET_LABELS:
-        return []
-    return [f"{method.id()} learns from the target alone: nothing is transferred, so no verdict is given."]
+@dataclass(frozen=True, eq=False)
+class _Met:
+    """A source as the target meets it.
+
+    Attributes
+    ----------
+    source
+        Without rows that are test rows as well.
+    left_out, differ, data, model
+        What a user should know: of those rows, of columns and classes that differ, of its data, and of its model.
+    """
+
+    source: Source
+    left_out: Sequence[str]
+    differ: Sequence[str]
+    data: Sequence[str]
+    model: Sequence[str]
+
+
+def _met(source: Source, said: Sequence[str], domain: Domain, own: Task, task: Task, splits: Splits) -> _Met:
+    """The source beside the target's columns, classes and test rows; `said` of its labels already."""
+    source, columns = in_columns_of(source, domain)
+    source, left_out = unseen(source, domain, splits.test)
+    differ = [*columns, *said, *said_of_source(source, own, task)]
+    model = [*_unknown(source, domain, splits), *trust_note(source.body)]
+    return _Met(source, left_out, differ, _beside(source, domain), model)
+
+
+def _by_source(met: Sequence[_Met], what: str) -> list[str]:
+    """Sentences of each source, with its name where there are several."""
+    named = [("" if len(met) == 1 else f"{each.source.spec}: ", getattr(each, what)) for each in met]
+    return list(dict.fromkeys(f"{name}{sentence}" for name, some in named for sentence in some))
 
 
 def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int, test_split: int) -> Splits:
@@ -136,43 +167,44 @@ def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed
     )  # fmt: skip
 
 
-def _draws(request: Request, method: Method, source: Source | None, splits: Splits) -> int:
+def _draws(request: Request, method: Method, sources: Sequence[Source], splits: Splits) -> int:
     """How many draws of the labels: as asked, or several where the labels are few, fewer where a draw takes long."""
     if request.seeds is not None:
         return request.seeds
     labels = len(splits.train) + len(splits.validation)
     if not 0 < labels <= FEW_LABELS:
         return 1
-    trains_source = method.recipe() is not None and source is not None and source.body is not None
+    trains_source = method.recipe() is not None and any(source.body is not None for source in sources)
     return DEAR_DRAWS if trains_source else DRAWS
 
 
-def _beside(source: Source | None, domain: Domain, alike: bool) -> list[str]:
+def _beside(source: Source, domain: Domain) -> list[str]:
     """What was noted on the source's data, and where they differ from the target's if they have the same columns."""
-    if source is None or source.data is None:
+    if source.data is None:
         return []
     name = source.data.name
     said = [note if name in note else f"{name}: {note}" for note in source.data.notes if note not in domain.notes]
     ours, theirs = (domain.name, name) if name != domain.name else ("the target", "the source")
+    alike = source.data.inputs.covers(domain.inputs)
     return said + (domain.inputs.compared(source.data.inputs, ours, theirs) if alike else [])
 
 
-def _weighted(domain: Domain, source: Source | None, splits: Sequence[Splits]) -> list[str]:
+def _weighted(domain: Domain, sources: Sequence[Source], splits: Sequence[Splits]) -> list[str]:
     """How rows are weighted, if they are; the training rows of no draw may weigh nothing."""
-    data = None if source is None else source.data
+    weighted = [source.data.weights is not None for source in sources if source.data is not None]
     if domain.weights is None:
-        return [] if data is None or data.weights is None else ["Rows of the source's data are weighted in training."]
+        return ["Rows of the source's data are weighted in training."] if any(weighted) else []
     for each in splits:
         not_all_zero(domain.weights[each.train], f"The {len(each.train):,} training rows of {domain.name}")
     name, most = domain.reading.get("weight"), relative(domain.weights).max()
     by = f" by {name!r}" if name else ""
     said = f"Rows are weighted{by}, up to {most:.3g} times the mean, in training and in scores."
-    return [said if data is None or data.weights is not None else f"{said} Each row of the source's data weighs 1."]
+    return [said if all(weighted) else f"{said} Each row of the source's data weighs 1."]
 
 
-def _unknown(source: Source | None, domain: Domain, splits: Splits) -> list[str]:
+def _unknown(source: Source, domain: Domain, splits: Splits) -> list[str]:
     """What the source's body cannot read of the target, by some of the rows that a method may see."""
-    if source is None or source.body is None or getattr(source.preparation, "kind", None) != domain.kind:
+    if source.body is None or getattr(source.preparation, "kind", None) != domain.kind:
         return []
     assert source.preparation is not None
     seen = np.concatenate([splits.train, splits.validation, splits.unlabelled])

@@ -16,8 +16,7 @@ from sterna.domains.splits import Splits
 from sterna.domains.weights import not_all_zero
 from sterna.errors import RequestError
 from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before, learnt_rows
-from sterna.kinds.kind import kind_of
-from sterna.methods.method import Method, Needs
+from sterna.methods.method import Method
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
 from sterna.tasks.metrics import CLASSES_EVENLY
@@ -65,7 +64,7 @@ class Exam:
 
 
 def make_exam(
-    domain: Domain, task: Task, splits: Splits, source: Source | None = None, method: Method | None = None
+    domain: Domain, task: Task, splits: Splits, sources: Sequence[Source] = (), method: Method | None = None
 ) -> Exam:
     """Take the labelled test rows out of the Domain."""
     rows = splits.test
@@ -82,13 +81,13 @@ def make_exam(
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
     groups = None if test.groups is None else group_codes(test.groups)
-    overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(source, method, test.inputs))
+    overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(sources, method, test.inputs))
     if test.weights is not None:
         not_all_zero(test.weights, f"The {len(test):,} test rows of {domain.name}")
     return Exam(test, rows, task.matched(test)[0], groups, test.weights, overlaps)
 
 
-def joined_exam(domain: Domain, exams: Sequence[Exam], source: Source | None, method: Method) -> Exam:
+def joined_exam(domain: Domain, exams: Sequence[Exam], sources: Sequence[Source], method: Method) -> Exam:
     """The rows of several test splits without common rows, one split after the other.
 
     Rows of one test split are learnt from in the others, so what was learnt is not independent, and the variance over
@@ -101,13 +100,13 @@ def joined_exam(domain: Domain, exams: Sequence[Exam], source: Source | None, me
     test, beside = domain.take(rows), domain.labelled().sum() - len(rows) / len(exams)
     groups = None if test.groups is None else group_codes(test.groups)
     targets = np.concatenate([exam.targets for exam in exams])
-    overlaps = learnt_before(source, method, test.inputs)
+    overlaps = learnt_before(sources, method, test.inputs)
     return Exam(test, rows, targets, groups, test.weights, overlaps, float(1 + len(rows) / beside))
 
 
-def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bool) -> Labelled | None:
+def source_rows(source: Source, task: Task, target: Domain, *, evenly: bool) -> Labelled | None:
     """The labelled rows of the source's data, those of its test split left out; evenly: each class counts the same."""
-    if source is None or source.data is None:
+    if source.data is None:
         return None
     data, keep = source.data, learnt_rows(source.data)
     if not keep.any():
@@ -122,45 +121,47 @@ def source_rows(source: Source | None, task: Task, target: Domain, *, evenly: bo
     return Labelled(known, targets, own, same, known.inputs.covers(target.inputs), weights)
 
 
-def source_task(source: Source | None, task: Task) -> Task | None:
+def source_task(source: Source, task: Task) -> Task | None:
     """What the source's labels answer: the target's own task where they are of its classes, or numbers too."""
     return task if same_task(source, task) else _own_task(source, task)
 
 
-def same_task(source: Source | None, task: Task) -> bool:
+def same_task(source: Source, task: Task) -> bool:
     """Whether the source's labels are labels of this task, too."""
     own = _own_task(source, task)
     return own is not None and own.answered_by(task) is not None
 
 
-def _own_task(source: Source | None, task: Task) -> Task | None:
+def _own_task(source: Source, task: Task) -> Task | None:
     """The task that the source's labels ask for; this one's kind where they could be of several."""
-    if source is None or source.data is None:
+    if source.data is None:
         return None
     labels = source.data.labels
     return infer_task(source.data, task.id if labels is not None and task.takes(labels) else None)
 
 
-def widened(task: Task, source: Source | None) -> Task:
-    """The task with the classes that only the source's data have: without target labels nobody knows they are gone."""
-    if not task.one_class or source is None or source.data is None:
-        return task
-    own = infer_task(source.data)
-    return task if task.answered_by(own) is None else task.widened(own.classes)
+def widened(task: Task, sources: Sequence[Source]) -> Task:
+    """The task with the classes that only a source's data have: without target labels nobody knows they are gone."""
+    for data in [source.data for source in sources if source.data is not None and task.one_class]:
+        own = infer_task(data)
+        task = task if task.answered_by(own) is None else task.widened(own.classes)
+    return task
 
 
-def make_problem(source: Source | None, domain: Domain, task: Task, splits: Splits, balance: str, seed: int) -> Problem:
+def make_problem(
+    sources: Sequence[Source], domain: Domain, task: Task, splits: Splits, balance: str, seed: int
+) -> Problem:
     """What a method may see with this split, its classes balanced so (see `applied_balance`).
 
-    Numbers are standardised by the training rows alone, or where there are none by the source's; classes are weighted
+    Numbers are standardised by the training rows alone, or where there are none by the sources'; classes are weighted
     by the labelled rows of each domain, beside the weights that rows were given.
     """
     rows = np.concatenate([splits.train, splits.validation])
     target = domain.take(rows)
     train, validation = np.arange(len(splits.train)), np.arange(len(splits.train), len(rows))
-    if len(train) or same_task(source, task):
-        learnt = target.take(train) if len(train) else source_labels(source)
-        task = task.fitted(task.matched(learnt)[0])
+    learnt = [target.take(train)] if len(train) else [labels_of(each) for each in sources if same_task(each, task)]
+    if learnt:
+        task = task.fitted(np.concatenate([task.matched(each)[0] for each in learnt]))
     targets = task.matched(target)[0] if target.labels is not None else np.zeros(0)
     weights, draw = given_weights(target, train), None
     if balance == "weights":
@@ -171,13 +172,13 @@ def make_problem(source: Source | None, domain: Domain, task: Task, splits: Spli
     # What the reader noted, and where it read, may lead to the test rows.
     target = replace(target, splits={}, notes=(), reading={})
     hidden = replace(domain.take(splits.unlabelled), labels=None, splits={}, notes=(), reading={})
-    sources = () if source is None else (Known(source, source_rows(source, task, domain, evenly=balance != "none")),)
-    return Problem(target, targets, train, validation, hidden, task, weights, draw, seed, sources)
+    known = tuple(Known(each, source_rows(each, task, domain, evenly=balance != "none")) for each in sources)
+    return Problem(target, targets, train, validation, hidden, task, weights, draw, seed, known)
 
 
-def source_labels(source: Source | None) -> Domain:
+def labels_of(source: Source) -> Domain:
     """The source's rows that may teach."""
-    assert source is not None and source.data is not None
+    assert source.data is not None
     return source.data.take(np.flatnonzero(learnt_rows(source.data)))
 
 
@@ -210,36 +211,6 @@ def applied_balance(balance: str, task: Task, *, by_metric: bool) -> str:
     if balance == "auto":
         return "weights" if task.metric in CLASSES_EVENLY or not by_metric else "none"
     return balance
-
-
-def have(source: Source | None, domain: Domain, task: Task, splits: Splits, source_answers: bool) -> Needs:
-    """What the user has, in terms of what methods need."""
-    found = Needs.NOTHING
-    if source is not None and source.body is not None and source.body.width:
-        found |= Needs.SOURCE_MODEL
-    if source is not None and source.data is not None:
-        found |= Needs.SOURCE_DATA
-        if same_task(source, task):
-            found |= Needs.SAME_TASK
-        if source.data.inputs.covers(domain.inputs):
-            found |= Needs.SAME_INPUTS
-    if source is not None and (source.data is not None or None not in (source.body, source.head, source.task)):
-        found |= Needs.SOURCE_TASK
-    if source_answers or Needs.SAME_TASK | Needs.SAME_INPUTS in found:
-        found |= Needs.SOURCE_ANSWERS
-    if len(splits.train):
-        found |= Needs.TARGET_LABELS
-    if len(splits.train) or Needs.SAME_TASK | Needs.SAME_INPUTS in found:
-        found |= Needs.LABELS
-    if len(splits.unlabelled) or len(splits.train):
-        found |= Needs.UNLABELLED_TARGET
-    if domain.inputs.in_columns() is not None and (source_answers or Needs.SAME_TASK in found):
-        found |= Needs.RULES
-    if kind_of(domain.kind).compares or Needs.SOURCE_MODEL in found:
-        found |= Needs.COMPARABLE
-    if task.one_class:
-        found |= Needs.CLASSES
-    return found
 
 
 def split_counts(splits: Splits) -> dict[str, Any]:

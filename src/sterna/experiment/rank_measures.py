@@ -126,8 +126,8 @@ def with_labels(source: Source, asked: Rows, trainer: Trainer) -> Found:
     """
     found = Found()
     own, _ = matched(unseen(source, asked.domain, asked.splits.test)[0], asked.task)
-    wide = widened(asked.task, own)
-    problem = make_problem(own, asked.domain, wide, asked.splits, asked.balance, asked.seed).joined()
+    wide = widened(asked.task, [own])
+    problem = make_problem([own], asked.domain, wide, asked.splits, asked.balance, asked.seed).joined()
     bench, table, lent = found.time("features", lambda: _features(Bench(problem, trainer, make_method), asked.rows))
     trials, found.blocks = found.time("probe", lambda: _probe(bench.problem, table, lent, asked.rows))
     columns = asked.task.answered_by(wide)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sterna.record.record import Gain
+from sterna.record.scores import Gain
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,16 @@ from sterna.domains.splits import Splits, make_splits
 from sterna.errors import RequestError, listed
 from sterna.evaluation import gains, score
 from sterna.experiment.classes import nothing_to_learn
-from sterna.experiment.defaults import source_of
+from sterna.experiment.defaults import sources_of
 from sterna.experiment.problem import applied_balance
 from sterna.experiment.rank_measures import FOLDS, Found, Rows, with_labels, without_labels
 from sterna.experiment.ranked import Ranked, Ranking
 from sterna.kinds.kind import kind_of
-from sterna.record.record import Gain, Score
 from sterna.record.request import Request
+from sterna.record.scores import Gain, Score
 from sterna.selection.cross_validation import sample_of
 from sterna.sources import Source
+from sterna.sources.source import named
 from sterna.tasks import infer_task
 from sterna.training.progress import Progress
 from sterna.training.trainer import Trainer, pick_device
@@ -108,8 +109,7 @@ def rank(
         sources = [sources]
     check_count(len(sources))
     domain = target if isinstance(target, Domain) else load_domain(target, label=label)
-    known = [source_of(each, label, None, domain) for each in sources]
-    return ranking(domain, [each for each in known if each is not None], request, progress)
+    return ranking(domain, sources_of(sources, label, None, domain), request, progress)
 
 
 def ranking(domain: Domain, sources: Sequence[Source], request: Request, progress: bool = False) -> Ranking:
@@ -119,7 +119,7 @@ def ranking(domain: Domain, sources: Sequence[Source], request: Request, progres
     with Progress(quiet=not progress) as bar:
         trainer = Trainer(seed=request.seed, device=request.device, progress=bar)
         by = _without if domain.labels is None or request.labels == 0 else _with
-        return by(domain, _named(sources), request, trainer)
+        return by(domain, {source.spec: source for source in named(sources)}, request, trainer)
 
 
 def check_count(sources: int) -> None:
@@ -127,16 +127,6 @@ def check_count(sources: int) -> None:
     if sources < 2:
         given = "one source was" if sources else "no source was"
         raise RequestError(f"{given.capitalize()} given, but a ranking compares sources: name two or more.")
-
-
-def _named(sources: Sequence[Source]) -> dict[str, Source]:
-    """The sources by names of their own: a spec that comes again is numbered."""
-    found: dict[str, Source] = {}
-    for source in sources:
-        spec = source.spec if source.data is None or source.body is None else f"{source.spec} + {source.data.name}"
-        again = sum(name == spec or name.startswith(f"{spec} (") for name in found)
-        found[f"{spec} ({again + 1})" if again else spec] = source
-    return found
 
 
 def _with(domain: Domain, named: Mapping[str, Source], request: Request, trainer: Trainer) -> Ranking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from sterna import __version__
 from sterna.domains import Domain
+from sterna.experiment.board import board, candidate_table
 from sterna.experiment.evidence import evidence
 from sterna.experiment.fits import Fitted
 from sterna.experiment.problem import split_counts
@@ -26,7 +28,7 @@ from sterna.training.trainer import pick_device
 
 
 def record_of(
-    request: Request, source: Source | None, domain: Domain, fitted: Fitted, path: Path, started: float
+    request: Request, sources: Sequence[Source], domain: Domain, fitted: Fitted, path: Path, started: float
 ) -> Record:
     """The record of a run that started then (by ``time.monotonic``), without its learning curve."""
     found = evidence(
@@ -40,9 +42,10 @@ def record_of(
         method=request.chosen,
         settings=dict(request.settings),
         task=TaskRecord(**fitted.task.state()),
-        source=source_record(source),
+        source=source_record(_moved_from(sources, fitted, request.chosen)),
         target=target_record(domain, fitted),
         **vars(found),
+        candidates=board(fitted.units[request.chosen]),
         balance=fitted.balance,
         seeds=fitted.seeds,
         left_out=dict(fitted.left_out),
@@ -54,6 +57,12 @@ def record_of(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=dict(environment()),
     )
+
+
+def _moved_from(sources: Sequence[Source], fitted: Fitted, method: str) -> Source | None:
+    """The source that the network of the first draw has its knowledge from."""
+    spec = fitted.units[method][0].log.chosen.get("source")
+    return sources[0] if len(sources) == 1 else next((each for each in sources if each.spec == spec), None)
 
 
 def source_record(source: Source | None) -> SourceRecord | None:
@@ -101,6 +110,9 @@ def keep(record: Record, fitted: Fitted, folder: RunFolder, domain: Domain) -> R
         of_split = np.repeat(numbers, len(record.seeds))
         frames = [frame.assign(test_split=number) for frame, number in zip(frames, of_split, strict=True)]
     write_table(pd.concat(frames, ignore_index=True), folder.path / "splits.parquet")
+    if record.candidates:
+        tried = candidate_table(fitted.units[record.method], record.seeds, len(fitted.tests))
+        write_table(tried, folder.path / "candidates.parquet")
     if kind_of(domain.kind).pictured:
         write_pictures(table, task, exam.domain, exam.rows, folder.path / "mistakes")
     folder.write_json("history.json", {name: summed_history(some) for name, some in fitted.units.items()})

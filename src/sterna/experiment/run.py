@@ -14,7 +14,7 @@ from typing import Any
 
 from sterna.domains import Domain, load_domain
 from sterna.errors import RequestError, RunError, SternaError
-from sterna.experiment.defaults import source_of, with_method
+from sterna.experiment.defaults import budgeted, sources_of, with_method
 from sterna.experiment.fingerprints import identified
 from sterna.experiment.fits import fit_all
 from sterna.experiment.foreword import foreword
@@ -40,7 +40,7 @@ from sterna.training.trainer import pick_device
 
 
 def transfer(
-    source: Source | Domain | Any | None,
+    source: Source | Domain | Any | Sequence[Source | Domain | Any] | None,
     target: Domain | str | Path | Any = None,
     *,
     label: str | None = None,
@@ -62,6 +62,7 @@ def transfer(
     epochs: int | None = None,
     steps: int | None = None,
     seconds: float | None = None,
+    budget: float | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     curve: Sequence[int] = (),
@@ -77,7 +78,8 @@ def transfer(
     ----------
     source
         What is known: a :class:`Source`, a spec for :func:`load_source`, a torch module, labelled data (a
-        :class:`Domain`, or a DataFrame with the column `label`), or ``None``.
+        :class:`Domain`, or a DataFrame with the column `label`), or ``None``; a list of several for the method
+        ``"auto"``, which takes the best of them.
     target
         What must be done well: a :class:`Domain`, or a path or data in memory for :func:`load_domain`.
     label
@@ -119,6 +121,8 @@ def transfer(
         which no row is used before validation and before the test split.
     epochs, steps, seconds
         Budget of each training stage, whichever ends first.
+    budget
+        Seconds that the method ``"auto"`` may spend on trying, for each draw of the labels.
     batch_size
         Rows of an optimiser step.
     device
@@ -151,9 +155,10 @@ def transfer(
     request = Request(
         method=method, settings=settings or {}, task=task, metric=metric, labels_per_class=labels_per_class,
         labels=labels, balance=balance, control=(control,) if isinstance(control, str) else tuple(control),
-        seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, batch_size=batch_size, device=device,
-        split_seed=split_seed, test_size=test_size, test_repeats=test_repeats, gap=gap, curve=tuple(curve),
-        map_classes=map_classes or {}, out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
+        seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, budget=budget, batch_size=batch_size,
+        device=device, split_seed=split_seed, test_size=test_size, test_repeats=test_repeats, gap=gap,
+        curve=tuple(curve), map_classes=map_classes or {}, out=None if out is None else Path(out), resume=resume,
+        overwrite=overwrite,
     )  # fmt: skip
     if method is not None:
         make_method(method, settings)  # a name that is wrong is said before anything is read
@@ -166,27 +171,28 @@ def transfer(
     if not isinstance(target, Domain) or weight is not None:  # a Domain's weights are its own, which is said there
         target = load_domain(target, label=label, weight=weight)
     told = partial(print, file=sys.stderr) if progress else None
-    return run(source_of(source, label, weight, target), target, request, progress, told=told)
+    return run(sources_of(source, label, weight, target), target, request, progress, told=told)
 
 
 def run(
-    source: Source | None, domain: Domain, request: Request, progress: bool = False, notes: Sequence[str] = (),
+    sources: Sequence[Source], domain: Domain, request: Request, progress: bool = False, notes: Sequence[str] = (),
     told: Callable[[str], None] | None = None,
 ) -> Transfer:  # fmt: skip
-    """What :func:`transfer` does, once source and target are read; the record keeps these notes with its own.
+    """What :func:`transfer` does, once sources and target are read; the record keeps these notes with its own.
 
     What was told from the data goes to `told`, a line each, before anything is trained.
     """
     pick_device(request.device)
-    request, said = with_method(request, source, domain)
+    request, said = with_method(request, sources, domain)
+    request = budgeted(request)
     method = make_method(request.chosen, request.settings)
     _check_resume(request)
     if request.resume and request.out is not None:
         request = begun_with(request, request.out / "request.json")
-    request = identified(request, source, domain, method)
+    request = identified(request, sources, domain, method)
     amounts: Sequence[int | None] = request.curve or [request.labels_per_class]
     plans = [
-        [replace(plan, notes=(*notes, *said, *plan.notes)) for plan in make_plans(source, domain, method, asked)]
+        [replace(plan, notes=(*notes, *said, *plan.notes)) for plan in make_plans(sources, domain, method, asked)]
         for asked in (replace(request, curve=(), labels_per_class=k) for k in amounts)
     ]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if request.out is None else None
@@ -201,7 +207,7 @@ def run(
             budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy, told is not None
         )
         try:
-            record = _run(source, domain, method, request, plans, folder, means)
+            record = _run(sources, domain, method, request, plans, folder, means)
         except RuntimeError as error:
             if isinstance(error, SternaError) or not strategy.lost(error):
                 raise
@@ -211,7 +217,8 @@ def run(
             ) from error
         finally:
             strategy.leave()
-    return Transfer(record, RunFolder(folder), temporary, functions_of(source.body if source else None))
+    trust = tuple(name for each in sources for name in functions_of(each.body))
+    return Transfer(record, RunFolder(folder), temporary, trust)
 
 
 def _check_resume(request: Request) -> None:
@@ -227,7 +234,7 @@ def _check_resume(request: Request) -> None:
 
 
 def _run(
-    source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Sequence[Plan]],
+    sources: Sequence[Source], domain: Domain, method: Method, request: Request, plans: Sequence[Sequence[Plan]],
     path: Path, means: Means,
 ) -> Record:  # fmt: skip
     """Open the run folder, fit all and score; a request that proves wrong on the way leaves what was there before."""
@@ -237,7 +244,7 @@ def _run(
             stack.enter_context(taken(path, request, resume=means.resume, overwrite=request.overwrite))
         means.strategy.wait()  # nobody reads what the first process has yet to clear away
         try:
-            return _fill(source, domain, method, request, plans, folder, means)
+            return _fill(sources, domain, method, request, plans, folder, means)
         except WriteError as error:
             if request.out is None:
                 raise  # the folder goes with the result that there is none of
@@ -245,7 +252,7 @@ def _run(
 
 
 def _fill(
-    source: Source | None, domain: Domain, method: Method, request: Request, plans: Sequence[Sequence[Plan]],
+    sources: Sequence[Source], domain: Domain, method: Method, request: Request, plans: Sequence[Sequence[Plan]],
     folder: RunFolder, means: Means,
 ) -> Record:  # fmt: skip
     path = folder.path
@@ -255,12 +262,12 @@ def _fill(
     points = []
     for k, plan in zip(request.curve[:-1], plans, strict=False):
         asked = replace(request, curve=(), labels_per_class=k, overwrite=False)
-        points.append(_run(source, domain, method, asked, [plan], path / "curve" / str(k), means).at(k))
+        points.append(_run(sources, domain, method, asked, [plan], path / "curve" / str(k), means).at(k))
     fitted = fit_all(plans[-1], domain, method, folder, means)
-    record = record_of(request, source, domain, fitted, path, started)
+    record = record_of(request, sources, domain, fitted, path, started)
     if request.curve:
         record = record.model_copy(update={"curve": (*points, record.at(request.curve[-1]))})
     if means.strategy.leads:
-        learnt_of(plans[-1][0].source, domain, method, plans[-1][0].splits[0]).save(path)
+        learnt_of(plans[-1][0].sources, domain, method, plans[-1][0].splits[0]).save(path)
         return keep(record, fitted, folder, domain)
     return record

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from sterna.record.record import Gain, Record, Score
+from sterna.record.record import Record
+from sterna.record.scores import Gain, Score
 
 
 class Scores(dict[str, Score]):

@@ -7,7 +7,6 @@ import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from enum import Flag, auto
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal
 
@@ -17,11 +16,12 @@ import sterna.methods
 from sterna.bench import Bench, Fitted, Problem
 from sterna.domains.learnt import Learnt
 from sterna.errors import RequestError, closest
+from sterna.methods.needs import Needs as Needs
 from sterna.selection.validator import FEW
 from sterna.training.recipe import Recipe
 from sterna.training.trainer import Trainer
 
-KINDS = ("controls", "parameters", "networks", "features", "examples", "rules")
+KINDS = ("controls", "parameters", "networks", "features", "examples", "rules", "choice")
 
 
 ValidationUse = Literal["joined", "epoch", "kept"]
@@ -31,51 +31,6 @@ ValidationUse = Literal["joined", "epoch", "kept"]
 of them choose the epoch, few join the training rows. ``kept``: they are never trained on, or the method itself sees
 to it.
 """
-
-
-class Needs(Flag):
-    """What a method cannot do without."""
-
-    NOTHING = 0
-    SOURCE_MODEL = auto()
-    SOURCE_ANSWERS = auto()
-    SOURCE_TASK = auto()
-    SOURCE_DATA = auto()
-    TARGET_LABELS = auto()
-    UNLABELLED_TARGET = auto()
-    SAME_TASK = auto()
-    SAME_INPUTS = auto()
-    LABELS = auto()
-    RULES = auto()
-    COMPARABLE = auto()
-    CLASSES = auto()
-    LIKE_SOURCE = SOURCE_DATA | SAME_TASK | SAME_INPUTS | UNLABELLED_TARGET
-    """What methods need that make the source's features look like the target's."""
-
-    def words(self) -> list[str]:
-        """The needs in words."""
-        return [_NEED_WORDS[need] for need in Needs if need in self]
-
-    def lacking(self) -> str:
-        """Needs that are not met, in words: what data of a source would have to be is not said where there are none."""
-        rest = self & ~(Needs.SAME_TASK | Needs.SAME_INPUTS) if Needs.SOURCE_DATA in self else self
-        return " and ".join(rest.words())
-
-
-_NEED_WORDS = {
-    Needs.SOURCE_MODEL: "a source model (source=)",
-    Needs.SOURCE_ANSWERS: "a source that already does this task: a model, or labelled data, with the same classes",
-    Needs.SOURCE_TASK: "a source model with a head (run:FOLDER) or labelled source data (source=load_domain(...))",
-    Needs.SOURCE_DATA: "labelled source data (source=load_domain(...))",
-    Needs.TARGET_LABELS: "labelled target examples",
-    Needs.UNLABELLED_TARGET: "unlabelled target examples",
-    Needs.SAME_TASK: "source data labelled as the target is (the same classes, or numbers)",
-    Needs.SAME_INPUTS: "source data of the target's kind (in a table, with its columns)",
-    Needs.RULES: "inputs that rules can speak of, and a source that does this task to extract them from",
-    Needs.COMPARABLE: "inputs that can be compared as they are, or by a source model",
-    Needs.CLASSES: "a task of one class a row",
-    Needs.LABELS: "labelled examples, of the target or of source data like it (the same classes and columns)",
-}
 
 
 class Method(BaseModel, ABC):
@@ -91,6 +46,8 @@ class Method(BaseModel, ABC):
         What it refuses by itself to do without under its usual settings: it is advised only where there is that, too.
     validation
         What the validation rows are to the method.
+    several
+        Whether it takes several sources.
     knowledge
         One of `KINDS`, for a method that lies in no folder of that name.
     """
@@ -98,6 +55,7 @@ class Method(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
     needs: ClassVar[Needs]
     suits: ClassVar[Needs] = Needs.NOTHING
+    several: ClassVar[bool] = False
     validation: ClassVar[ValidationUse] = "joined"
     knowledge: ClassVar[str] = ""
 
@@ -109,11 +67,16 @@ class Method(BaseModel, ABC):
         """Run on a bench with these rows and this trainer, whose log keeps what was chosen."""
         fitted = self.run(Bench(problem, trainer, make_method))
         trainer.log.choices += fitted.choices
+        trainer.log.candidates += fitted.candidates
         return fitted
 
     def recipe(self) -> Recipe | None:
         """How it trains networks, which its controls do likewise; ``None`` where they train by their own settings."""
         return None
+
+    def beside(self, problem: Problem, chosen: Mapping[str, Any]) -> tuple[Method, Problem]:
+        """What controls stand beside, once it is known what was chosen: a method, and the problem as it saw it."""
+        return self, problem
 
     def ablated(self) -> Method | None:
         """The same without the knowledge that it moves, where a setting takes it away: a control beside it."""

@@ -4,69 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sterna.errors import RequestError
 from sterna.record import reading
 from sterna.record.hashes import check_own_hash, with_own_hash
+from sterna.record.scores import Count, Gain, Number, Scores, Word
 
 FORMAT = 2
 """What new records have; a file that names none is of format 1, and holds the same names and values."""
-
-Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
-"""A name; class names that are numbers are names too."""
-
-Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
-"""A number; one that is null was not finite."""
-
-Count = Annotated[int, Field(ge=0, le=2**53)]
-"""How many there are of something."""
-
-Verdict = Literal["helps", "unclear", "hurts"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric on the test rows, with its 95 % interval."""
-
-    value: Number = math.nan
-    low: Number = math.nan
-    high: Number = math.nan
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What transfer was worth against one control; positive means transfer is better, for errors too.
-
-    Attributes
-    ----------
-    metric : str
-        What was compared.
-    control : str
-        Against which control.
-    value, low, high : float
-        The gain in the metric's units, and its 95 % interval.
-    verdict : {"helps", "unclear", "hurts"}
-        Whether the interval lies above 0, spans it, or lies below it.
-    higher_is_better : bool
-        Whether the metric itself is better when larger.
-    """
-
-    metric: str
-    control: str
-    value: Number
-    low: Number
-    high: Number
-    verdict: Verdict
-    higher_is_better: bool = True
-
-
-Scores = dict[str, Score]
-"""Metric → its score."""
 
 
 class _Part(BaseModel):
@@ -106,6 +55,35 @@ class SourceRecord(_Part):
     spec: str = ""
     card: dict[str, Any] = {}
     data: DataRecord | None = None
+
+
+class CandidateRecord(_Part):
+    """A candidate that a method which tries others tried, over all draws.
+
+    Attributes
+    ----------
+    method, settings, source
+        What it is; `settings` are those that are not the method's defaults, `source` is empty where it needs none.
+    score, loss
+        The primary metric and the loss on labelled rows that were held out, on average over the draws where all of
+        them were asked for; ``None`` where there was no such draw.
+    draws, chosen
+        In how many draws it was tried, and in how many chosen.
+    seconds
+        What trying took in all.
+    left
+        Why it was left in most draws where it was not chosen.
+    """
+
+    method: str
+    settings: dict[str, Any] = {}
+    source: Word = ""
+    score: Number | None = None
+    loss: Number | None = None
+    draws: Count = 0
+    chosen: Count = 0
+    seconds: Number = math.nan
+    left: str = ""
 
 
 class TargetRecord(_Part):
@@ -174,6 +152,8 @@ class Record(_Part):
         Controls that did not run, and why.
     chosen
         What was chosen, by name, for each draw on each test split.
+    candidates
+        Of a method that tries others, the best first: how each did on held-out labels, and why it was left.
     validation
         Of older records: the primary metric of the run and of each control on the validation rows.
     seconds
@@ -207,6 +187,7 @@ class Record(_Part):
     control_selected_by: str = ""
     left_out: dict[str, str] = {}
     chosen: tuple[dict[str, Any], ...] = ()
+    candidates: tuple[CandidateRecord, ...] = ()
     validation: dict[str, Number] = {}
     trained_parameters: Count | None = None
     total_parameters: Count | None = None

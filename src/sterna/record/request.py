@@ -101,13 +101,14 @@ class Request:
     """
 
     target: str = ""
-    source: str | None = _read(
-        None,
-        "What is known: packaged/NAME, timm/NAME, hf/ID, sentence-transformers/ID, file:PATH, run:FOLDER.",
-        "SPEC",
+    source: tuple[str, ...] = _read(
+        (), "What is known: packaged/NAME, timm/NAME, hf/ID, sentence-transformers/ID, file:PATH, run:FOLDER; several "
+        "for the method auto.", "SPEC", typed=list[str],
+    )  # fmt: skip
+    source_data: tuple[str, ...] = _read(
+        (), "Labelled data of a source, seen through each source= if any is given; read as TARGET is.", "SPEC",
         typed=list[str],
-    )
-    source_data: str | None = _read(None, "Labelled data of the source; read as TARGET is.", "SPEC")
+    )  # fmt: skip
     source_label: str | None = _read(None, "Target column of source_data=; that of label= if not given.", "NAME")
     architecture: str | None = _read(None, "Of a file: source: timm:NAME or module:function.", "SPEC")
     trust: tuple[str, ...] = _read(
@@ -145,8 +146,8 @@ class Request:
     )  # fmt: skip
     split_seed: int = _option(0, "Draws another test split; seed= does not.", DATA, "N", bound="zero or more")
     domain_column: str | None = _read(None, "Column that names domains.", "NAME")
-    source_domain: str | None = _read(
-        None, "Rows of this domain are source data: of source_data=, or of TARGET.", "VALUE"
+    source_domain: tuple[str, ...] = _read(
+        (), "Rows of this domain are source data: of source_data=, or of TARGET.", "VALUE", typed=list[str]
     )
     target_domain: str | None = _read(None, "Rows of this domain are the target.", "VALUE")
     strict: bool = _read(False, "One unreadable image or recording is an error.")
@@ -161,8 +162,7 @@ class Request:
     metric: str | None = _option(None, "Primary metric.", TRAINING, "NAME")
     balance: str = _option(
         "auto", "Of uneven classes: none, weights, sampler, or auto: weights where the metric is balanced.", TRAINING,
-        "NAME",
-        choices=("none", "weights", "sampler", "auto"),
+        "NAME", choices=("none", "weights", "sampler", "auto"),
     )  # fmt: skip
     control: tuple[str, ...] = _option(
         ("auto",), "auto, none, or ids of controls; may be repeated.", TRAINING, "ID", typed=list[str]
@@ -176,6 +176,10 @@ class Request:
     epochs: int | None = _option(None, "Budget of a training stage, in epochs,", TRAINING, "N", bound="above zero")
     steps: int | None = _option(None, "in optimiser steps,", TRAINING, "N", bound="above zero")
     seconds: float | None = _option(None, "or in seconds: whichever ends first.", TRAINING, "T", bound="above zero")
+    budget: float | None = _option(
+        None, "What the method auto may spend on trying, for each draw of the labels: 90 (seconds), 5m, 1h.", TRAINING,
+        "T", typed=str, bound="above zero",
+    )  # fmt: skip
     batch_size: int | None = _option(None, "Rows of an optimiser step.", TRAINING, "N", bound="above zero")
     device: str = _option("auto", "auto, cpu or cuda.", TRAINING, "NAME", use="folder", choices=("auto", "cpu", "cuda"))
     out: Path | None = _option(None, "Run folder; runs/TARGET-METHOD if not given.", OUTPUT, "RUN", use="folder")
@@ -199,9 +203,7 @@ class Request:
             if about.bound == "above zero" and not (number and value > 0):
                 raise RequestError(f"{name}={value!r}; expected a number above zero.")
             if about.bound == "zero or more" and not (number and value >= 0):
-                if name == "labels":
-                    raise RequestError(f"labels={value!r}; expected 0 (hide all) or more.")
-                raise RequestError(f"{name}={value!r}; expected 0 or more.")
+                raise RequestError(f"{name}={value!r}; expected 0{' (hide all)' * (name == 'labels')} or more.")
 
     def _check_labels(self) -> None:
         if self.labels is not None and self.labels_per_class is not None:
@@ -219,13 +221,17 @@ class Request:
             raise RequestError(f"curve={list(self.curve)}; name each number of labels once.")
 
     def _check_sources(self) -> None:
+        for name in ("source", "source_data", "source_domain"):
+            for each in (given := getattr(self, name)):
+                if given.count(each) > 1:
+                    raise RequestError(f"{name}= names {each!r} twice; name each once.")
         for name, value in (("architecture", self.architecture), ("image_size", self.image_size)):
             if value is not None and not self.source:
                 raise RequestError(f"{name}={value!r} is for a source, but none is given; add source=.")
-        if self.source_domain is not None and self.source_data is None:
-            if self.source_domain == self.target_domain:
+        if self.source_domain and not self.source_data:
+            if self.target_domain in self.source_domain:
                 raise RequestError(
-                    f"source_domain= and target_domain= are both {self.source_domain!r}; name two different ones."
+                    f"source_domain= and target_domain= are both {self.target_domain!r}; name two different ones."
                 )
             if self.target_domain is None:
                 raise RequestError(
@@ -245,7 +251,7 @@ class Request:
         names = [name for name, about in options().items() if about.use == "result"]
         values = {name: getattr(self, name) for name in names}
         return {
-            "source": self.source, "target": self.target, **asdict(self.given),
+            "source": list(self.source), "target": self.target, **asdict(self.given),
             **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
         }  # fmt: skip
 
@@ -286,6 +292,8 @@ def read_request(path: Path) -> Request:
         found = read_object(path)
         given = {each.name: found.pop(each.name, None) for each in fields(Fingerprints)}
         found.setdefault("split_seed", found.get("seed", 0))  # what drew the test rows of older versions
+        one = found.get("source")  # older versions knew of one source
+        found["source"] = [] if one is None else one if isinstance(one, list) else [one]
         lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
         return Request(**{**found, **lists}, given=Fingerprints(**given))
     except Exception as error:  # whatever is wrong with a value

@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sterna.record.record import Gain, Point, Record
+from sterna.record.record import Point, Record
+from sterna.record.scores import Gain
 from sterna.report.draw import Line, Mark, Scale, interval_axis, interval_bar, line_chart, span, ticks
 from sterna.report.language import ENGLISH, Language
 from sterna.report.verdict import WORDS, gain_look

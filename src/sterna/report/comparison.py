@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from sterna.record.record import Gain, Record
+from sterna.record.record import Record
+from sterna.record.scores import Gain
 from sterna.report.charts import Bar, gain_bars
 from sterna.report.language import ENGLISH, Language
 from sterna.report.paired import Difference, Unpaired, difference

@@ -11,7 +11,7 @@ import numpy as np
 from sterna.domains.weights import as_weights, relative
 from sterna.errors import SternaError
 from sterna.evaluation.gain import FEW_LABELS, gains
-from sterna.record.record import Gain
+from sterna.record.scores import Gain
 from sterna.report.run import Run
 from sterna.report.words import labels_used
 from sterna.tasks.infer import task_from_state

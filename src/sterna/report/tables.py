@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from sterna.record.record import Record, Score
+from sterna.record.record import Record
+from sterna.record.scores import Score
 from sterna.report.language import ENGLISH, Language
 from sterna.report.words import count, exact, interval, metric_meaning, metric_name, places
 from sterna.tasks.infer import smaller_is_better

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sterna.record.record import Gain, Record
+from sterna.record.record import Record
+from sterna.record.scores import Gain
 from sterna.report.language import ENGLISH, Language
 from sterna.report.words import (
     control_meaning,

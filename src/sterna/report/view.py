@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from sterna.record.record import Record
 from sterna.report import words
+from sterna.report.board import Tried, tried
 from sterna.report.charts import Bar, Figure, control_bars, learning_curve, training_curves
 from sterna.report.draw import scatter
 from sterna.report.language import ENGLISH, Language
@@ -41,6 +42,8 @@ class View:
     scatter: Markup | None
     mistakes: list[Mistake]
     training: list[Figure]
+    metric: str
+    board: tuple[Tried, ...]
     source_card: Pairs
     parameters: str
     share_trained: float | None
@@ -76,6 +79,8 @@ def view(run: Run, say: Language = ENGLISH, noted: Callable[[str], str] = str) -
         mistakes=most_confident(run, 12 if words.pictured(record.target.kind) else 8, say),
         training=training_curves(run.history, record, say),
         source_card=_pairs(record.source.card, say) if record.source is not None else (),
+        metric=words.metric_name(record.task.metric, say),
+        board=tried(record, say),
         parameters=_parameters(record, say),
         share_trained=_share(record),
         target=_target(record, say),

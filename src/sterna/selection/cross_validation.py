@@ -67,14 +67,14 @@ class Trial:
         """The weighted mean of the losses."""
         return float(np.average(self.losses, weights=self.weights))
 
-    def is_near(self, best: Trial) -> bool:
+    def is_near(self, best: Trial, errors: float = 1.0) -> bool:
         """Whether the loss is within one standard error of the best (Breiman et al., 1984), over whole units."""
         difference = self.losses - best.losses
         share = np.ones(len(difference)) if self.weights is None else self.weights
         mean = np.average(difference, weights=share)
         unit = np.arange(len(difference)) if self.units is None else np.unique(self.units, return_inverse=True)[1]
         off = np.bincount(unit, share * (difference - mean))
-        return bool(mean <= np.sqrt(np.square(off).sum()) / share.sum())
+        return bool(mean <= errors * np.sqrt(np.square(off).sum()) / share.sum())
 
 
 def choose_penalty(

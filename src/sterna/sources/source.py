@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -148,3 +148,15 @@ def parameters(module: nn.Module) -> str:
     """The number of parameters, for people: ``3.4 million``."""
     count = sum(p.numel() for p in module.parameters())
     return f"{count / 1e6:.1f} million" if count >= 100_000 else f"{count:,}"
+
+
+def named(sources: Sequence[Source]) -> list[Source]:
+    """Several sources by specs of their own: with the name of their data, and numbered where one comes again."""
+    if len(sources) < 2:
+        return list(sources)
+    found: list[Source] = []
+    for source in sources:
+        spec = source.spec if source.data is None or source.body is None else f"{source.spec} + {source.data.name}"
+        again = sum(each.spec == spec or each.spec.startswith(f"{spec} (") for each in found)
+        found.append(replace(source, spec=f"{spec} ({again + 1})" if again else spec))
+    return found

@@ -20,11 +20,14 @@ class Log:
         Sentences the user should know (a halved batch, truncated texts).
     choices
         What was chosen, and by which labels.
+    candidates
+        Of a method that tries others: one for each, with how it did and why it was left.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
+    candidates: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,6 +84,11 @@ class Trainer:
             half = self.torch_device.type == "cuda" and torch.cuda.is_bf16_supported()
             self.precision = "bfloat16" if half else "float32"
         self.strategy = strategy_on(self.torch_device)
+
+    def aside(self, name: str) -> Trainer:
+        """A trainer for what only serves to choose: its log, its checkpoints and its sentences are not the run's."""
+        folder = None if self.folder is None else self.folder / name
+        return replace(self, folder=folder, log=Log(), progress=Progress(quiet=True))
 
     def say(self, sentence: str) -> None:
         """Tell the user, and keep it with the result."""

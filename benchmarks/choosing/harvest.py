@@ -1,0 +1,187 @@
+"""What every method that fits a problem comes to, kept so that ways to choose can be compared without fitting again.
+
+``python -m benchmarks.choosing.harvest FOLDER LABELS SEEDS PART`` fits, for each pair whose name or sets begin with
+PART, with LABELS target labels (0, or a number a class such as 5c) and this many seeds, each method with its defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.choosing.problems import Pair, pairs
+from sterna.bench import Problem
+from sterna.domains.groups import unit_ids
+from sterna.experiment.plan import make_plan
+from sterna.experiment.problem import make_problem
+from sterna.experiment.units import Means, fit_unit
+from sterna.methods.method import fitting, make_method, method_class, method_ids
+from sterna.methods.needs import have
+from sterna.record.request import Request
+from sterna.selection.cross_validation import folds_of
+from sterna.store.run import RunFolder
+from sterna.training.cache import FeatureCache
+from sterna.training.progress import Progress
+from sterna.training.schedule import Budget
+from sterna.training.strategy import strategy_on
+from sterna.training.trainer import Trainer, pick_device
+
+FOLDS = 5
+LEFT = {"weak-labels", "rule-head", "rule-penalty", "auto"}
+"""Methods that read rules, and the one that tries the others."""
+
+DEEP = {"dan", "dann", "deep-coral"}
+"""Methods for targets without labels."""
+
+
+def main() -> None:
+    folder, labels, seeds, *parts = sys.argv[1:]
+    for pair in pairs():
+        if any(pair.sets.startswith(part) or pair.name.startswith(part) for part in parts):
+            for seed in range(int(seeds)):
+                harvest(pair, labels, seed, Path(folder))
+
+
+def harvest(pair: Pair, labels: str, seed: int, folder: Path) -> None:
+    """All methods on one problem."""
+    place = folder / f"{pair.name.replace('/', '_')}, {labels}, {seed}"
+    if (place / "about.json").exists():
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    source, target = pair.source(), pair.target()
+    amount: dict[str, Any] = {"labels_per_class": int(labels[:-1])} if labels.endswith("c") else {"labels": int(labels)}
+    request = Request(method="constant", control=("none",), metric=pair.metric, seeds=1, seed=seed, split_seed=seed,
+                      steps=pair.steps, **amount)  # fmt: skip
+    plan = make_plan(() if source is None else (source,), target, make_method("constant"), request)
+    splits, task = plan.splits[0], plan.task
+    problem = make_problem(plan.sources, target, task, splits, plan.balance, seed=seed)
+    there = have(problem)
+    means = Means(Budget(None, pair.steps), pair.batch_size, "auto", FeatureCache(), Progress(quiet=True), False,
+                  strategy_on(pick_device("auto")))  # fmt: skip
+    about: dict[str, Any] = {
+        "pair": pair.name, "sets": pair.sets, "labels": labels, "seed": seed, "metric": task.metric, "task": task.id,
+        "classes": len(getattr(task, "classes", ())), "train": len(problem.train), "n": len(problem.target),
+        "validation": len(problem.validation), "unlabelled": len(problem.unlabelled), "test": len(plan.exam.rows),
+        "source rows": len(problem.known) if problem.known else 0, "methods": {},
+    }  # fmt: skip
+    problem, aside = (problem, None) if len(problem.train) else source_aside(problem)
+    arrays: dict[str, Any] = {"test targets": plan.exam.targets, "targets": problem.targets,
+                              "weights": problem.row_weights()}  # fmt: skip
+    if aside is not None:
+        arrays |= {"source targets": aside.targets, "source weights": aside.weights, **compared(problem, aside, means)}
+    only = os.environ.get("STERNA_METHODS")
+    for name in fitting(there, list(method_ids())):
+        if name in LEFT or (len(problem.train) and name in DEEP) or (only and name not in only.split(",")):
+            continue
+        method = make_method(name)
+        try:
+            found, saved = one(name, method, problem, aside, plan, means)
+        except Exception as error:  # a method that refuses is left out, as a search would leave it out
+            found, saved = {"failed": f"{type(error).__name__}: {error}"}, {}
+        about["methods"][name] = found
+        arrays |= {f"{name}, {key}": value for key, value in saved.items()}
+        print(pair.name, labels, seed, name, {k: v for k, v in found.items() if k != "scores"},
+              found.get("scores", {}).get(task.metric), flush=True)  # fmt: skip
+    np.savez_compressed(place / "arrays.npz", **arrays)
+    (place / "about.json").write_text(json.dumps(about, indent=1, ensure_ascii=False))
+
+
+def one(name: str, method: Any, problem: Problem, aside: Any, plan: Any, means: Means) -> tuple[dict, dict]:
+    """Scores on the test rows, answers elsewhere, and what cross-validation says."""
+    import tempfile
+
+    task, exam = plan.task, plan.exam
+    with tempfile.TemporaryDirectory() as temporary:
+        run, kept = RunFolder(Path(temporary)), {}
+        began = time.perf_counter()
+        unit = fit_unit(name, method, problem, exam, run, means, keep=True)
+        fit = time.perf_counter() - began
+        from sterna.networks.saved import load_network
+
+        network = load_network(Path(temporary) / "network", ("benchmarks",))
+        trainer = means.trainer(run, problem, name)
+        kept["test"] = unit.outputs
+        if aside is not None:
+            kept["unlabelled"] = trainer.outputs(network, problem.unlabelled.inputs, some(len(problem.unlabelled)))
+            kept["source"] = trainer.outputs(network, aside.inputs)
+    scores = {key: float(value[0]) for key, value in task.metrics(task.statistics(unit.outputs, exam.targets)).items()}
+    found: dict[str, Any] = {"scores": scores, "seconds": fit, "trained": method.recipe() is not None,
+                             "kind": method_class(name).kind()}  # fmt: skip
+    if len(problem.train):
+        began = time.perf_counter()
+        kept["held"] = held_out(method, problem, means)
+        found["cv seconds"] = time.perf_counter() - began
+    return found, kept
+
+
+def some(rows: int, most: int = 1000) -> np.ndarray:
+    """At most so many of the rows, sorted."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:most])
+
+
+def source_aside(problem: Problem) -> tuple[Problem, Any]:
+    """The problem with four fifths of the source's rows, and up to 1,000 of the others."""
+    known = problem.known
+    assert known is not None
+    units = unit_ids(known.domain)
+    folds = folds_of(known.targets, known.task, FOLDS, problem.seed, units=units)
+    train, held = folds[0]
+    return problem.with_rows(part(known, train)), part(known, held[some(len(held))])
+
+
+def part(known: Any, rows: np.ndarray) -> Any:
+    """Some of a source's labelled rows."""
+    return replace(known, domain=known.domain.take(rows), targets=known.targets[rows], weights=known.weights[rows])
+
+
+def compared(problem: Problem, aside: Any, means: Means) -> dict[str, Any]:
+    """The density ratio at the rows of the source that are held out, and vectors of both domains."""
+    import tempfile
+
+    from sterna.bench import Bench
+    from sterna.bench.density_ratio import both_domains, likeness
+    from sterna.methods.method import Needs
+
+    if Needs.COMPARABLE not in have(problem):
+        return {}
+    with tempfile.TemporaryDirectory() as temporary:
+        bench = Bench(problem.with_rows(aside), means.trainer(RunFolder(Path(temporary)), problem, "odds"), make_method)
+        both = both_domains(bench)
+        odds = np.empty(len(aside))
+        odds[both.order] = likeness(both, problem.seed)
+        source, target = both.standardised()
+        back = np.empty_like(source)
+        back[both.order] = source
+    rows = some(len(problem.unlabelled))
+    return {"odds": odds, "source vectors": small(back), "target vectors": small(target[rows])}
+
+
+def small(x: np.ndarray, width: int = 256) -> np.ndarray:
+    """Vectors ``(n, d)`` as float16, by a random projection where they are long."""
+    if x.shape[1] > width:
+        x = x @ np.random.default_rng(0).normal(size=(x.shape[1], width)) / width**0.5
+    return x.astype(np.float16)
+
+
+def held_out(method: Any, problem: Problem, means: Means, folds: int = FOLDS) -> np.ndarray:
+    """Outputs for every labelled row by a fit that has not seen it, ``(n, o)``."""
+    import tempfile
+
+    outputs = np.full((len(problem.target), problem.task.outputs), np.nan)
+    for train, held in folds_of(problem.targets, problem.task, folds, problem.seed, units=problem.units):
+        inner = replace(problem, train=train, validation=train[:0])
+        with tempfile.TemporaryDirectory() as temporary:
+            trainer: Trainer = means.trainer(RunFolder(Path(temporary)), inner, "cv")
+            outputs[held] = trainer.outputs(method.fit(inner, trainer).network, problem.inputs, held)
+    return outputs
+
+
+if __name__ == "__main__":
+    main()

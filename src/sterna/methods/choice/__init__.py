@@ -1,0 +1,1 @@
+"""Methods of one kind; each file is found by its name."""

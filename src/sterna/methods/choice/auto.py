@@ -1,0 +1,92 @@
+"""auto: the best of what fits, chosen by the labels there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from sterna.bench import Bench, Fitted, Problem
+from sterna.kinds.kind import kind_of
+from sterna.methods.candidates import Candidate, candidates
+from sterna.methods.method import Method, Needs, make_method
+from sterna.methods.tried import ByLabels
+from sterna.record.choice import Choice
+
+SECONDS, DEAR_SECONDS = 60.0, 600.0
+"""What trying may take for each draw of the labels: of tables and texts, and of images and sounds."""
+
+
+class Auto(Method):
+    """Every source with every method that fits is tried, and the best is taken.
+
+    What moves: what the chosen method moves.
+
+    With target labels each candidate answers for labelled rows that it has not learnt from: a fifth of them in turn,
+    or the validation rows where there are 1,000 labels or more. Of those whose loss is within one standard error of
+    the lowest, the first in the order of preference is taken: the simpler and the cheaper before the other. A
+    candidate goes on to the next fifth only while it is not behind by two standard errors. The test rows are not
+    looked at. Without target labels domain-scaling is taken where it fits, else source-only.
+
+    When to use it: where no one knows which method suits, which is nearly always.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone, "Classification and regression trees", 1984 (one standard error).
+    """
+
+    needs = Needs.ANSWERED
+    several = True
+    validation = "kept"
+
+    methods: tuple[str, ...] = Field((), description="ids of the methods to try; all that fit if none")
+    budget: float | None = Field(
+        None, gt=0, description="seconds that trying may take, for each draw of the labels; by the kind of data if none"
+    )
+
+    def run(self, bench: Bench) -> Fitted:
+        problem = bench.problem
+        found = candidates(problem, self.methods)
+        board = ByLabels(bench, self.budget or (DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS))
+        chosen = board.best(found) if len(problem.train) else without_labels(found)
+        fitted = final(bench, chosen)
+        lines = tuple(each.line(problem, chosen) for each in board.tried)
+        return replace(fitted, choices=(*named(bench, chosen, board), *fitted.choices), candidates=lines)
+
+    def beside(self, problem: Problem, chosen: Mapping[str, Any]) -> tuple[Method, Problem]:
+        settings = chosen.get("settings") or {}
+        specs = [known.source.spec for known in problem.sources]
+        source = specs.index(chosen["source"]) if "source" in chosen else 0 if specs else None
+        candidate = Candidate(make_method(chosen["method"], settings), source)
+        return candidate.method, candidate.problem(problem)
+
+
+WITHOUT = ("domain-scaling", "source-only")
+"""What is taken where no label can tell, the first that fits."""
+
+
+def without_labels(found: Sequence[Candidate]) -> Candidate:
+    """The candidate to take where there are no labels to compare any by: that of the first source."""
+    order = {name: place for place, name in enumerate(WITHOUT)}
+    return min(found, key=lambda each: order.get(each.method.id(), len(order)))
+
+
+def final(bench: Bench, chosen: Candidate) -> Fitted:
+    """The chosen one, fitted on all labels it may see."""
+    problem, method = chosen.problem(bench.problem), chosen.method
+    again = method.refits(problem) and len(problem.validation) > 0
+    return method.run(bench.on(problem.joined() if again else problem))
+
+
+def named(bench: Bench, chosen: Candidate, board: ByLabels) -> list[Choice]:
+    """Which method and which source, as choices."""
+    rows = sum(len(held) for _, held in board.parts()) if board.tried else 0
+    found = [bench.cross_validated("method", chosen.method.id(), rows)]
+    if chosen.settings():
+        found.append(bench.cross_validated("settings", chosen.settings(), rows))
+    if len(bench.problem.sources) > 1 and chosen.source is not None:
+        spec = bench.problem.sources[chosen.source].source.spec
+        found.append(bench.cross_validated("source", spec, rows))
+    return found

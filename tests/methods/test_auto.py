@@ -1,0 +1,165 @@
+"""auto: the best of what fits, by labels that it has not learnt from."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sterna import Domain, RequestError, RunError, Source, transfer
+from sterna.methods.candidates import Candidate, candidates
+from sterna.methods.method import make_method
+from sterna.methods.tried import BEHIND, OVER, ByLabels
+
+FEW = ("domain-scaling", "prototypes")
+"""Methods that take little time; the first learns from the source, the second from the target alone."""
+
+
+def rows(seed, n, turned=False, name="rows"):
+    """Two classes by the sign of a + b; in a turned source by that of a − b."""
+    x = np.random.default_rng(seed).normal(size=(n, 2))
+    labels = np.where(x @ [1, -1 if turned else 1] > 0, "up", "down")
+    return Domain.from_arrays(pd.DataFrame(x, columns=["a", "b"]), labels, name=name)
+
+
+def source(seed, turned=False, name="other"):
+    return Source(name, data=rows(seed, 200, turned, name))
+
+
+@pytest.fixture(scope="module")
+def target():
+    return rows(0, 160, name="target")
+
+
+def board(record):
+    return {(each.method, each.source): each for each in record.candidates}
+
+
+def test_a_source_that_knows_is_taken_and_one_that_does_not_is_not(target):
+    good, bad = source(1, name="good"), source(2, turned=True, name="bad")
+    asked = {"method": "auto", "settings": {"methods": FEW[:1]}, "labels": 30, "seeds": 2}
+    found = transfer([bad, good], target, control=("constant", "source-only"), **asked).evidence
+    assert [each["source"] for each in found.chosen] == ["good", "good"]
+    assert found.source.spec == "good" and "source" in found.selected_by
+    tried = board(found)
+    assert tried["domain-scaling", "good"].score > 0.8 and tried["domain-scaling", "bad"].chosen == 0
+    assert found.scores["accuracy"].value > 0.8 and found.controls["source-only"]["accuracy"].value > 0.9
+
+
+def test_where_no_source_helps_nothing_is_transferred_and_no_verdict_given(target):
+    found = transfer(
+        source(2, turned=True), target, method="auto", settings={"methods": ("domain-scaling", "target-only")},
+        labels=60, seeds=1, control=("constant", "target-only"),
+    ).evidence  # fmt: skip
+    assert found.chosen[0]["method"] == "target-only" and found.scores["accuracy"].value > 0.8
+    assert found.verdict == "no verdict" and found.left_out["target-only"] == "it is what auto chose"
+    assert "nothing is transferred" in found.no_verdict
+
+
+def test_held_out_answers_come_from_fits_that_have_not_seen_the_row(problem_of, bench_of):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    labels = np.random.default_rng(1).choice(["a", "b"], 60)
+    problem, _ = problem_of(None, Domain.from_arrays(x, labels), labels=40)
+    bench = bench_of(problem)
+    tried = ByLabels(bench, 1e9)
+    tried.best([Candidate(make_method("target-only"))])
+    (only,) = tried.tried
+    assert len(only.asked) == 40
+    right = (only.outputs[only.asked].argmax(1) == problem.targets[only.asked]).mean()
+    assert right < 0.75  # what is learnt by heart is of no use for rows that were held out
+    for train, held in tried.parts():
+        assert not set(train) & set(held)
+
+
+def test_the_first_of_candidates_that_are_as_good_is_taken(problem_of, bench_of, target):
+    problem, _ = problem_of(source(1), target, labels=40)
+    twice = [Candidate(make_method("prototypes"), 0), Candidate(make_method("prototypes"), 0)]
+    for order in (twice, twice[::-1]):
+        assert ByLabels(bench_of(problem), 1e9).best(order) is order[0]
+
+
+def test_every_method_is_tried_once_where_it_needs_no_source(problem_of, target):
+    problem, _ = problem_of(source(1), target, labels=40)
+    both = replace(problem, sources=(*problem.sources, *problem_of(source(2), target, labels=40)[0].sources))
+    names = [(each.method.id(), each.source) for each in candidates(both, ("target-only", "pooled"))]
+    assert sorted(names, key=str) == [("pooled", 0), ("pooled", 1), ("target-only", None)]
+
+
+def test_a_budget_that_is_over_leaves_the_rest_but_never_all(problem_of, bench_of, target):
+    problem, _ = problem_of(source(1), target, labels=40)
+    tried = ByLabels(bench_of(problem), 1e-9)
+    chosen = tried.best(candidates(problem, FEW))
+    assert chosen is tried.tried[0].candidate and not tried.tried[0].left
+    assert [each.left for each in tried.tried[1:]] == [OVER]
+
+
+def test_what_is_behind_is_left(problem_of, bench_of):
+    here = rows(0, 160, name="target")
+    problem, _ = problem_of(source(1), here, labels=60)
+    slow = make_method("scratch", {"learning_rate": 1e-6, "epochs": 1})
+    tried = ByLabels(bench_of(problem), 1e9)
+    tried.best([Candidate(make_method("domain-scaling"), 0), Candidate(slow)])
+    assert tried.tried[1].left == BEHIND and 0 < len(tried.tried[1].asked) < 60
+
+
+def test_where_nothing_could_be_tried_the_reasons_are_said(problem_of, bench_of, target):
+    problem, _ = problem_of(source(1), target, labels=40)
+    bad = make_method("rule-head", {"rules": "IF nothing > 1 THEN up (0.9)"})
+    with pytest.raises(RunError, match="none of what fits could be tried.*nothing"):
+        ByLabels(bench_of(problem), 1e9).best([Candidate(bad, 0)])
+
+
+def test_a_resumed_run_asks_nothing_twice(target, tmp_path, monkeypatch):
+    asked = {
+        "method": "auto",
+        "settings": {"methods": FEW},
+        "labels": 30,
+        "seeds": 1,
+        "control": "none",
+        "out": tmp_path / "run",
+    }
+    known, whole = source(1), transfer(source(1), target, **{**asked, "out": tmp_path / "whole"})
+    scaling, fits = type(make_method("domain-scaling")), []
+    run = scaling.run
+
+    def dies(self, bench):
+        fits.append(len(bench.problem.train))
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return run(self, bench)
+
+    monkeypatch.setattr(scaling, "run", dies)
+    with pytest.raises((KeyboardInterrupt, RunError)):
+        transfer(known, target, **asked)
+    again = transfer(known, target, **asked, resume=True)
+    chosen = again.evidence.chosen[0]["method"]
+    assert len(fits) == 3 + 3 + (chosen == "domain-scaling")  # of five, two were kept
+    assert again.scores["accuracy"].value == whole.scores["accuracy"].value
+    assert [e.loss for e in again.evidence.candidates] == [e.loss for e in whole.evidence.candidates]
+
+
+def test_no_source_and_no_labels_is_refused_before_anything_is_written(target, tmp_path):
+    with pytest.raises(RequestError, match="auto needs labelled examples, or a source that already does this task"):
+        transfer(None, target, method="auto", labels=0, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_sources_and_a_budget_are_for_auto(target):
+    with pytest.raises(RequestError, match="2 sources were given, but pooled moves knowledge from one.*'auto'"):
+        transfer([source(1), source(2)], target, method="pooled", labels=20)
+    with pytest.raises(RequestError, match="budget=5 is what the method auto may spend.*target-only"):
+        transfer(None, target, method="target-only", labels=20, budget=5)
+
+
+def test_the_folder_holds_each_draws_candidates(target, tmp_path):
+    found = transfer(
+        source(1), target, method="auto", settings={"methods": FEW}, labels=30, seeds=2, control="none",
+        out=tmp_path / "run",
+    )  # fmt: skip
+    table = pd.read_parquet(tmp_path / "run" / "candidates.parquet")
+    assert len(table) == 4 and set(table.seed) == {0, 1} and table.groupby("seed").chosen.sum().tolist() == [1, 1]
+    for each in found.evidence.candidates:
+        mine = table[(table.method == each.method) & (table.left == "")]
+        assert each.score is None if mine.empty else each.score == pytest.approx(mine.score.mean())
+        assert mine.empty or json.loads(mine.settings.iloc[0]) == each.settings
