@@ -182,3 +182,9 @@ def test_marks_that_stand_within_names_too_are_said_where_cells_look_joined_by_t
     ]
     assert f"several labels a cell, separated by {mark!r} (such as 'blue{mark}sea')" in notes(sets * 3)
     assert "several" not in notes([f"semi{mark}final", "final", f"knock{mark}out"] * 3)
+
+
+@pytest.mark.parametrize("value", [[["a"], "b"], [{"a": 1}], [[0]]])
+def test_a_list_in_a_list_is_no_name(value):
+    with pytest.raises(RequestError, match="A list of labels holds .*, which is no name"):
+        of_lists([["a"], value])

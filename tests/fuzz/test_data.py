@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from harness import BYTES, TEXT, depth, values
+from harness import BYTES, TEXT, depth, fault, mutant, values
 
 from sterna import load_domain
 from sterna.domains.unlabelled import load_inputs
@@ -92,6 +92,12 @@ def test_texts_of_tables(fuzz, tmp_path, name):
     path = tmp_path / name
     path.write_bytes(make(TABLE[["note", "y"]]))
     fuzz.file(path, lambda: look(path, label="y", text="note"), mutators, inputs=25, name=f"texts of {name}")
+
+
+def test_a_footer_of_parquet_that_arrow_itself_dies_of_is_not_asked_for(tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(mutant("t.parquet", parquet(TABLE), 1134))  # looking at a column's encodings ended the process
+    assert fault(lambda: look(path, "table", label="y")) is None
 
 
 def test_lines_of_text(fuzz, tmp_path):

@@ -18,6 +18,7 @@ from sterna.networks import (
     small_body,
 )
 from sterna.preparations.log_mel import RANGE, log_mel, mel_filters
+from sterna.preparations.speech import SpeechPreparation
 from sterna.tasks import Classification
 
 
@@ -136,3 +137,31 @@ def test_a_small_network_on_recordings_survives_saving(tmp_path):
     ]
     with torch.inference_mode():
         torch.testing.assert_close(network.eval()(batches[0]), again.eval()(batches[1]))
+
+
+@pytest.mark.parametrize("rate", [0, 1, 99, 2_000_000])
+def test_a_rate_that_no_recording_has_is_refused(rate):
+    with pytest.raises(RequestError, match="expected a rate of 100 to 1,000,000 samples a second"):
+        LogMelPreparation(rate, 40, 10, [0.0] * 40, [1.0] * 40)
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filter")
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sampling_rate": 0}, "the sampling_rate 0; expected 100 to 192,000"),
+        ({"sampling_rate": 192_000}, "5,760,000 samples of each recording are more than"),
+        ({"hop_length": 1}, "the hop_length 1; expected 16"),
+        ({"n_fft": 10**9}, "the n_fft 1000000000"),
+        ({"padding_side": {"type": "x"}}, "settings do not fit together .*Invalid padding"),
+    ],
+)
+def test_settings_of_a_speech_extractor_that_mean_nothing_are_refused(settings, words):
+    transformers = pytest.importorskip("transformers")
+    about = {
+        **transformers.WhisperFeatureExtractor(feature_size=80).to_dict(),
+        "feature_extractor_type": "WhisperFeatureExtractor",
+    }
+    SpeechPreparation(about, [(2, 2)], 1.0)
+    with pytest.raises(RequestError, match=words):
+        SpeechPreparation({**about, **settings}, [(2, 2)], 30.0)

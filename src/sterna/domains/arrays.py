@@ -201,6 +201,8 @@ def _labels(
 
 def _class_names(archive: Any, path: Path) -> tuple[str, ...]:
     found = _read(archive, "class_names", path)
+    if found.dtype.kind not in "SUiufb":
+        raise RequestError(f"The array 'class_names' of {path} is of the type {found.dtype}; words were expected.")
     classes = tuple(found.ravel().astype(str).tolist())
     if len(found) != len(classes) or len({*classes}) != len(classes):
         raise RequestError(

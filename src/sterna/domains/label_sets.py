@@ -84,8 +84,13 @@ def of_lists(values: Iterable[Any], classes: Sequence[str] | None = None) -> tup
 
 
 def _no_vectors(values: Sequence[Any]) -> None:
-    """Refuse rows of 0 and 1, one for each label, as if these were names."""
+    """Refuse rows of 0 and 1, one for each label, as if these were names, and lists in lists."""
     rows = [list(value) for value in values if is_list(value)]
+    for each in (each for row in rows for each in row):
+        if is_list(each) or isinstance(each, dict):
+            raise RequestError(
+                f"A list of labels holds {str(each)[:60]}, which is no name; give names in one list a row."
+            )
     vectors = len({len(row) for row in rows}) == 1 and any(len(set(row)) < len(row) for row in rows)
     if vectors and all(isinstance(each, int | float | np.number) and each in (0, 1) for row in rows for each in row):
         raise RequestError(

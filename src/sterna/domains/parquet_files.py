@@ -14,7 +14,7 @@ import pyarrow.parquet
 from sterna.domains.labels import EXACT
 from sterna.domains.table_faults import check_names
 from sterna.errors import RequestError
-from sterna.untrusted import SMALL, check_unpacked
+from sterna.untrusted import check_unpacked
 
 _WAY_OUT = "write it again without compression and without dictionaries"
 
@@ -65,24 +65,22 @@ def _table(source: Path | BinaryIO, path: Path) -> pa.Table:
     names = about.schema.to_arrow_schema().names
     check_names(names, path)
     check_unpacked(path.name, packed, about.num_rows * about.num_columns, _WAY_OUT)
-    repeated = _repeated(about, names)
-    table = pyarrow.parquet.read_table(source, read_dictionary=repeated)
+    texts = _texts(about.schema, names)
+    table = pyarrow.parquet.read_table(source, read_dictionary=texts)
     total = 0
-    for name in repeated:
+    for name in texts:
         total += sum(map(_bytes_of, table[name].chunks))
         check_unpacked(path.name, packed, total, _WAY_OUT)
-    return pa.table({name: _dense(table[name]) if name in repeated else table[name] for name in table.column_names})
+    return pa.table({name: _dense(table[name]) if name in texts else table[name] for name in table.column_names})
 
 
-def _repeated(about: Any, names: Sequence[str]) -> list[str]:
-    """Columns of texts that are written once each and then told by number: a long one, a million times, is a bomb."""
-    groups = [about.row_group(i) for i in range(about.num_row_groups)]
-    found: dict[str, int] = {}
-    for group in groups:
-        for column in (group.column(i) for i in range(group.num_columns)):
-            told = column.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in each for each in column.encodings)
-            found[column.path_in_schema] = found.get(column.path_in_schema, 0) + told * column.total_uncompressed_size
-    return [name for name, size in found.items() if name in names and size * about.num_rows > SMALL]
+def _texts(schema: Any, names: Sequence[str]) -> list[str]:
+    """Columns of texts. Read as written: each text once and then told by number, so that a bomb is not unpacked.
+
+    The footer also says which columns are written so, but of a damaged one Arrow ends the process instead of an error.
+    """
+    leaves = (schema.column(i) for i in range(len(schema)))
+    return [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.path in names]
 
 
 def _bytes_of(chunk: pa.DictionaryArray) -> int:

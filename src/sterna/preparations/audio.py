@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sterna.domains.audio import Sound, resampled
+from sterna.domains.audio import HIGHEST, LOWEST, Sound, resampled
 from sterna.domains.audio_lengths import FEW, lengths_of, some_of
 from sterna.domains.inputs import INFERENCE_ROWS, Inputs, Kind, Preparation
 from sterna.errors import RequestError
@@ -53,10 +53,10 @@ class _Mel(Preparation):
 
     def __init__(self, rate: int, mels: int) -> None:
         self.rate, self.mels = int(rate), int(mels)
-        if not (1 <= self.rate <= 10**6 and 1 <= self.mels <= 1024):
+        if not (LOWEST <= self.rate <= HIGHEST and 1 <= self.mels <= 1024):
             raise RequestError(
-                f"{type(self).__name__}(rate={rate}, mels={mels}): expected a rate of 1 to 1,000,000 samples a second "
-                "and 1 to 1,024 bands."
+                f"{type(self).__name__}(rate={rate}, mels={mels}): expected a rate of {LOWEST} to {HIGHEST:,} samples "
+                "a second and 1 to 1,024 bands."
             )
 
     @property

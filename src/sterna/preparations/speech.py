@@ -10,15 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sterna.domains.audio import resampled
+from sterna.domains.audio import LOWEST, resampled
 from sterna.domains.audio_lengths import FEW, lengths_of, some_of
 from sterna.domains.inputs import Inputs, Kind, Preparation
 from sterna.errors import RequestError, require
 from sterna.preparations.audio import Recordings, cut_note, rows_at_once
 from sterna.preparations.log_mel import Array
+from sterna.record.reading import in_words
 
 LONGEST = 30.0
 """Seconds of a recording that a speech encoder reads, at most: so long is what Whisper was trained on."""
+
+MOST_SAMPLES = 2**22
+"""Of a recording: 30 seconds at 96 kHz are fewer."""
+
+BOUNDS = {
+    "sampling_rate": (LOWEST, 192_000), "feature_size": (1, 1024), "hop_length": (16, 2**14), "n_fft": (16, 2**14),
+    "chunk_length": (1, 600),
+}  # fmt: skip
+"""Settings of a feature extractor that decide how much it computes."""
 
 EXTRACTORS = ("WhisperFeatureExtractor", "Wav2Vec2FeatureExtractor")
 
@@ -59,13 +69,32 @@ class SpeechPreparation(Preparation):
                 f"SpeechPreparation(layers={self.layers}, seconds={seconds}): expected kernels and strides from 1 on, "
                 "and up to 600 seconds."
             )
-        size = extractor.get("feature_size", 1)
-        if not isinstance(size, int) or not 1 <= size <= 1024:
-            raise RequestError(f"The feature extractor has the feature size {size!r}; expected 1 to 1024.")
+        for what, (least, most) in BOUNDS.items():
+            if not isinstance(found := extractor.get(what, most), int) or not least <= found <= most:
+                raise RequestError(f"The feature extractor has the {what} {found!r}; expected {least:,} to {most:,}.")
         self.extractor = getattr(require("transformers", "text"), name).from_dict(dict(extractor))
         self.rate = int(self.extractor.sampling_rate)
         step = math.prod(stride for _, stride in self.layers)
         self.samples = step * math.ceil(self.seconds * self.rate / step)
+        self._check_extractor()
+
+    def _check_extractor(self) -> None:
+        """Try a moment of silence: whatever else is wrong with the settings, the extractor tells in its own errors."""
+        if self.samples > MOST_SAMPLES:
+            raise RequestError(
+                f"{self.samples:,} samples of each recording are more than the {MOST_SAMPLES:,} allowed."
+            )
+        try:
+            self._extracted([np.zeros(max(1, min(self.samples // 2, self.rate)), np.float32)])
+        except Exception as error:
+            raise RequestError(f"The feature extractor's settings do not fit together ({in_words(error)}).") from error
+
+    def _extracted(self, items: Sequence[Any]) -> Mapping[str, Tensor]:
+        found: Mapping[str, Tensor] = self.extractor(
+            items, sampling_rate=self.rate, padding="max_length", truncation=True, max_length=self.samples,
+            return_tensors="pt",
+        )  # fmt: skip
+        return found
 
     def suited(self, inputs: Inputs, works: Callable[[Preparation], bool] | None = None) -> SpeechPreparation:
         """For recordings as long as these: a quarter more than the longest of up to 512, in half seconds, 30 s at most.
@@ -106,10 +135,7 @@ class SpeechPreparation(Preparation):
 
     def collate(self, items: Sequence[Any]) -> dict[str, Tensor]:
         """Rows of samples ``(t,)`` to what the encoder takes, and ``frame_mask``, 1 for real frames ``(n, frames)``."""
-        found = self.extractor(
-            [np.asarray(item) for item in items], sampling_rate=self.rate, padding="max_length", truncation=True,
-            max_length=self.samples, return_tensors="pt",
-        )  # fmt: skip
+        found = self._extracted([np.asarray(item) for item in items])
         batch = {name: found[name].float() for name in ("input_features", "input_values") if name in found}
         least = self._field()
         lengths = torch.tensor([min(max(len(item), least), self.samples) for item in items])
