@@ -15,7 +15,7 @@ PAGES = Path(__file__).parent / "methods"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 KINDS = {
-    "parameters": "参数", "networks": "网络", "features": "特征", "examples": "样例", "rules": "规则",
+    "choice": "选择", "parameters": "参数", "networks": "网络", "features": "特征", "examples": "样例", "rules": "规则",
     "controls": "基线",
 }  # fmt: skip
 NEEDS = {
@@ -28,6 +28,7 @@ NEEDS = {
     "SAME_TASK": ("the same classes", "同样的类别"),
     "SAME_INPUTS": ("the same columns", "同样的列"),
     "LABELS": ("some labels", "一些标签"),
+    "ANSWERED": ("labels, or a source that does the task", "标签，或已能完成该任务的源"),
 }
 
 
