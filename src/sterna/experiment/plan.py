@@ -32,7 +32,7 @@ DRAWS = 5
 """Draws of the labels where they are few, unless another number is asked for."""
 
 DEAR_DRAWS = 3
-"""The same for a method that trains a source model: the least that an interval over draws can be told from."""
+"""The same for a method that trains a source model, or may: the least that an interval over draws can be told from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +174,8 @@ def _draws(request: Request, method: Method, sources: Sequence[Source], splits: 
     labels = len(splits.train) + len(splits.validation)
     if not 0 < labels <= FEW_LABELS:
         return 1
-    trains_source = method.recipe() is not None and any(source.body is not None for source in sources)
-    return DEAR_DRAWS if trains_source else DRAWS
+    dear = (method.recipe() is not None or method.several) and any(source.body is not None for source in sources)
+    return DEAR_DRAWS if dear else DRAWS
 
 
 def _beside(source: Source, domain: Domain) -> list[str]:

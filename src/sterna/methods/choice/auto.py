@@ -15,7 +15,7 @@ from sterna.methods.method import Method, Needs, make_method
 from sterna.methods.tried import ByLabels
 from sterna.record.choice import Choice
 
-SECONDS, DEAR_SECONDS = 60.0, 600.0
+SECONDS, DEAR_SECONDS = 60.0, 120.0
 """What trying may take for each draw of the labels: of tables and texts, and of images and sounds."""
 
 
