@@ -81,9 +81,9 @@ class Bench:
         """The same tools for another problem, such as ``problem.joined()`` or ``problem.on_source()``."""
         return replace(self, problem=problem)
 
-    def aside(self, name: str) -> Bench:
-        """Tools for a network that only serves to choose: nothing of it is kept with the run."""
-        return replace(self, trainer=self.trainer.aside(name))
+    def aside(self, name: str, *, quiet: bool = False) -> Bench:
+        """Tools for a network that only serves to choose: its log and its checkpoints are not those of the run."""
+        return replace(self, trainer=self.trainer.aside(name, quiet=quiet))
 
     def say(self, sentence: str) -> None:
         """Tell the user, and keep it with the result."""

@@ -103,7 +103,7 @@ class ByLabels:
     def best(self, found: Sequence[Candidate]) -> Candidate:
         """The first candidate within one standard error of the lowest loss."""
         problem, parts, started = self.bench.problem, self.parts(), time.monotonic()
-        progress, leader = self.bench.trainer.progress, ""
+        progress, strategy, leader = self.bench.trainer.progress, self.bench.trainer.strategy, ""
         progress.start("auto", total=len(found) * len(parts))
         for number, candidate in enumerate(found):
             each = Tried(candidate, np.full((len(problem.target), problem.task.outputs), np.nan))
@@ -114,12 +114,13 @@ class ByLabels:
                 each.left = self._ask(each, train, held, f"{number}-{fold}", began - started)
                 if each.left:
                     break
-                if fold + 1 < len(parts) and self._behind(each):
+                if fold + 1 < len(parts) and strategy.agree(self._behind(each)):
                     each.left = BEHIND
                     break
             each.seconds = time.monotonic() - began
             leader = self.chosen().name(problem) if any(not one.left for one in self.tried) else ""
-        return self.chosen()
+        place = [one.candidate for one in self.tried].index(self.chosen())
+        return self.tried[int(strategy.shared((float(place),))[0])].candidate  # processes may round otherwise
 
     def chosen(self) -> Candidate:
         """The choice among those that were asked for all rows."""
@@ -134,9 +135,10 @@ class ByLabels:
 
     def _ask(self, each: Tried, train: Array, held: Array, name: str, spent: float) -> str:
         """Answers of a fit that has not seen the held-out rows; why there are none, else an empty text."""
-        if spent > self.seconds and any(not one.left for one in self.tried[:-1]):
+        over = spent > self.seconds and any(not one.left for one in self.tried[:-1])
+        if self.bench.trainer.strategy.agree(over):
             return OVER
-        bench, candidate = self.bench.aside(f"tried/{name}"), each.candidate
+        bench, candidate = self.bench.aside(f"tried/{name}", quiet=True), each.candidate
         kept = None if bench.trainer.folder is None else bench.trainer.folder / "outputs.npy"
         again = _kept(kept, (len(held), bench.task.outputs)) if bench.trainer.resume else None
         try:

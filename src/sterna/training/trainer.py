@@ -85,10 +85,10 @@ class Trainer:
             self.precision = "bfloat16" if half else "float32"
         self.strategy = strategy_on(self.torch_device)
 
-    def aside(self, name: str) -> Trainer:
-        """A trainer for what only serves to choose: its log, its checkpoints and its sentences are not the run's."""
+    def aside(self, name: str, *, quiet: bool = False) -> Trainer:
+        """A trainer for what only serves to choose: its log and its checkpoints are not the run's; quiet, no bar is."""
         folder = None if self.folder is None else self.folder / name
-        return replace(self, folder=folder, log=Log(), progress=Progress(quiet=True))
+        return replace(self, folder=folder, log=Log(), progress=Progress(quiet=True) if quiet else self.progress)
 
     def say(self, sentence: str) -> None:
         """Tell the user, and keep it with the result."""

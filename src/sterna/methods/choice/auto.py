@@ -82,11 +82,11 @@ def final(bench: Bench, chosen: Candidate) -> Fitted:
 
 def named(bench: Bench, chosen: Candidate, board: ByLabels) -> list[Choice]:
     """Which method and which source, as choices."""
-    rows = sum(len(held) for _, held in board.parts()) if board.tried else 0
-    found = [bench.cross_validated("method", chosen.method.id(), rows)]
+    parts = board.parts() if board.tried else []
+    by, rows = "validation" if len(parts) == 1 else "cross-validation", sum(len(held) for _, held in parts)
+    found: dict[str, Any] = {"method": chosen.method.id()}
     if chosen.settings():
-        found.append(bench.cross_validated("settings", chosen.settings(), rows))
+        found["settings"] = chosen.settings()
     if len(bench.problem.sources) > 1 and chosen.source is not None:
-        spec = bench.problem.sources[chosen.source].source.spec
-        found.append(bench.cross_validated("source", spec, rows))
-    return found
+        found["source"] = chosen.spec(bench.problem)
+    return [Choice(what, value, by, rows, bench.problem.labels_of) for what, value in found.items()]
