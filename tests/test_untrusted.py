@@ -18,7 +18,15 @@ def test_plain_values_and_a_few_aliases_are_read():
         "a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2.5}
     }  # fmt: skip
     assert read_yaml("") is None
-    assert read_yaml("[0.1, yes, ~, 'x', 2020-01-31]")[:4] == [0.1, True, None, "x"]
+    assert read_yaml("[0.1, true, ~, 'x', null, -3, 1e-3, .5, 1., .inf, 0]") == [
+        0.1, True, None, "x", None, -3, 0.001, 0.5, 1.0, float("inf"), 0
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["no", "Yes", "on", "off", "n", "12:30", "010", "0x1F", "1_000", "2024-01-02", "1e"])
+def test_a_word_stays_a_word(word):
+    """YAML 1.1 makes false, 750, 8 and dates of class names, codes and paths."""
+    assert read_yaml(f"[{word!r}, {word}]") == [word, word]
 
 
 @pytest.mark.parametrize(
@@ -29,11 +37,11 @@ def test_plain_values_and_a_few_aliases_are_read():
         ("a: &x [*x]", "aliases"),
         ("[" * 100_000, "line 1: more than 50 values lie in each other"),
         ("1" * 5000, "a number has 5,000 characters"),
-        ("1" + ":1" * 50_000, "a number has 100,001 characters"),
+        ("!!int 1" + ":1" * 50_000, "a number has 100,001 characters"),
         ("!!python/object/apply:os.system [ls]", "line 1: could not determine a constructor"),
         ("!!bool x", "not what its tag says"),
         ("!!int ''", "not what its tag says"),
-        ("2020-99-99", "month must be in 1..12"),
+        ("!!timestamp 2020-99-99", "month must be in 1..12"),
         ("a: b\0", "control characters"),
         ("x" * 1_000_001, "1,000,001 characters"),
     ],

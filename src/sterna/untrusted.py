@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,25 @@ LARGEST_RATIO = 200
 """Bytes that anything may unpack to, and over them unpacked over packed bytes: data stay far below, bombs start in
 the thousands."""
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Words are words: true, false, null and decimal numbers alone are more, as in YAML 1.2 and JSON.
+
+    In YAML 1.1 ``no``, ``off``, ``12:30``, ``010`` and ``2024-01-02`` are false, false, 750, 8 and a date.
+    """
+
+
+_PLAIN = (
+    ("null", r"~|null|Null|NULL|", ("~", "n", "N", "")),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    ("merge", r"<<", "<"),
+)  # fmt: skip
+Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _PLAIN:
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_first))
 
 
 def read_yaml(text: str) -> Any:

@@ -113,6 +113,15 @@ def test_parquet_texts_that_are_not_utf_8(tmp_path):
         read_table(tmp_path / "t.parquet")
 
 
+def test_times_of_parquet_in_a_zone_that_no_one_knows(tmp_path):
+    for zone in ("Mars/Olympus", "Asia/Shanghai", "+05:30"):
+        table = pa.table({"when": pa.array([0, 1], pa.timestamp("s", tz=zone)), "y": ["a", "b"]})
+        pa.parquet.write_table(table, tmp_path / f"{zone[:4]}.parquet")
+    with pytest.raises(RequestError, match="'when' is in the time zone 'Mars/Olympus', which this system"):
+        read_table(tmp_path / "Mars.parquet")
+    assert [len(read_table(tmp_path / f"{name}.parquet")[0]) for name in ("Asia", "+05:")] == [2, 2]
+
+
 # -- texts -------------------------------------------------------------------------------------------------
 
 

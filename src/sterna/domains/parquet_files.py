@@ -54,9 +54,21 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
             ends = pc.min_max(column).as_py()
             if max(abs(end or 0) for end in ends.values()) > EXACT:
                 table = table.set_column(i, table.column_names[i], column.cast(pa.large_string()))
+        if pa.types.is_timestamp(column.type) and column.type.tz:
+            _check_zone(table.column_names[i], column)
     # What a library wrote beside the columns is for itself, and may be anything.
     frame: pd.DataFrame = table.replace_schema_metadata().to_pandas(date_as_object=False)
     return frame
+
+
+def _check_zone(name: str, column: pa.ChunkedArray) -> None:
+    try:
+        column.slice(0, 0).to_pandas()
+    except (pa.ArrowException, ValueError, LookupError, OSError) as error:
+        raise RequestError(
+            f"Column {name!r} is in the time zone {column.type.tz!r}, which this system does not know; write its times "
+            "without a time zone, or in UTC."
+        ) from error
 
 
 def _table(source: Path | BinaryIO, path: Path) -> pa.Table:

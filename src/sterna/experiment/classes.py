@@ -181,7 +181,7 @@ def _stem(name: str) -> str:
 
 
 def said_of_split(sources: Sequence[Source], own: Task, targets: Array, splits: Splits) -> list[str]:
-    """Which classes are tested but have no labelled row to be learnt from.
+    """Which classes are tested but have no labelled row to be learnt from, and which labels all rows have.
 
     Parameters
     ----------
@@ -203,7 +203,20 @@ def said_of_split(sources: Sequence[Source], own: Task, targets: Array, splits: 
         notes.append(f"Never learnt, for none of the labels used is of them: {listed(lost)}.")
     if only and len(rows):
         notes.append(f"Only the source has labelled rows of {quoted(only)}.")
+    if targets.ndim == 2 and len(rows):
+        notes += _never_varies([name not in lent for name in own.classes], own.classes, targets[rows])
     return notes
+
+
+def _never_varies(asked: Sequence[bool], names: Sequence[str], labels: Array) -> list[str]:
+    """A sentence where a label, of several a row, is set in every labelled row or in none."""
+    known, seen = (~np.isnan(labels)).sum(axis=0), (labels == 1).sum(axis=0)
+    found = {
+        "every row": [name for i, name in enumerate(names) if asked[i] and known[i] and seen[i] == known[i]],
+        "no row": [name for i, name in enumerate(names) if asked[i] and not seen[i]],
+    }
+    said = " and ".join(f"{where} has {quoted(some)}" for where, some in found.items() if some)
+    return [f"Of the labels used, {said}: nothing tells rows with from rows without."] if said else []
 
 
 def _counts(task: Task, targets: Array) -> list[int]:

@@ -43,7 +43,7 @@ class Trial:
     penalty
         λ with the lowest loss.
     losses
-        Held-out loss of each row at that λ, ``(n,)``.
+        Held-out loss of each row at that λ, as :func:`held_out_losses` has it, ``(n,)``.
     weights
         A weight for each row, ``(n,)``; alike if not given.
     units
@@ -123,12 +123,31 @@ def choose_penalty(
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
         shift = calibration(outputs.numpy(), targets[own], weights[own], task, usable=known)
         outputs = last(shift.of(outputs))
-        losses = task.losses(outputs, torch.as_tensor(targets[own])).numpy()
+        losses = held_out_losses(outputs, targets[own], task)
         tried.append(Trial(penalty, losses, weights[own], units, shift.offset, outputs.numpy()))
         best = min(tried, key=lambda trial: trial.loss)
         if len(tried) > 2 and best not in tried[-2:]:
             break
     return best
+
+
+def held_out_losses(outputs: torch.Tensor, targets: Array, task: Task) -> Array:
+    """The loss of each held-out row, ``(n,)``, by which candidates are compared.
+
+    By Laplace's rule: each class is seen once more than the n rows say, so that a row's own counts as
+    (n + 1) / (n + k). Otherwise, where all of a few rows are right, the surest candidate is the best without end, and
+    the next row that is wrong costs it everything. Platt (1999) smooths the labels of two classes alike.
+
+    Parameters
+    ----------
+    outputs
+        ``(n, o)``, by models that have not learnt from these rows.
+    targets
+        Encoded labels, ``(n,)`` or ``(n, k)``.
+    """
+    classes = task.outputs if task.one_class else 2
+    smoothing = classes / (len(targets) + classes)
+    return np.asarray(task.losses(outputs, torch.as_tensor(targets), smoothing).numpy())
 
 
 def simplest(trials: Mapping[T, Trial]) -> T:
