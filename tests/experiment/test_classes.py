@@ -86,7 +86,9 @@ def test_several_labels_that_all_rows_or_none_have_are_named():
     labels = np.zeros((40, 3))
     labels[::2, 0] = labels[:, 1] = 1
     said = notes_of(None, Domain.from_arrays([f"text {i}" for i in range(40)], labels, classes=["a", "b", "c"]))
-    assert "Of the labels used, every row has 'b' and no row has 'c': nothing tells rows with from rows without." in said
+    assert (
+        "Of the labels used, every row has 'b' and no row has 'c': nothing tells rows with from rows without." in said
+    )
     labels[0, 1], labels[1, 2] = 0, 1
     given = {"train": range(30), "test": range(30, 40)}
     domain = Domain.from_arrays([f"text {i}" for i in range(40)], labels, classes=["a", "b", "c"], splits=given)

@@ -12,7 +12,8 @@ import typer
 from sterna import RequestError, transfer
 from sterna.cli.commands import app
 from sterna.cli.wording import in_terminal
-from sterna.record.request import Fingerprints, Request, begun_with, options, read_request
+from sterna.record.given import Fingerprints
+from sterna.record.request import Request, begun_with, options, read_request
 
 OLD = Path(__file__).parent / "format1"
 
@@ -80,7 +81,7 @@ def test_a_request_of_format_1_is_read(name):
     path = OLD / name / "request.json"
     found, written = read_request(path), json.loads(path.read_text())
     since = {"split_seed": written["seed"], "test_size": None, "gap": 0.0, "target_splits": None, "source_splits": None}
-    since |= {"map_classes": {}, "test_repeats": 1, "budget": None}
+    since |= {"map_classes": {}, "test_repeats": 1, "budget": None, "interval": "rows"}
     since["source"] = [] if written["source"] is None else [written["source"]]
     assert found.kept() == written | since
     assert (found.method, found.steps, found.control, found.curve) == (

@@ -74,6 +74,8 @@ class Estimate:
         learnt from in another.
     design_effect
         How many rows of a group show as much as one row that is independent of the others (Kish, 1965).
+    beside
+        The value without each block of other rows that it rests on as well, ``(H, S)``; ``None`` where there are none.
     """
 
     values: Floats
@@ -82,6 +84,7 @@ class Estimate:
     unseen: float
     variance_factor: float = 1.0
     design_effect: float = 1.0
+    beside: Floats | None = None
 
     @property
     def value(self) -> float:
@@ -107,7 +110,8 @@ class Estimate:
 
         blocks, draws = len(self.without), len(self.values)
         without = self.without.mean(axis=1)
-        parts = [_over_blocks(without), (self.unseen * self.design_effect**2, max(blocks - 1.0, 1.0))]
+        over = [without] if self.beside is None else [without, self.beside.mean(axis=1)]
+        parts = [*map(_over_blocks, over), (self.unseen * self.design_effect**2, max(blocks - 1.0, 1.0))]
         rows, reach = sum(part for part, _ in parts), 0.0
         freedom = rows**2 / sum(part**2 / freedom for part, freedom in parts) if rows > 0 else 1.0
         parts = [(self.variance_factor * rows, freedom)]

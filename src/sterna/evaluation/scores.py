@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sterna.evaluation.jackknife import Outputs, estimates
+from sterna.evaluation.powered import Unlabelled, powered
 from sterna.record.scores import Score as Score
 from sterna.tasks.metrics import Codes, Floats, bounds
 from sterna.tasks.task import Task
@@ -20,6 +21,7 @@ def score(
     groups: Codes | None = None,
     weights: Floats | None = None,
     variance_factor: float = 1.0,
+    unlabelled: Unlabelled | None = None,
 ) -> dict[str, Score]:
     """Score every metric of the task, with 95 % intervals.
 
@@ -35,6 +37,9 @@ def score(
         How much each row counts.
     variance_factor : float
         How many times the variance over rows is taken; see `sterna.evaluation.jackknife.Estimate`.
+    unlabelled : Unlabelled, optional
+        What the same networks answer for rows without labels, drawn as the test rows were: with it the intervals are
+        those of `sterna.evaluation.powered`.
 
     Returns
     -------
@@ -50,9 +55,12 @@ def score(
     RunError
         If an output is not finite.
     """
-    found = {}
     rows: dict[str, Any] = {"groups": groups, "weights": weights, "variance_factor": variance_factor}
-    for name, estimate in estimates(task, outputs_by_draw, targets, **rows).items():
+    plain = estimates(task, outputs_by_draw, targets, **rows)
+    if unlabelled is not None:
+        plain = powered(task, plain, outputs_by_draw, targets, unlabelled, groups=groups, weights=weights)
+    found = {}
+    for name, estimate in plain.items():
         low, high = estimate.interval()
         least, most = bounds(name)
         found[name] = Score(estimate.value, max(low, least), min(high, most))

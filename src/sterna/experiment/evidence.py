@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.evaluation import confusion, gains, score
 from sterna.evaluation.gain import FEW_LABELS as FEW_LABELS
+from sterna.evaluation.powered import Unlabelled
 from sterna.experiment.problem import Exam
 from sterna.record.scores import Gain, Score
 from sterna.store.run import Unit
@@ -64,11 +66,8 @@ def evidence(
     test_splits
         How many the rows of the exam come from.
     """
-    outputs, factor = outputs_by_draw(units, len(units[method]) // test_splits), exam.variance_factor
-    scores = {
-        name: score(task, some, exam.targets, groups=exam.groups, weights=exam.weights, variance_factor=factor)
-        for name, some in outputs.items()
-    }
+    outputs = outputs_by_draw(units, len(units[method]) // test_splits)
+    scores = {name: scores_of(task, exam, some, units[name]) for name, some in outputs.items()}
     own, others = outputs[method], {name: some for name, some in outputs.items() if name != method}
     labels, first = len(splits.train) + len(splits.validation), units[method][0]
     undecided = _undecided(len(own), labels) if others and no_verdict is None else None
@@ -82,7 +81,7 @@ def evidence(
         exam.targets[rows],
         groups=None if exam.groups is None else exam.groups[rows],
         weights=None if exam.weights is None else exam.weights[rows],
-        variance_factor=factor,
+        variance_factor=exam.variance_factor,
         decided=no_verdict is None and undecided is None and len(fresh) > 0,
     )
     messages = [message for some in units.values() for unit in some for message in unit.log.messages]
@@ -101,6 +100,21 @@ def evidence(
         messages=[*messages, *([undecided] if undecided else [])],
         confusion=confusion(task, own, exam.targets).tolist() if task.one_class else None,
     )
+
+
+def scores_of(
+    task: Task, exam: Exam, outputs: Sequence[np.ndarray[Any, Any]], units: Sequence[Unit]
+) -> dict[str, Score]:
+    """Every metric on the rows of the exam, of what the fits of each draw answer."""
+    rows = exam.unlabelled
+    told = None
+    if rows is not None:
+        groups = None if rows.groups is None else group_codes(rows.groups)
+        told = Unlabelled([unit.unlabelled for unit in units if unit.unlabelled is not None], groups, rows.weights)
+    return score(
+        task, outputs, exam.targets, groups=exam.groups, weights=exam.weights, variance_factor=exam.variance_factor,
+        unlabelled=told,
+    )  # fmt: skip
 
 
 def outputs_by_draw(units: Mapping[str, Sequence[Unit]], draws: int) -> dict[str, list[np.ndarray[Any, Any]]]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from sterna.domains import Domain
 from sterna.methods.method import Method
-from sterna.record.request import Fingerprints, Request
+from sterna.record.given import Fingerprints
+from sterna.record.request import Request
 from sterna.sources import Source
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from sterna.bench import Problem
 from sterna.domains import Domain
 from sterna.domains.splits import Splits
-from sterna.evaluation import score
 from sterna.experiment.controls import settled_controls
-from sterna.experiment.evidence import outputs_by_draw
+from sterna.experiment.evidence import outputs_by_draw, scores_of
 from sterna.experiment.overlaps import overlap_notes
 from sterna.experiment.plan import Plan
 from sterna.experiment.problem import Exam, joined_exam, make_problem
@@ -144,7 +143,6 @@ def _first_answer(plan: Plan, exam: Exam, method: str, units: Sequence[Unit]) ->
     """The method's own score, as soon as it is there, and what is still to come."""
     metric = plan.task.metric
     outputs = outputs_by_draw({method: units}, len(plan.seeds))[method]
-    rows: dict[str, Any] = {"groups": exam.groups, "weights": exam.weights, "variance_factor": exam.variance_factor}
-    found = score(plan.task, outputs, exam.targets, **rows)[metric]
+    found = scores_of(plan.task, exam, outputs, units)[metric]
     values = f"{metric} {with_interval(found)}"
     return f"{method}: {values} on {len(exam.targets):,} test rows; now the controls: {', '.join(plan.controls)}"

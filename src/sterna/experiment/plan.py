@@ -18,6 +18,7 @@ from sterna.experiment.classes import in_columns_of, matched, nothing_to_learn, 
 from sterna.experiment.controls import ABLATION, control_methods, nothing_moves, without_knowledge
 from sterna.experiment.evidence import FEW_LABELS
 from sterna.experiment.overlaps import unseen
+from sterna.experiment.powering import kept_aside, powered_by
 from sterna.experiment.problem import Exam, applied_balance, make_exam, make_problem, same_task, widened
 from sterna.experiment.proxies import giving_away
 from sterna.methods.method import Method, Needs, check_needs, fitting, method_ids
@@ -91,6 +92,7 @@ def make_plan(sources: Sequence[Source], domain: Domain, method: Method, request
     splits = [_split(domain, targets, request, request.seed, test_split)]
     seeds = tuple(range(request.seed, request.seed + _draws(request, method, sources, splits[0])))
     splits += [_split(domain, targets, request, seed, test_split) for seed in seeds[1:]]
+    splits, unlabelled = kept_aside(domain, task, splits, request)
     # The metric is chosen by the target as it was given, however few of its labels are used.
     seen = np.concatenate([splits[0].train, splits[0].validation])
     task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), [source for source, _ in matches])
@@ -119,7 +121,8 @@ def make_plan(sources: Sequence[Source], domain: Domain, method: Method, request
     if ABLATION in controls:
         notes.append(without_knowledge(method, controls[ABLATION]))
     notes = [*splits[0].notes, *notes, *_by_source(met, "model")]
-    exam = make_exam(domain, task, splits[0], sources, method)
+    notes += powered_by(unlabelled)
+    exam = make_exam(domain, task, splits[0], sources, method, unlabelled)
     no_verdict = unjudged[0] if unjudged else None
     return Plan(sources, task, exam, splits, seeds, controls, left, tuple(notes), balance, no_verdict)
 

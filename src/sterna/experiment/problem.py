@@ -45,6 +45,8 @@ class Exam:
         Which of them something learnt from all the same.
     variance_factor
         How many times the variance over rows is taken, since rows of one test split are learnt from in the others.
+    unlabelled
+        Rows without labels that narrow the intervals of the scores; ``None`` where that is not asked for.
     """
 
     domain: Domain
@@ -54,6 +56,7 @@ class Exam:
     weights: Array | None = None
     overlaps: tuple[Overlap, ...] = ()
     variance_factor: float = 1.0
+    unlabelled: Domain | None = None
 
     @property
     def fresh(self) -> Array:
@@ -64,8 +67,9 @@ class Exam:
 
 
 def make_exam(
-    domain: Domain, task: Task, splits: Splits, sources: Sequence[Source] = (), method: Method | None = None
-) -> Exam:
+    domain: Domain, task: Task, splits: Splits, sources: Sequence[Source] = (), method: Method | None = None,
+    unlabelled: Domain | None = None,
+) -> Exam:  # fmt: skip
     """Take the labelled test rows out of the Domain."""
     rows = splits.test
     test = domain.take(rows)
@@ -84,7 +88,7 @@ def make_exam(
     overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(sources, method, test.inputs))
     if test.weights is not None:
         not_all_zero(test.weights, f"The {len(test):,} test rows of {domain.name}")
-    return Exam(test, rows, task.matched(test)[0], groups, test.weights, overlaps)
+    return Exam(test, rows, task.matched(test)[0], groups, test.weights, overlaps, unlabelled=unlabelled)
 
 
 def joined_exam(domain: Domain, exams: Sequence[Exam], sources: Sequence[Source], method: Method) -> Exam:

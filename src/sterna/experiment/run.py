@@ -65,6 +65,7 @@ def transfer(
     budget: float | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    interval: str = "rows",
     curve: Sequence[int] = (),
     map_classes: Mapping[str, str] | None = None,
     out: str | Path | None = None,
@@ -127,6 +128,9 @@ def transfer(
         Rows of an optimiser step.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    interval
+        ``"rows"``: intervals of scores rest on the test rows; ``"ppi"``: and on the network's probabilities for rows
+        without labels, half of which are kept aside for that. See `sterna.evaluation.powered`.
     curve
         Numbers of labels a class: repeats the run with each; the result is that of the last.
     map_classes
@@ -157,8 +161,8 @@ def transfer(
         labels=labels, balance=balance, control=(control,) if isinstance(control, str) else tuple(control),
         seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, budget=budget, batch_size=batch_size,
         device=device, split_seed=split_seed, test_size=test_size, test_repeats=test_repeats, gap=gap,
-        curve=tuple(curve), map_classes=map_classes or {}, out=None if out is None else Path(out), resume=resume,
-        overwrite=overwrite,
+        interval=interval, curve=tuple(curve), map_classes=map_classes or {},
+        out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
     )  # fmt: skip
     if method is not None:
         make_method(method, settings)  # a name that is wrong is said before anything is read

@@ -73,6 +73,7 @@ def fit_unit(
         time.monotonic() - started,
         sum(p.numel() for p in network.parameters() if p.requires_grad),
         sum(p.numel() for p in network.parameters()),
+        None if exam.unlabelled is None else trainer.outputs(network, exam.unlabelled.inputs),
     )
     if means.strategy.leads:
         if keep:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sterna.errors import RequestError
+from sterna.record.given import Fingerprints
 from sterna.record.reading import AGAIN, in_words, read_object
 
 DATA, TRAINING, OUTPUT = "Data", "Method and training", "Output"
@@ -62,32 +63,6 @@ def _option(default: Any, help: str, panel: str, metavar: str | None = None, **m
 
 def _read(default: Any, help: str, metavar: str | None = None, **more: Any) -> Any:
     return _option(default, help, DATA, metavar, use="reading", **more)
-
-
-@dataclass(frozen=True)
-class Fingerprints:
-    """Hashes of what was given: ``--resume`` goes on only with the same weights, rows and labels.
-
-    The names of the splits that came with the data stand beside them; runs of older versions have none.
-    """
-
-    source_weights: str | None = None
-    source_data: str | None = None
-    target_inputs: str | None = None
-    target_labels: str | None = None
-    target_splits: str | None = None
-    source_splits: str | None = None
-
-
-GIVEN = {
-    "source_weights": "source model (its weights)",
-    "source_data": "content of the source data",
-    "target_inputs": "content of the target (in a folder, names, sizes and times of files)",
-    "target_labels": "set of the target's labels, groups, splits, times or weights",
-    "target_splits": "list of the target's splits",
-    "source_splits": "list of the source's splits",
-}
-"""What `Fingerprints` are of, in words."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +147,10 @@ class Request:
         TRAINING, "N", bound="above zero",
     )  # fmt: skip
     seed: int = _option(0, "The first seed.", TRAINING, "N", bound="zero or more")
+    interval: str = _option(
+        "rows", "Of the scores, by the test rows; or by rows without labels, too, drawn as the test rows were: ppi.",
+        TRAINING, "NAME", choices=("rows", "ppi"),
+    )  # fmt: skip
     curve: tuple[int, ...] = _option((), "Learning curve over labels a class.", TRAINING, "5,10,20", typed=str | None)
     epochs: int | None = _option(None, "Budget of a training stage, in epochs,", TRAINING, "N", bound="above zero")
     steps: int | None = _option(None, "in optimiser steps,", TRAINING, "N", bound="above zero")
@@ -187,7 +166,7 @@ class Request:
         False, "Go on with a run that was stopped: that in out=, or the latest of its name.", OUTPUT, use="folder"
     )
     overwrite: bool = _option(False, "Replace the run in out=.", OUTPUT, use="folder")
-    given: Fingerprints = Fingerprints()
+    given: Fingerprints = field(default_factory=Fingerprints)
 
     def __post_init__(self) -> None:
         self._check_numbers()

@@ -13,8 +13,9 @@ from pathlib import Path
 from sterna.errors import RequestError
 from sterna.files import atomic, explained
 from sterna.leftovers import InUseError, locked, sweep, sweep_all, temporary_beside
+from sterna.record.given import GIVEN
 from sterna.record.recognised import holds_run
-from sterna.record.request import GIVEN, Request, read_request
+from sterna.record.request import Request, read_request
 
 MANIFEST, REQUEST = "manifest.json", "request.json"
 _WORK = re.compile(r"replaced$|test-\d+$|leg\.json$|\d+-")

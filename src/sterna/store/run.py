@@ -52,6 +52,8 @@ class Unit:
         How long it took.
     trained, total
         Numbers of parameters.
+    unlabelled
+        What it answers for rows without labels that narrow the intervals, ``(m, o)``; ``None`` where none do.
     """
 
     outputs: Array
@@ -59,6 +61,11 @@ class Unit:
     seconds: float
     trained: int
     total: int
+    unlabelled: Array | None = None
+
+
+_ARRAYS = ("outputs", "unlabelled")
+"""Of a unit, each in a file of its own; the second where there is one."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +132,15 @@ class RunFolder:
     def save_unit(self, seed: int, method: str, unit: Unit) -> None:
         """Keep a finished fit, so that a resumed run need not repeat it."""
         folder = self.work(seed, method)
-        about = {k: v for k, v in asdict(unit).items() if k != "outputs"}
-        written = io.BytesIO()  # numpy itself does not say why a file could not be written
-        np.save(written, unit.outputs)
-        with atomic(folder / "outputs.npy") as temporary:
-            temporary.write_bytes(written.getbuffer())
-        about["files"] = {"outputs.npy": hash_of(folder / "outputs.npy")}
+        about = {k: v for k, v in asdict(unit).items() if k not in _ARRAYS}
+        about["files"] = {}
+        for name in _ARRAYS:
+            if (array := getattr(unit, name)) is not None:
+                written = io.BytesIO()  # numpy itself does not say why a file could not be written
+                np.save(written, array)
+                with atomic(folder / f"{name}.npy") as temporary:
+                    temporary.write_bytes(written.getbuffer())
+                about["files"][f"{name}.npy"] = hash_of(folder / f"{name}.npy")
         with atomic(folder / "unit.json") as temporary:
             temporary.write_text(json.dumps(with_own_hash(about)))
         for left in folder.glob("*.pt"):
@@ -145,14 +155,14 @@ class RunFolder:
         with reading(folder / "unit.json", way_out):
             about = read_object(folder / "unit.json", way_out)
             check_own_hash(folder / "unit.json", about, way_out)
-            check_hash(folder, "outputs.npy", about.pop("files", {}), "unit.json")
+            files = about.pop("files", {})
+            names = [name for name in _ARRAYS if name == "outputs" or f"{name}.npy" in files]
+            for name in names:
+                check_hash(folder, f"{name}.npy", files, "unit.json")
             log = _log(**about.pop("log"))
             numbers = TypeAdapter(_Numbers).validate_python(about)
-        with reading(folder / "outputs.npy", way_out):
-            outputs = np.load(folder / "outputs.npy", allow_pickle=False)
-            if outputs.ndim != 2 or outputs.dtype.kind != "f":
-                raise ValueError(f"{outputs.dtype} of the shape {outputs.shape}, expected numbers (n, o)")
-        return Unit(outputs=outputs, log=log, **vars(numbers))
+        outputs, *more = (_array(folder / f"{name}.npy", way_out) for name in names)
+        return Unit(outputs, log, **vars(numbers), unlabelled=more[0] if more else None)
 
     def clear_work(self) -> None:
         """The run is done: what only a resumed run needs goes."""
@@ -212,3 +222,12 @@ def _log(choices: list[Any], chosen: dict[str, Any] | None = None, **about: Any)
     named = {choice.what for choice in found}
     alone = [Choice(what, value, "cross-validation", 1) for what, value in chosen.items() if what not in named]
     return Log(choices=found + alone, **about)
+
+
+def _array(path: Path, way_out: str) -> Array:
+    """The answers ``(n, o)`` that a file holds."""
+    with reading(path, way_out):
+        found: Array = np.load(path, allow_pickle=False)
+        if found.ndim != 2 or found.dtype.kind != "f":
+            raise ValueError(f"{found.dtype} of the shape {found.shape}, expected numbers (n, o)")
+    return found
