@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse", "steps",
-    "intervals", "imbalance", "contradictions", "test_splits", "first_score",
+    "intervals", "imbalance", "contradictions", "test_splits", "first_score", "powered",
 )  # fmt: skip
 PAIRS = ("photos", "digits", "adaptation", "frames", "gas", "hospitals", "credit", "products", "chinese", "speech")
 

@@ -44,8 +44,9 @@ def kept_aside(
         free &= np.isin(np.arange(len(domain)), each.unlabelled)
     whole = np.setdiff1d(units[free], units[~free])
     random = np.random.default_rng(request.split_seed)
-    rows = np.flatnonzero(np.isin(units, random.permutation(whole)[: (len(whole) + 1) // 2]))
-    rows = np.sort(random.permutation(rows)[:MOST])
+    chosen = random.permutation(whole)[: (len(whole) + 1) // 2]
+    chosen = chosen[np.bincount(units)[chosen].cumsum() <= MOST]
+    rows = np.flatnonzero(np.isin(units, chosen))
     if len(rows) < 2:
         raise RequestError(
             f"{PPI} needs rows without labels, but {domain.name} has none to keep aside; labels=N uses N labels and "
