@@ -49,16 +49,16 @@ def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, bench_of, t
     both = both_domains(bench_of(problem))
     every = np.concatenate
     alone = fit_head(both.labelled, both.targets, problem.task, units=both.labelled_units)
-    rows, targets = every([both.labelled, both.source]), every([both.targets, both.source_targets])
-    pooled = fit_head(rows, targets, problem.task, units=every([both.labelled_units, both.source_units]))
     for by in ("neighbours", "odds"):
+        order = ranking(scores_of(both, by, 0))
+        rows, targets = every([both.labelled, both.source[order]]), every([both.targets, both.source_targets[order]])
+        pooled = fit_head(rows, targets, problem.task, units=every([both.labelled_units, both.source_units[order]]))
         for share, (head, penalty) in ((0.0, alone), (1.0, pooled)):
             coach = trainer()
             network = ExampleMining(by=by, share=share).fit(problem, coach).network
             assert coach.log.chosen == {"penalty": penalty}
             np.testing.assert_allclose(network.head.weight.detach(), head.weight.detach(), rtol=1e-4, atol=1e-6)
-            folds = 0.1 if share else 1e-6  # pooled rows stand in another order, so other rows are held out together
-            np.testing.assert_allclose(network.head.bias.detach(), head.bias.detach(), rtol=1e-4, atol=folds)
+            np.testing.assert_allclose(network.head.bias.detach(), head.bias.detach(), rtol=1e-4, atol=1e-6)
             assert coach.log.choices[0].of == ("source and target" if share else "target")
 
 

@@ -16,7 +16,7 @@ from sterna.bench import Bench, Problem
 from sterna.errors import RunError, SternaError
 from sterna.files import atomic
 from sterna.methods.candidates import Candidate
-from sterna.selection.cross_validation import Trial, folds_of, held_out_losses, simplest
+from sterna.selection.cross_validation import Trial, folds_of, simplest
 
 Array = np.ndarray[Any, Any]
 
@@ -56,7 +56,8 @@ class Tried:
 
     def trial(self, problem: Problem, rows: Array) -> Trial:
         """Its losses of these rows."""
-        losses = held_out_losses(torch.from_numpy(self.outputs[rows]), problem.targets[rows], problem.task)
+        task, targets = problem.task, problem.targets[rows]
+        losses = task.losses(torch.from_numpy(self.outputs[rows]), torch.as_tensor(targets)).numpy()
         return Trial(0.0, losses, problem.row_weights()[rows], problem.units[rows])
 
     def line(self, problem: Problem, chosen: Candidate) -> dict[str, Any]:

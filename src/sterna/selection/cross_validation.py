@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,7 +44,7 @@ class Trial:
     penalty
         λ with the lowest loss.
     losses
-        Held-out loss of each row at that λ, as :func:`held_out_losses` has it, ``(n,)``.
+        Held-out loss of each row at that λ, ``(n,)``.
     weights
         A weight for each row, ``(n,)``; alike if not given.
     units
@@ -87,6 +88,10 @@ def choose_penalty(
     longest, are not tried: with less penalty than is best the held-out loss only grows. Of one row none can be held
     out: it gets the strongest.
 
+    How sure a head may be is more than n held-out rows can show: where all of a few are right, their loss falls with
+    the penalty without end, and the next row that is wrong costs everything. So λ is chosen as if each class had been
+    seen once more than it was (Laplace's rule; Platt 1999 smooths the labels of two classes alike).
+
     Parameters
     ----------
     features
@@ -113,7 +118,9 @@ def choose_penalty(
     ]
     starts: list[Array | None] = [None] * len(parts)
     last, known = task.last_layer(), of_known_classes(targets, parts, task)[own]
-    tried: list[Trial] = []
+    kinds = task.outputs if task.one_class else 2
+    smoothing = kinds / (own.stop + kinds)
+    tried: list[tuple[float, Trial]] = []
     for penalty in PENALTIES:
         outputs = torch.zeros((own.stop, task.outputs), dtype=torch.float64)
         for fold, (train, held) in enumerate(parts):
@@ -123,31 +130,14 @@ def choose_penalty(
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
         shift = calibration(outputs.numpy(), targets[own], weights[own], task, usable=known)
         outputs = last(shift.of(outputs))
-        losses = held_out_losses(outputs, targets[own], task)
-        tried.append(Trial(penalty, losses, weights[own], units, shift.offset, outputs.numpy()))
-        best = min(tried, key=lambda trial: trial.loss)
+        known_labels = torch.as_tensor(targets[own])
+        losses, smooth = (task.losses(outputs, known_labels, some).numpy() for some in (0.0, smoothing))
+        trial = Trial(penalty, losses, weights[own], units, shift.offset, outputs.numpy())
+        tried.append((replace(trial, losses=smooth).loss, trial))
+        best = min(tried, key=itemgetter(0))
         if len(tried) > 2 and best not in tried[-2:]:
             break
-    return best
-
-
-def held_out_losses(outputs: torch.Tensor, targets: Array, task: Task) -> Array:
-    """The loss of each held-out row, ``(n,)``, by which candidates are compared.
-
-    By Laplace's rule: each class is seen once more than the n rows say, so that a row's own counts as
-    (n + 1) / (n + k). Otherwise, where all of a few rows are right, the surest candidate is the best without end, and
-    the next row that is wrong costs it everything. Platt (1999) smooths the labels of two classes alike.
-
-    Parameters
-    ----------
-    outputs
-        ``(n, o)``, by models that have not learnt from these rows.
-    targets
-        Encoded labels, ``(n,)`` or ``(n, k)``.
-    """
-    classes = task.outputs if task.one_class else 2
-    smoothing = classes / (len(targets) + classes)
-    return np.asarray(task.losses(outputs, torch.as_tensor(targets), smoothing).numpy())
+    return best[1]
 
 
 def simplest(trials: Mapping[T, Trial]) -> T:

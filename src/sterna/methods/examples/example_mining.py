@@ -15,7 +15,7 @@ from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
 from sterna.record.choice import Choice
 from sterna.selection.calibration import calibration, of_known_classes
-from sterna.selection.cross_validation import Trial, fit_head, folds_of, held_out_losses, sample_of
+from sterna.selection.cross_validation import Trial, fit_head, folds_of, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import fit_layer
 
@@ -127,7 +127,7 @@ def trial(both: BothDomains, kept: Array, rows: Array, task: Task, seed: int, we
     targets, weights = both.targets[rows], both.weights[rows]
     known = of_known_classes(targets, folds, task)
     outputs = calibration(outputs.numpy(), targets, weights, task, usable=known).of(outputs)
-    losses = held_out_losses(outputs, targets, task)
+    losses = task.losses(outputs, torch.as_tensor(targets)).numpy()
     return Trial(penalty, losses, weights, ours)
 
 

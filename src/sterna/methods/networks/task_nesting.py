@@ -23,7 +23,7 @@ from sterna.networks.pair import PairBody, answer_body
 from sterna.networks.views import Views
 from sterna.preparations.pair import PairPreparation
 from sterna.record.choice import Choice
-from sterna.selection.cross_validation import Trial, choose_penalty, held_out_losses, sample_of
+from sterna.selection.cross_validation import Trial, choose_penalty, sample_of
 from sterna.tasks.task import Task
 from sterna.training.linear import as_layer, fit_linear, in_memory, moments, rotated, unrotated
 
@@ -192,7 +192,7 @@ def as_it_is(source: Task | None, task: Task, own: int) -> nn.Linear | None:
 def _trial(head: nn.Linear, x: Array, targets: Array, task: Task, weights: Array, units: Array) -> Trial:
     """How well a head does that no label has fitted."""
     with torch.inference_mode():
-        losses = held_out_losses(head.double()(torch.from_numpy(x)), targets, task)
+        losses = task.losses(head.double()(torch.from_numpy(x)), torch.as_tensor(targets)).numpy()
         head.float()
     return Trial(0.0, losses, weights, units)
 
