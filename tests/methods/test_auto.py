@@ -163,3 +163,38 @@ def test_the_folder_holds_each_draws_candidates(target, tmp_path):
         mine = table[(table.method == each.method) & (table.left == "")]
         assert each.score is None if mine.empty else each.score == pytest.approx(mine.score.mean())
         assert mine.empty or json.loads(mine.settings.iloc[0]) == each.settings
+
+
+def interrupts(monkeypatch, method, fit):
+    """Ctrl-C in so many-th fit of a method."""
+    kind, fits = type(make_method(method)), []
+    run = kind.run
+
+    def stops(self, bench):
+        fits.append(len(bench.problem.train))
+        if len(fits) == fit:
+            raise KeyboardInterrupt
+        return run(self, bench)
+
+    monkeypatch.setattr(kind, "run", stops)
+
+
+def test_an_interrupt_ends_the_trying_with_the_best_so_far_where_asked(target, tmp_path, monkeypatch):
+    asked = {"method": "auto", "settings": {"methods": FEW}, "labels": 30, "seeds": 2, "control": "none"}
+    interrupts(monkeypatch, "prototypes", 1)  # the second method that is tried
+    found = transfer(source(1), target, **asked, on_interrupt="best", out=tmp_path / "run").evidence
+    assert [each["method"] for each in found.chosen] == ["domain-scaling"] * 2
+    assert [(each.method, each.left) for each in found.candidates] == [
+        ("domain-scaling", ""), ("prototypes", "the trying was ended"),
+    ]  # fmt: skip
+    assert "The trying was ended; domain-scaling was the best so far." in found.messages
+    assert found.selected_by.startswith("cross-validation: 30 labelled target examples (method")
+    assert found.scores["accuracy"].value > 0.8 and len(found.seeds) == 2
+
+
+@pytest.mark.parametrize(("method", "asked"), [("prototypes", {}), ("domain-scaling", {"on_interrupt": "best"})])
+def test_an_interrupt_stops_the_run_where_it_is_not_asked_or_nothing_is_tried_yet(target, monkeypatch, method, asked):
+    interrupts(monkeypatch, method, 1)
+    asked = {"method": "auto", "settings": {"methods": FEW}, "labels": 30, "seeds": 1, "control": "none", **asked}
+    with pytest.raises((KeyboardInterrupt, RunError)):
+        transfer(source(1), target, **asked)

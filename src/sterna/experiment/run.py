@@ -35,6 +35,7 @@ from sterna.store.run import RunFolder
 from sterna.training.cache import FeatureCache
 from sterna.training.progress import Progress
 from sterna.training.schedule import Budget
+from sterna.training.search import Search
 from sterna.training.strategy import strategy_on
 from sterna.training.trainer import pick_device
 
@@ -71,6 +72,7 @@ def transfer(
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    on_interrupt: str = "resume",
     progress: bool = False,
 ) -> Transfer:
     """Move knowledge from a source to a target, beside controls that do without it.
@@ -141,6 +143,9 @@ def transfer(
         Continue the run that was left in `out`.
     overwrite
         Replace the run in `out`.
+    on_interrupt
+        What Ctrl-C does while the method ``"auto"`` tries: ``"resume"`` stops the run, which can be resumed; ``"best"``
+        ends the trying, for the other draws too, and takes the best so far.
     progress
         Say on standard error what was told from the data, and show a progress bar there.
 
@@ -163,6 +168,7 @@ def transfer(
         device=device, split_seed=split_seed, test_size=test_size, test_repeats=test_repeats, gap=gap,
         interval=interval, curve=tuple(curve), map_classes=map_classes or {},
         out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
+        on_interrupt=on_interrupt,
     )  # fmt: skip
     if method is not None:
         make_method(method, settings)  # a name that is wrong is said before anything is read
@@ -208,8 +214,9 @@ def run(
     with Progress(quiet=not progress or not strategy.leads) as bar:
         budget = Budget(request.epochs, request.steps, request.seconds)
         means = Means(
-            budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy, told is not None
-        )
+            budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy,
+            told is not None, Search(keeps_best=request.on_interrupt == "best"),
+        )  # fmt: skip
         try:
             record = _run(sources, domain, method, request, plans, folder, means)
         except RuntimeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,13 +16,16 @@ from sterna.store.run import RunFolder, Unit
 from sterna.training.cache import FeatureCache
 from sterna.training.progress import Progress
 from sterna.training.schedule import Budget
+from sterna.training.search import Search
 from sterna.training.strategy import Strategy
 from sterna.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Means:
-    """What every fit of a run shares: budget, batch, device, cache, progress bar, processes; whether times are said."""
+    """What every fit of a run shares: budget, batch, device, cache, progress bar, processes; whether times are said;
+    what a search for the best candidate found.
+    """
 
     budget: Budget
     batch_size: int | None
@@ -32,6 +35,7 @@ class Means:
     resume: bool
     strategy: Strategy
     timed: bool = False
+    search: Search = field(default_factory=Search)
 
     def trainer(self, folder: RunFolder, problem: Problem, name: str) -> Trainer:
         """A trainer for one fit."""
@@ -44,6 +48,7 @@ class Means:
             resume=self.resume,
             cache=self.cache,
             progress=self.progress,
+            search=self.search,
         )
 
 

@@ -50,6 +50,10 @@ class Candidate:
         """The source that it moves knowledge from; empty where it does without."""
         return "" if self.source is None else problem.sources[self.source].source.spec
 
+    def about(self, problem: Problem) -> dict[str, Any]:
+        """Method, settings and source, as plain values."""
+        return {"method": self.method.id(), "settings": self.settings(), "source": self.spec(problem)}
+
     def name(self, problem: Problem) -> str:
         """What a progress bar calls it."""
         settings = ", ".join(f"{name}={value}" for name, value in self.settings().items())

@@ -25,7 +25,7 @@ MANY = 1000
 
 FOLDS = 5
 
-OVER, BEHIND = "the budget was over", "behind the best of before"
+OVER, BEHIND, ENDED = "the budget was over", "behind the best of before", "the trying was ended"
 
 
 @dataclass(eq=False)
@@ -42,12 +42,15 @@ class Tried:
         How long it took.
     left
         Why it was left before all rows were asked; empty if it was not.
+    done
+        Whether it was asked for all rows.
     """
 
     candidate: Candidate
     outputs: Array
     seconds: float = 0.0
     left: str = ""
+    done: bool = False
 
     @property
     def asked(self) -> Array:
@@ -102,29 +105,46 @@ class ByLabels:
 
     def best(self, found: Sequence[Candidate]) -> Candidate:
         """The first candidate within one standard error of the lowest loss."""
-        problem, parts, started = self.bench.problem, self.parts(), time.monotonic()
-        progress, strategy, leader = self.bench.trainer.progress, self.bench.trainer.strategy, ""
-        progress.start("auto", total=len(found) * len(parts))
+        problem, trainer, started = self.bench.problem, self.bench.trainer, time.monotonic()
+        if (known := trainer.search.found) is not None:
+            return next(each for each in found if each.about(problem) == known)
+        trainer.progress.start("auto", total=len(found) * len(self.parts()))
         for number, candidate in enumerate(found):
-            each = Tried(candidate, np.full((len(problem.target), problem.task.outputs), np.nan))
-            self.tried.append(each)
-            began = time.monotonic()
-            for fold, (train, held) in enumerate(parts):
-                progress.advance(what=f"auto: {candidate.name(problem)}{f' (so far {leader})' if leader else ''}")
-                each.left = self._ask(each, train, held, f"{number}-{fold}", began - started)
-                if each.left:
-                    break
-                if fold + 1 < len(parts) and strategy.agree(self._behind(each)):
-                    each.left = BEHIND
-                    break
-            each.seconds = time.monotonic() - began
-            leader = self.chosen().name(problem) if any(not one.left for one in self.tried) else ""
+            self.tried.append(Tried(candidate, np.full((len(problem.target), problem.task.outputs), np.nan)))
+            try:
+                self._try(number, started)
+            except KeyboardInterrupt:
+                self.tried[-1].left = ENDED
+                if not trainer.search.keeps_best or not self._whole():
+                    raise
+                trainer.search.found = self.chosen().about(problem)
+                trainer.say(f"The trying was ended; {self.chosen().name(problem)} was the best so far.")
+                break
         place = [one.candidate for one in self.tried].index(self.chosen())
-        return self.tried[int(strategy.shared((float(place),))[0])].candidate  # processes may round otherwise
+        # Processes may round otherwise.
+        return self.tried[int(trainer.strategy.shared((float(place),))[0])].candidate
+
+    def _try(self, number: int, started: float) -> None:
+        """Ask the last candidate for the rows of each fold, while it may still win."""
+        each, began, parts = self.tried[-1], time.monotonic(), self.parts()
+        leader = f" (so far {self.chosen().name(self.bench.problem)})" if self._whole() else ""
+        for fold, (train, held) in enumerate(parts):
+            self.bench.trainer.progress.advance(what=f"auto: {each.candidate.name(self.bench.problem)}{leader}")
+            each.left = self._ask(each, train, held, f"{number}-{fold}", began - started)
+            if each.left:
+                break
+            if fold + 1 < len(parts) and self.bench.trainer.strategy.agree(self._behind(each)):
+                each.left = BEHIND
+                break
+        each.seconds, each.done = time.monotonic() - began, not each.left
+
+    def _whole(self) -> list[Tried]:
+        """Those that were asked for all rows."""
+        return [each for each in self.tried if each.done]
 
     def chosen(self) -> Candidate:
         """The choice among those that were asked for all rows."""
-        whole = [each for each in self.tried if not each.left]
+        whole = self._whole()
         if not whole:
             why = "; ".join(
                 f"{each.candidate.name(self.bench.problem)}: {each.left.rstrip('.')}" for each in self.tried
@@ -135,7 +155,7 @@ class ByLabels:
 
     def _ask(self, each: Tried, train: Array, held: Array, name: str, spent: float) -> str:
         """Answers of a fit that has not seen the held-out rows; why there are none, else an empty text."""
-        over = spent > self.seconds and any(not one.left for one in self.tried[:-1])
+        over = spent > self.seconds and bool(self._whole())
         if self.bench.trainer.strategy.agree(over):
             return OVER
         bench, candidate = self.bench.aside(f"tried/{name}", quiet=True), each.candidate
@@ -154,7 +174,7 @@ class ByLabels:
     def _behind(self, each: Tried) -> bool:
         """Whether a candidate does worse so far than the best before it, by two standard errors."""
         problem, rows = self.bench.problem, each.asked
-        trials = [one.trial(problem, rows) for one in self.tried[:-1] if not one.left]
+        trials = [one.trial(problem, rows) for one in self._whole()]
         best = min(trials, key=lambda trial: trial.loss, default=None)
         return best is not None and not each.trial(problem, rows).is_near(best, errors=2.0)
 

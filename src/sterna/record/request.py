@@ -166,6 +166,10 @@ class Request:
         False, "Go on with a run that was stopped: that in out=, or the latest of its name.", OUTPUT, use="folder"
     )
     overwrite: bool = _option(False, "Replace the run in out=.", OUTPUT, use="folder")
+    on_interrupt: str = _option(
+        "resume", "While the method auto tries, Ctrl-C: stops the run, to be resumed, or takes the best so far (best).",
+        OUTPUT, "NAME", use="folder", choices=("resume", "best"),
+    )  # fmt: skip
     given: Fingerprints = field(default_factory=Fingerprints)
 
     def __post_init__(self) -> None:

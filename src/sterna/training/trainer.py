@@ -27,6 +27,7 @@ from sterna.training.objective import Objective
 from sterna.training.progress import Progress
 from sterna.training.row_keys import row_keys
 from sterna.training.schedule import Budget
+from sterna.training.search import Search
 from sterna.training.strategy import strategy_on
 
 Array = np.ndarray[Any, Any]
@@ -64,6 +65,8 @@ class Trainer:
         Go on from the checkpoint in `folder`.
     checkpoint_seconds
         Most seconds of work that a killed process loses.
+    search
+        What a search for the best candidate shares with those of other draws.
     """
 
     seed: int = 0
@@ -77,6 +80,7 @@ class Trainer:
     cache: FeatureCache = field(default_factory=FeatureCache)
     progress: Progress = field(default_factory=Progress)
     log: Log = field(default_factory=Log)
+    search: Search = field(default_factory=Search)
 
     def __post_init__(self) -> None:
         self.torch_device = pick_device(self.device)

@@ -82,8 +82,11 @@ def final(bench: Bench, chosen: Candidate) -> Fitted:
 
 def named(bench: Bench, chosen: Candidate, board: ByLabels) -> list[Choice]:
     """Which method and which source, as choices."""
-    parts = board.parts() if board.tried else []
-    by, rows = "validation" if len(parts) == 1 else "cross-validation", sum(len(held) for _, held in parts)
+    parts = board.parts() if len(bench.problem.train) else []
+    by = "validation" if len(parts) == 1 else "cross-validation"
+    if not board.tried and parts:
+        by += " of another draw"
+    rows = sum(len(held) for _, held in parts)
     found: dict[str, Any] = {"method": chosen.method.id()}
     if chosen.settings():
         found["settings"] = chosen.settings()
