@@ -34,6 +34,18 @@ class RunError(SternaError, RuntimeError):
     """The request was right, but the run failed: loss not finite, disk full (exit code 1)."""
 
 
+class StoppedError(RunError):
+    """Somebody asked the run to stop while it trained.
+
+    Attributes
+    ----------
+    by_user
+        Whether that was Ctrl-C, rather than the system.
+    """
+
+    by_user = False
+
+
 def _one_sentence(message: str) -> str:
     """On one line, of characters that any screen and file takes, and not endless, whatever it quotes."""
     line = "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in message)

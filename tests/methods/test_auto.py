@@ -111,31 +111,16 @@ def test_where_nothing_could_be_tried_the_reasons_are_said(problem_of, bench_of,
 
 
 def test_a_resumed_run_asks_nothing_twice(target, tmp_path, monkeypatch):
-    asked = {
-        "method": "auto",
-        "settings": {"methods": FEW},
-        "labels": 30,
-        "seeds": 1,
-        "control": "none",
-        "out": tmp_path / "run",
-    }
-    known, whole = source(1), transfer(source(1), target, **{**asked, "out": tmp_path / "whole"})
-    scaling, fits = type(make_method("domain-scaling")), []
-    run = scaling.run
-
-    def dies(self, bench):
-        fits.append(len(bench.problem.train))
-        if len(fits) == 3:
-            raise KeyboardInterrupt
-        return run(self, bench)
-
-    monkeypatch.setattr(scaling, "run", dies)
+    asked = {"method": "auto", "settings": {"methods": FEW}, "labels": 30, "seeds": 1, "control": "none"}
+    whole = transfer(source(1), target, **asked, out=tmp_path / "whole")
+    fits = interrupts(monkeypatch, "prototypes", 1)
     with pytest.raises((KeyboardInterrupt, RunError)):
-        transfer(known, target, **asked)
-    again = transfer(known, target, **asked, resume=True)
-    chosen = again.evidence.chosen[0]["method"]
-    assert len(fits) == 3 + 3 + (chosen == "domain-scaling")  # of five, two were kept
-    assert again.scores["accuracy"].value == whole.scores["accuracy"].value
+        transfer(source(1), target, **asked, out=tmp_path / "run")
+    scaled = interrupts(monkeypatch, "domain-scaling", 0)
+    again = transfer(source(1), target, **asked, out=tmp_path / "run", resume=True)
+    assert again.evidence.chosen[0]["method"] == "domain-scaling"
+    assert (len(fits), len(scaled)) == (2, 1)  # what it told is kept; it is fitted again to be the result alone
+    assert again.scores["accuracy"] == whole.scores["accuracy"]
     assert [e.loss for e in again.evidence.candidates] == [e.loss for e in whole.evidence.candidates]
 
 
@@ -177,6 +162,7 @@ def interrupts(monkeypatch, method, fit):
         return run(self, bench)
 
     monkeypatch.setattr(kind, "run", stops)
+    return fits
 
 
 def test_an_interrupt_ends_the_trying_with_the_best_so_far_where_asked(target, tmp_path, monkeypatch):

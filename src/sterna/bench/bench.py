@@ -193,8 +193,11 @@ class Bench:
         penalty: float | None = None,
         of: str | None = None,
         units: Array | None = None,
-    ) -> tuple[nn.Linear, Choice]:
-        """A linear head on features ``(n, d)``, and its penalty, chosen by cross-validation if none is given.
+    ) -> tuple[nn.Linear, Choice, Array]:
+        """A linear head on features ``(n, d)``; its penalty, chosen by cross-validation if none is given; what is told.
+
+        The last, ``(n, o)``, is what heads that had not seen them answered for the problem's rows, of which the
+        training rows stand first in `x`; NaN for others.
 
         Parameters
         ----------
@@ -210,9 +213,17 @@ class Bench:
         """
         if units is None and len(x) == len(self.problem.train):
             units = self.problem.units[self.problem.train]
-        head, found = fit_head(x, targets, self.task, weights, penalty=penalty, seed=self.seed, units=units)
+        found = fit_head(x, targets, self.task, weights, penalty=penalty, seed=self.seed, units=units)
         rows = len(x) if weights is None else int(np.count_nonzero(weights))
-        return head, self.cross_validated("penalty", found, min(rows, SAMPLE), of)
+        told = self.told(self.problem.train, found.told[: len(self.problem.train)])
+        return found.layer, self.cross_validated("penalty", found.penalty, min(rows, SAMPLE), of), told
+
+    def told(self, rows: Array, outputs: Array | None) -> Array:
+        """Outputs of some of the problem's rows as those of all, ``(n, o)``; NaN for the others."""
+        found = np.full((len(self.problem.target), self.task.outputs), np.nan)
+        if outputs is not None:
+            found[rows] = outputs
+        return found
 
     def among(self, what: str, trials: Mapping[T, Trial], labels: int) -> tuple[T, Choice]:
         """The first candidate whose held-out loss is within one standard error of the lowest, and the choice of it.

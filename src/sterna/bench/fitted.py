@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sterna.networks.network import Network
 from sterna.record.choice import Choice
 
@@ -23,9 +25,13 @@ class Fitted:
         Of a method that tries others: one for each, with how it did and why it was left.
     held_out
         The network before it saw any label of the validation rows, where that is another than `network`.
+    told
+        What fits that had not seen their labels answered for the problem's rows, ``(n, o)``, where the method held rows
+        out to choose by; NaN for rows that were not.
     """
 
     network: Network
     choices: tuple[Choice, ...] = ()
     held_out: Network | None = None
     candidates: tuple[dict[str, Any], ...] = ()
+    told: np.ndarray[Any, Any] | None = None

@@ -50,10 +50,11 @@ class Learner(NamedTuple):
 
 
 class Held(NamedTuple):
-    """How well a candidate did on held-out rows, and what its outputs lacked."""
+    """How well a candidate did on held-out rows, what its outputs lacked, and these with it, NaN where not asked."""
 
     loss: float
     calibration: Calibration
+    outputs: Array
 
 
 Part = tuple[Array, Array, Any, Any]
@@ -67,16 +68,18 @@ def plain_learner(bench: Bench) -> Fitted:
     vectors = kind.vectors(problem.inputs.take(problem.train)) if raw is None else None
     if raw is not None:
         preparation, body = raw.preparation, identity_body(None)
-        (head, compared), chosen = _best_on_raw(raw, problem), "penalty"
+        (head, compared, told), chosen = _best_on_raw(raw, problem), "penalty"
     elif vectors is not None:
         preparation, x = vectors.preparation, vectors.of(problem.inputs)
-        body, head, chosen, compared = identity_body(x.shape[1]), _best_on_vectors(x, problem), "learner", True
+        (head, told), chosen, compared = _best_on_vectors(x, problem), "learner", True
+        body = identity_body(x.shape[1])
     else:
         raise RequestError(f"target-only knows no plain learner of {kind.noun}; choose another control.")
-    rows = len(sample_of(problem.train, problem.targets, problem.task, problem.seed, problem.row_weights()))
+    rows = sample_of(problem.train, problem.targets, problem.task, problem.seed, problem.row_weights())
     network = bench.network(preparation, body, head)
     freeze(network)
-    return Fitted(network, (bench.cross_validated(chosen, _describe(head), rows if compared else 0),))
+    choice = bench.cross_validated(chosen, _describe(head), len(rows) if compared else 0)
+    return Fitted(network, (choice,), told=bench.told(rows, told))
 
 
 def rows_of(problem: Problem) -> Any:
@@ -84,8 +87,8 @@ def rows_of(problem: Problem) -> Any:
     return np.array([problem.inputs[i] for i in range(len(problem.inputs))], dtype=object)
 
 
-def _best_on_vectors(x: Array, problem: Problem) -> Any:
-    """The best of a linear model and, on tables and audio, trees, by the cross-validated loss."""
+def _best_on_vectors(x: Array, problem: Problem) -> tuple[Any, Array | None]:
+    """The best of a linear model and, on tables and audio, trees, by the cross-validated loss; its held-out outputs."""
     task, train = problem.task, problem.train
     weights = problem.row_weights()
     rows = sample_of(train, problem.targets, task, problem.seed, weights)
@@ -101,15 +104,16 @@ def _best_on_vectors(x: Array, problem: Problem) -> Any:
         best = int(np.argmin([each.loss for each in held]))
         if held[best].loss < linear.loss:
             fit_model(trees[best].model, x[train], problem.targets[train], weights[train])
-            return _head(trees[best].model, held[best].calibration, task)
+            return _head(trees[best].model, held[best].calibration, task), held[best].outputs
     seen, basis = rotated(standard[train])
     solution = fit_linear(in_memory(seen), problem.targets[train], task, weights[train], linear.penalty)
     solution[:, -1] += linear.offset
-    return as_layer(unrotated(solution, basis), mean, scale, task)
+    return as_layer(unrotated(solution, basis), mean, scale, task), linear.outputs
 
 
-def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
-    """The learner on raw rows with the lowest cross-validated loss, fitted on all, and whether labels compared any.
+def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool, Array | None]:
+    """The learner on raw rows with the lowest cross-validated loss, fitted on all; whether labels compared any; its
+    held-out outputs.
 
     Of one class alone it answers that class; where no fold can be learnt from, the first learner is taken.
     """
@@ -117,7 +121,7 @@ def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
     if task.one_class and len(np.unique(problem.targets[train])) == 1:
         constant = DummyClassifier(strategy="prior")
         fit_model(constant, x[train], problem.targets[train], problem.row_weights()[train])
-        return EstimatorHead(constant, task), False
+        return EstimatorHead(constant, task), False, None
     rows = sample_of(train, problem.targets, task, problem.seed, problem.row_weights())
     targets, weights = problem.targets[rows], problem.row_weights()[rows]
     folds = folds_of(targets, task, 5, problem.seed, units=problem.units[rows])
@@ -136,7 +140,7 @@ def _best_on_raw(raw: Raw, problem: Problem) -> tuple[EstimatorHead, bool]:
     held = held_out(learners, parts, targets, weights, task)
     best = int(np.argmin([each.loss for each in held]))
     found = on_raw(raw, learners[best].model, x[train], problem.targets[train], problem.row_weights()[train])
-    return _head(found, held[best].calibration, task), bool(parts)
+    return _head(found, held[best].calibration, task), bool(parts), held[best].outputs
 
 
 def on_raw(raw: Raw, model: BaseEstimator, x: Array, targets: Array, weights: Array) -> Pipeline:
@@ -168,7 +172,8 @@ def held_out(
         better = calibration(each, targets, weights, task, scaled=learner.scaled, usable=known)
         rows, share = better.of(torch.from_numpy(each[asked])), torch.as_tensor(weights[asked])
         loss = float(task.loss(rows, torch.as_tensor(targets[asked]), share) * share.sum()) if asked.any() else 0.0
-        found.append(Held(loss / float(weights.sum()), better))
+        each[asked], each[~asked] = rows.numpy(), np.nan
+        found.append(Held(loss / float(weights.sum()), better, each))
     return found
 
 

@@ -39,21 +39,21 @@ def probe(bench: Bench, blocks: str | Sequence[str] = "auto", penalty: float | N
     else:
         names = (LAST,) if isinstance(blocks, str) else tuple(body.selecting(blocks).outputs)
     features = bench.features(body, preparation, problem.inputs, names, views)
-    chosen, penalty, offset, choices = _chosen(bench, features, names, blocks == "auto", penalty)
+    chosen, penalty, offset, choices, told = _chosen(bench, features, names, blocks == "auto", penalty)
     seen, weights = only(features, names, chosen), problem.train_weights()
     head = fit_layer_on(seen, problem.targets, bench.task, weights, penalty, offset)
     network = bench.network(preparation, body.selecting(chosen), head, views)
     freeze(network.body)
-    return Fitted(network, choices)
+    return Fitted(network, choices, told=told)
 
 
 def _chosen(
     bench: Bench, features: Features, names: tuple[str, ...], search: bool, penalty: float | None
-) -> tuple[tuple[str, ...], float, Array | float, tuple[Choice, ...]]:
-    """Blocks, penalty and what the intercepts lack, of the first set within one standard error of the lowest loss."""
+) -> tuple[tuple[str, ...], float, Array | float, tuple[Choice, ...], Array | None]:
+    """Blocks, penalty, what the intercepts lack, and held-out outputs, of the first set near the lowest loss."""
     problem = bench.problem
     if not search and penalty is not None:
-        return names, penalty, 0.0, ()
+        return names, penalty, 0.0, (), None
     weights = problem.row_weights()
     rows = sample_of(problem.train, problem.targets, bench.task, bench.seed, weights)
     targets, weights, units = problem.targets[rows], weights[rows], problem.units[rows]
@@ -65,9 +65,11 @@ def _chosen(
     blocks, choice = bench.among("blocks", found, len(rows))
     choices = [choice] if search else []
     if penalty is not None:
-        return blocks, penalty, 0.0, tuple(choices)
+        return blocks, penalty, 0.0, tuple(choices), None
     best = found[blocks]
-    return blocks, best.penalty, best.offset, (*choices, bench.cross_validated("penalty", best.penalty, len(rows)))
+    told = bench.told(rows, best.outputs)
+    choices.append(bench.cross_validated("penalty", best.penalty, len(rows)))
+    return blocks, best.penalty, best.offset, tuple(choices), told
 
 
 def by_block(features: Features, names: Sequence[str], rows: Array | None = None) -> dict[str, Array]:

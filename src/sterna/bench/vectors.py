@@ -166,8 +166,8 @@ class EachScaled:
         weights = np.concatenate([problem.row_weights()[problem.train], problem.known.weights])
         of = "source and target" if count else "source"
         units = unit_ids(problem.target.take(problem.train), problem.known.domain)
-        head, choice = bench.fit_head(x, targets, weights, of=of, units=units)
-        return Fitted(self.vectors.network(behind(head, self.mean, self.scale, bench.task)), (choice,))
+        head, choice, told = bench.fit_head(x, targets, weights, of=of, units=units)
+        return Fitted(self.vectors.network(behind(head, self.mean, self.scale, bench.task)), (choice,), told=told)
 
 
 def each_scaled(bench: Bench) -> EachScaled:

@@ -251,7 +251,7 @@ def _answered(
     x: Array, theirs: Array, targets: Array, task: Task, units: Array, seed: int, weights: Array | None = None
 ) -> Array:
     """What a linear head that was fitted on the source's rows answers for rows ``(n, d)``, as probabilities."""
-    head, _ = fit_head(theirs, targets, task, weights, seed=seed, units=units)
+    head = fit_head(theirs, targets, task, weights, seed=seed, units=units).layer
     with torch.inference_mode():
         return task.probabilities(head(torch.from_numpy(x).float()).double().numpy())
 

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from sterna.bench import Fitted, Problem
 from sterna.experiment.problem import Exam
 from sterna.methods.method import Method
@@ -89,8 +87,7 @@ def fit_unit(
 
 def seeded(method: Method, problem: Problem, trainer: Trainer) -> Fitted:
     """Run a method with torch's own random numbers (of fresh layers) from the seed; the caller's stay."""
-    with torch.random.fork_rng():
-        torch.manual_seed(problem.seed)
+    with trainer.seeded():
         return method.fit(problem, trainer)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sterna.bench import Problem
+from sterna.bench import Bench, Fitted, Problem
 from sterna.methods.method import Method, fitting, make_method, method_class, method_ids
 from sterna.methods.needs import Needs, have
 
@@ -41,6 +41,13 @@ class Candidate:
     def problem(self, problem: Problem) -> Problem:
         """The problem as the candidate sees it: with its own source alone."""
         return replace(problem, sources=() if self.source is None else (problem.sources[self.source],))
+
+    def fit(self, bench: Bench) -> Fitted:
+        """What the method alone would make of the problem, of all labels it may see."""
+        problem = self.problem(bench.problem)
+        again = self.method.refits(problem) and len(problem.validation) > 0
+        with bench.trainer.seeded():
+            return self.method.run(bench.on(problem.joined() if again else problem))
 
     def settings(self) -> dict[str, Any]:
         """The settings that are not the method's defaults."""

@@ -50,6 +50,8 @@ class Method(BaseModel, ABC):
         Whether it takes several sources.
     knowledge
         One of `KINDS`, for a method that lies in no folder of that name.
+    blind
+        Whether it learns from no label of the target.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -58,6 +60,7 @@ class Method(BaseModel, ABC):
     several: ClassVar[bool] = False
     validation: ClassVar[ValidationUse] = "joined"
     knowledge: ClassVar[str] = ""
+    blind: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, bench: Bench) -> Fitted:

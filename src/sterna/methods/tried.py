@@ -6,17 +6,18 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
 
-from sterna.bench import Bench, Problem
-from sterna.errors import RunError, SternaError
+from sterna.bench import Bench, Fitted, Problem
+from sterna.errors import RunError, SternaError, StoppedError
 from sterna.files import atomic
 from sterna.methods.candidates import Candidate
 from sterna.selection.cross_validation import Trial, folds_of, simplest
+from sterna.training.log import Log
 
 Array = np.ndarray[Any, Any]
 
@@ -24,6 +25,8 @@ MANY = 1000
 """With so many labelled rows the validation rows choose; with fewer, all of them in turn."""
 
 FOLDS = 5
+
+KEPT = "outputs.npy"
 
 OVER, BEHIND, ENDED = "the budget was over", "behind the best of before", "the trying was ended"
 
@@ -44,6 +47,8 @@ class Tried:
         Why it was left before all rows were asked; empty if it was not.
     done
         Whether it was asked for all rows.
+    fitted, log
+        Fitted on all labels, and what was said; ``None`` where that was not made, or something else was better.
     """
 
     candidate: Candidate
@@ -51,6 +56,8 @@ class Tried:
     seconds: float = 0.0
     left: str = ""
     done: bool = False
+    fitted: Fitted | None = None
+    log: Log | None = None
 
     @property
     def asked(self) -> Array:
@@ -108,92 +115,123 @@ class ByLabels:
         problem, trainer, started = self.bench.problem, self.bench.trainer, time.monotonic()
         if (known := trainer.search.found) is not None:
             return next(each for each in found if each.about(problem) == known)
-        trainer.progress.start("auto", total=len(found) * len(self.parts()))
+        trainer.progress.start("auto", total=len(found))
         for number, candidate in enumerate(found):
             self.tried.append(Tried(candidate, np.full((len(problem.target), problem.task.outputs), np.nan)))
             try:
                 self._try(number, started)
-            except KeyboardInterrupt:
-                self.tried[-1].left = ENDED
-                if not trainer.search.keeps_best or not self._whole():
+            except (KeyboardInterrupt, StoppedError) as stop:
+                asked = not isinstance(stop, StoppedError) or stop.by_user
+                if not (asked and trainer.search.keeps_best and any(each.done for each in self.tried)):
                     raise
-                trainer.search.found = self.chosen().about(problem)
-                trainer.say(f"The trying was ended; {self.chosen().name(problem)} was the best so far.")
+                self.tried[-1].left = ENDED
+                trainer.search.found = self.chosen().candidate.about(problem)
+                trainer.say(f"The trying was ended; {self.chosen().candidate.name(problem)} was the best so far.")
                 break
-        place = [one.candidate for one in self.tried].index(self.chosen())
+        place = self.tried.index(self.chosen())
         # Processes may round otherwise.
         return self.tried[int(trainer.strategy.shared((float(place),))[0])].candidate
 
-    def _try(self, number: int, started: float) -> None:
-        """Ask the last candidate for the rows of each fold, while it may still win."""
-        each, began, parts = self.tried[-1], time.monotonic(), self.parts()
-        leader = f" (so far {self.chosen().name(self.bench.problem)})" if self._whole() else ""
-        for fold, (train, held) in enumerate(parts):
-            self.bench.trainer.progress.advance(what=f"auto: {each.candidate.name(self.bench.problem)}{leader}")
-            each.left = self._ask(each, train, held, f"{number}-{fold}", began - started)
-            if each.left:
-                break
-            if fold + 1 < len(parts) and self.bench.trainer.strategy.agree(self._behind(each)):
-                each.left = BEHIND
-                break
-        each.seconds, each.done = time.monotonic() - began, not each.left
+    def fitted(self, candidate: Candidate) -> Fitted:
+        """The candidate, fitted on all labels it may see: what trying made of it, if it is still there."""
+        one = next((each for each in self.tried if each.candidate is candidate), None)
+        if one is None or one.fitted is None or one.log is None:
+            return candidate.fit(self.bench)
+        self.bench.trainer.log.messages += one.log.messages
+        self.bench.trainer.log.history += one.log.history
+        return one.fitted
 
-    def _whole(self) -> list[Tried]:
-        """Those that were asked for all rows."""
-        return [each for each in self.tried if each.done]
-
-    def chosen(self) -> Candidate:
+    def chosen(self) -> Tried:
         """The choice among those that were asked for all rows."""
-        whole = self._whole()
+        whole, problem = [each for each in self.tried if each.done], self.bench.problem
         if not whole:
-            why = "; ".join(
-                f"{each.candidate.name(self.bench.problem)}: {each.left.rstrip('.')}" for each in self.tried
-            )
+            why = "; ".join(f"{each.candidate.name(problem)}: {each.left.rstrip('.')}" for each in self.tried)
             raise RunError(f"auto: none of what fits could be tried ({why}).")
-        trials = {number: each.trial(self.bench.problem, each.asked) for number, each in enumerate(whole)}
-        return whole[simplest(trials)].candidate
+        rows = reduce(np.intersect1d, [each.asked for each in whole])  # methods do not ask rows that weigh nothing
+        return whole[simplest({number: each.trial(problem, rows) for number, each in enumerate(whole)})]
 
-    def _ask(self, each: Tried, train: Array, held: Array, name: str, spent: float) -> str:
-        """Answers of a fit that has not seen the held-out rows; why there are none, else an empty text."""
-        over = spent > self.seconds and bool(self._whole())
-        if self.bench.trainer.strategy.agree(over):
-            return OVER
-        bench, candidate = self.bench.aside(f"tried/{name}", quiet=True), each.candidate
-        kept = None if bench.trainer.folder is None else bench.trainer.folder / "outputs.npy"
-        again = _kept(kept, (len(held), bench.task.outputs)) if bench.trainer.resume else None
+    def _try(self, number: int, started: float) -> None:
+        """Ask the last candidate for rows that it has not learnt from."""
+        each, began = self.tried[-1], time.monotonic()
+        name, some = each.candidate.name(self.bench.problem), [one for one in self.tried if one.done]
+        leader = f" (so far {self.chosen().candidate.name(self.bench.problem)})" if some else ""
+        self.bench.trainer.progress.advance(what=f"auto: {name}{leader}")
+        if self.bench.trainer.strategy.agree(bool(some) and began - started > self.seconds):
+            each.left = OVER
+            return
         try:
-            if again is None:
-                problem = replace(candidate.problem(self.bench.problem), train=train, validation=held[:0])
-                again = bench.outputs(candidate.method.run(bench.on(problem)).network, rows=held)
-                _keep(kept, again)
+            parts = self.parts()
+            if len(parts) == 1 or not self._told(each, f"{number}"):
+                each.left = self._held_out(each, parts, number)
+        except StoppedError:
+            raise
         except SternaError as error:
-            return str(error)
-        each.outputs[held] = again
+            each.left = str(error)
+        each.seconds, each.done = time.monotonic() - began, not each.left
+        for one in some if each.done else [each]:
+            if not each.done or one is not self.chosen():
+                one.fitted = None
+        if each.done and each is not self.chosen():
+            each.fitted = None
+
+    def _told(self, each: Tried, name: str) -> bool:
+        """Fit on all labels; whether the method has held every row out by itself, and what it answered then."""
+        if each.candidate.method.recipe() is not None:
+            return False
+        bench = self.bench.aside(f"tried/{name}", quiet=True)
+        told = _kept(bench, each.outputs.shape)
+        if told is None:
+            each.fitted, each.log = each.candidate.fit(bench), bench.trainer.log
+            blind = each.candidate.method.blind
+            told = bench.outputs(each.fitted.network) if blind else each.fitted.told
+            if told is None or np.isnan(told[bench.problem.row_weights() > 0]).any():
+                return False
+            _keep(bench, told)
+        each.outputs[:] = told
+        return True
+
+    def _held_out(self, each: Tried, parts: Sequence[tuple[Array, Array]], number: int) -> str:
+        """Answers of fits on the other folds; why they ended, else an empty text."""
+        for fold, (train, held) in enumerate(parts):
+            bench = self.bench.aside(f"tried/{number}-{fold}", quiet=True)
+            again = _kept(bench, (len(held), bench.task.outputs))
+            if again is None:
+                problem = replace(each.candidate.problem(self.bench.problem), train=train, validation=held[:0])
+                with bench.trainer.seeded():
+                    network = each.candidate.method.run(bench.on(problem)).network
+                again = bench.outputs(network, rows=held)
+                _keep(bench, again)
+            each.outputs[held] = again
+            if fold + 1 < len(parts) and bench.trainer.strategy.agree(self._behind(each)):
+                return BEHIND
         return ""
 
     def _behind(self, each: Tried) -> bool:
         """Whether a candidate does worse so far than the best before it, by two standard errors."""
         problem, rows = self.bench.problem, each.asked
-        trials = [one.trial(problem, rows) for one in self._whole()]
-        best = min(trials, key=lambda trial: trial.loss, default=None)
-        return best is not None and not each.trial(problem, rows).is_near(best, errors=2.0)
+        if not any(one.done for one in self.tried):
+            return False
+        best = self.chosen()
+        rows = np.intersect1d(rows, best.asked)
+        return not each.trial(problem, rows).is_near(best.trial(problem, rows), errors=2.0)
 
 
-def _keep(path: Path | None, outputs: Array) -> None:
+def _keep(bench: Bench, outputs: Array) -> None:
     """Write answers, so that a resumed run need not ask again."""
-    if path is not None:
+    if bench.trainer.folder is not None:
         written = io.BytesIO()
         np.save(written, outputs)
-        with atomic(path) as temporary:
+        with atomic(bench.trainer.folder / KEPT) as temporary:
             temporary.write_bytes(written.getbuffer())
 
 
-def _kept(path: Path | None, shape: tuple[int, int]) -> Array | None:
+def _kept(bench: Bench, shape: tuple[int, ...]) -> Array | None:
     """The answers that an interrupted run kept; ``None`` where there are none of this shape."""
-    if path is None or not path.is_file():
+    folder = bench.trainer.folder
+    if not bench.trainer.resume or folder is None or not (folder / KEPT).is_file():
         return None
     try:
-        found = np.load(path, allow_pickle=False)
+        found = np.load(folder / KEPT, allow_pickle=False)
     except (OSError, ValueError):
         return None
     return found if found.shape == shape and found.dtype.kind == "f" else None

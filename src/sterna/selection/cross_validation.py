@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -148,6 +148,24 @@ def simplest(trials: Mapping[T, Trial]) -> T:
     return next(name for name, trial in trials.items() if trial.is_near(best))
 
 
+class Head(NamedTuple):
+    """A linear head.
+
+    Attributes
+    ----------
+    layer
+        It takes features as they are.
+    penalty
+        λ.
+    told
+        What heads that had not seen them answered for the rows, ``(n, o)``; NaN for those that were not held out.
+    """
+
+    layer: nn.Linear
+    penalty: float
+    told: Array
+
+
 def fit_head(
     x: Array,
     targets: Array,
@@ -157,8 +175,8 @@ def fit_head(
     penalty: float | None = None,
     seed: int = 0,
     units: Array | None = None,
-) -> tuple[nn.Linear, float]:
-    """A linear head on features in memory, and its penalty, chosen by cross-validation where none is given.
+) -> Head:
+    """A linear head on features in memory; its penalty is chosen by cross-validation where none is given.
 
     Parameters
     ----------
@@ -175,6 +193,7 @@ def fit_head(
     """
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
     offset: Array | float = 0.0
+    told = np.full((len(x), task.outputs), np.nan)
     if penalty is None:
         mean, scale = moments(in_memory(x), weights)
         some = sample_of(np.arange(len(x)), targets, task, seed, weights)
@@ -182,7 +201,9 @@ def fit_head(
         scaled = (x[some] - mean) / scale
         chosen = choose_penalty(scaled, targets[some], task, weights[some], seed, units=tied)
         penalty, offset = chosen.penalty, chosen.offset
-    return fit_layer(x, targets, task, weights, penalty, offset), penalty
+        if chosen.outputs is not None:
+            told[some] = chosen.outputs
+    return Head(fit_layer(x, targets, task, weights, penalty, offset), penalty, told)
 
 
 def sample_of(rows: Array, targets: Array, task: Task, seed: int, weights: Array | None = None) -> Array:

@@ -126,6 +126,7 @@ class Interruption:
     """Whether Ctrl-C, or the system, asked to stop."""
 
     requested = False
+    by_user = False
 
 
 @contextmanager
@@ -143,7 +144,7 @@ def interruptible() -> Iterator[Interruption]:
     kept = {name: handler for name, handler in asked.items() if handler not in (None, signal.SIG_IGN)}
 
     def ask(number: int, frame: FrameType | None) -> None:
-        interruption.requested = True
+        interruption.requested, interruption.by_user = True, number == signal.SIGINT
         if signal.SIGINT in kept:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sterna.errors import RequestError, RunError
+from sterna.errors import RequestError, RunError, StoppedError
 from sterna.networks.freezing import frozen_names
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Batches, Stream, Streams
@@ -94,10 +94,12 @@ class Fit:
     def _stop_if_asked(self, interruption: checkpoint.Interruption) -> None:
         if self.trainer.strategy.agree(interruption.requested):
             self._save()
-            raise RunError(
+            stopped = StoppedError(
                 f"Stopped in {self.stage}, after step {self.state.step} of {self.total}; "
                 + ("nothing is lost: start again with resume=True." if self.path else "nothing was kept on disk.")
             )
+            stopped.by_user = interruption.by_user
+            raise stopped
 
     def _out_of_patience(self) -> bool:
         return self.patience is not None and self.state.stale >= self.patience

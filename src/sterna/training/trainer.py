@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,6 +94,13 @@ class Trainer:
         """A trainer for what only serves to choose: its log and its checkpoints are not the run's; quiet, no bar is."""
         folder = None if self.folder is None else self.folder / name
         return replace(self, folder=folder, log=Log(), progress=Progress(quiet=True) if quiet else self.progress)
+
+    @contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Torch's own random numbers (of fresh layers) follow from the seed; the caller's stay."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            yield
 
     def say(self, sentence: str) -> None:
         """Tell the user, and keep it with the result."""

@@ -51,7 +51,7 @@ class Auto(Method):
         found = candidates(problem, self.methods)
         board = ByLabels(bench, self.budget or (DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS))
         chosen = board.best(found) if len(problem.train) else without_labels(found)
-        fitted = final(bench, chosen)
+        fitted = board.fitted(chosen)
         lines = tuple(each.line(problem, chosen) for each in board.tried)
         return replace(fitted, choices=(*named(bench, chosen, board), *fitted.choices), candidates=lines)
 
@@ -71,13 +71,6 @@ def without_labels(found: Sequence[Candidate]) -> Candidate:
     """The candidate to take where there are no labels to compare any by: that of the first source."""
     order = {name: place for place, name in enumerate(WITHOUT)}
     return min(found, key=lambda each: order.get(each.method.id(), len(order)))
-
-
-def final(bench: Bench, chosen: Candidate) -> Fitted:
-    """The chosen one, fitted on all labels it may see."""
-    problem, method = chosen.problem(bench.problem), chosen.method
-    again = method.refits(problem) and len(problem.validation) > 0
-    return method.run(bench.on(problem.joined() if again else problem))
 
 
 def named(bench: Bench, chosen: Candidate, board: ByLabels) -> list[Choice]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sterna.bench import Bench, Fitted
 from sterna.methods.method import Method, Needs
 
@@ -18,4 +20,5 @@ class Pooled(Method):
     needs = Needs.SOURCE_DATA | Needs.SAME_TASK | Needs.SAME_INPUTS | Needs.TARGET_LABELS
 
     def run(self, bench: Bench) -> Fitted:
-        return bench.on(bench.problem.pooled()).learn()
+        found = bench.on(bench.problem.pooled()).learn()
+        return found if found.told is None else replace(found, told=found.told[: len(bench.problem.target)])

@@ -19,6 +19,7 @@ class SourceOnly(Method):
 
     needs = Needs.SOURCE_ANSWERS
     validation = "kept"
+    blind = True
 
     def run(self, bench: Bench) -> Fitted:
         problem, network = bench.problem, bench.answering()

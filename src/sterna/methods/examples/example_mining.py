@@ -74,9 +74,9 @@ class ExampleMining(Method):
         kept = ranked[: kept_rows(share, len(ranked))]
         of = "source and target" if len(kept) else None
         units = np.concatenate([both.labelled_units, both.source_units[kept]])
-        head, choice = bench.fit_head(*together(both, kept), of=of, units=units)
-        bench.say(_told(both.order[kept], known))
-        return Fitted(both.vectors.network(head), (*choices, choice))
+        head, choice, told = bench.fit_head(*together(both, kept), of=of, units=units)
+        bench.say(_kept(both.order[kept], known))
+        return Fitted(both.vectors.network(head), (*choices, choice), told=told)
 
 
 def scores_of(both: BothDomains, by: str, seed: int) -> Array:
@@ -146,7 +146,7 @@ def _choose(both: BothDomains, ranked: Array, bench: Bench) -> tuple[float, tupl
     return share, (choice,)
 
 
-def _told(kept: Array, known: Labelled) -> str:
+def _kept(kept: Array, known: Labelled) -> str:
     """How many rows were kept and, where rows have names, the first of them."""
     sentence = f"Kept {len(kept):,} of {len(known):,} source rows"
     names = kind_of(known.domain.kind).told(known.inputs, [int(row) for row in kept[:NAMED]])

@@ -71,8 +71,8 @@ class ExampleWeighting(Method):
         counts = np.concatenate([both.weights * rows / effective, weights * both.source_weights])
         units = np.concatenate([both.labelled_units, both.source_units])
         of = "source and target" if len(ours) else "source"
-        head, choice = bench.fit_head(x, targets, counts, of=of, units=units)
-        return Fitted(both.vectors.network(head), (choice,))
+        head, choice, told = bench.fit_head(x, targets, counts, of=of, units=units)
+        return Fitted(both.vectors.network(head), (choice,), told=told)
 
 
 def weights_of(odds: Array, power: float = 1.0) -> Array:

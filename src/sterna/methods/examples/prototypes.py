@@ -74,11 +74,16 @@ class Prototypes(Method):
         means = class_means(x, codes, weights, task.outputs)
         choices: tuple[Choice, ...] = ()
         temperature = closed_temperature(means)
+        told = None
         if np.bincount(codes).min() > 1:
-            temperature = fitted_temperature(left_out_scores(x, codes, weights, means), codes, weights, temperature)
+            scores = left_out_scores(x, codes, weights, means)
+            temperature = fitted_temperature(scores, codes, weights, temperature)
+            own = bench.problem.train[bench.problem.given_weights[bench.problem.train] > 0]
+            if len(np.unique(bench.problem.units[own])) == len(own):  # else a row of its group or content is left in
+                told = bench.told(own, temperature * scores[: len(own)])
             choices = (Choice("temperature", round(temperature, 6), "leave-one-out", len(codes), of),)
         head = nearest_mean_head(means, temperature)
-        return Fitted(vectors.network(head, before if len(before) else None), choices)
+        return Fitted(vectors.network(head, before if len(before) else None), choices, told=told)
 
 
 def _rows(bench: Bench, vectors: Vectors) -> tuple[Array, Array, Array, str]:

@@ -93,7 +93,9 @@ def source_network(bench: Bench) -> Fitted:
     if problem.source_body is None and kind_of(known.domain.kind).learnt:
         return theirs.learn()
     vectors = theirs.vectors()
-    head, choice = theirs.fit_head(vectors.of(known.inputs), known.targets, known.weights, units=theirs.problem.units)
+    head, choice, _ = theirs.fit_head(
+        vectors.of(known.inputs), known.targets, known.weights, units=theirs.problem.units
+    )
     return Fitted(vectors.network(head), (choice,))
 
 

@@ -59,12 +59,14 @@ class TaskNesting(Method):
         nested = nest(source, bench)
         bare = Network(nested.preparation, nested.body, nn.Identity(), map=nested.map, views=nested.views)
         freeze(bare)
-        head, choices = self._head(bench, bench.outputs(bare), nested.own, source.task)
+        head, choices, told = self._head(bench, bench.outputs(bare), nested.own, source.task)
         network = Network(nested.preparation, nested.body, head, map=nested.map, task=bench.task, views=nested.views)
         freeze(network)
-        return Fitted(network, (*answering.choices, *choices))
+        return Fitted(network, (*answering.choices, *choices), told=told)
 
-    def _head(self, bench: Bench, x: Array, own: int, source: Task | None) -> tuple[nn.Linear, tuple[Choice, ...]]:
+    def _head(
+        self, bench: Bench, x: Array, own: int, source: Task | None
+    ) -> tuple[nn.Linear, tuple[Choice, ...], Array]:
         """The head with the lowest held-out loss on ``[h(x); a(x)]``, of which the first `own` columns are h(x)."""
         problem, task, weights = bench.problem, bench.task, bench.problem.train_weights()
         rows = sample_of(problem.train, problem.targets, task, bench.seed, weights)
@@ -78,13 +80,15 @@ class TaskNesting(Method):
         name = min(found, key=lambda each: found[each].loss)
         alone = as_it_is(source, task, own)
         if alone is not None and _trial(alone, x[rows], targets, task, weights[rows], units).is_near(found[name]):
-            return alone, (bench.cross_validated("features", "the source alone", len(rows)),)
+            told = alone(torch.from_numpy(x).float()).detach().numpy()
+            return alone, (bench.cross_validated("features", "the source alone", len(rows)),), told
         best = found[name]
         choices = (
             bench.cross_validated("features", name, len(rows)),
             bench.cross_validated("penalty", best.penalty, len(rows)),
         )  # fmt: skip
-        return _fitted(x, mean_scale[0], scales[name], problem, best), choices
+        told = bench.told(rows, best.outputs)
+        return _fitted(x, mean_scale[0], scales[name], problem, best), choices, told
 
 
 @dataclass(frozen=True, eq=False)
