@@ -189,7 +189,7 @@ def told_by(method: Any, problem: Problem, means: Means) -> np.ndarray | None:
     from sterna.bench import Bench
     from sterna.methods.candidates import Candidate
 
-    if method.recipe() is not None:
+    if method.trains():
         return None
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(problem, means.trainer(RunFolder(Path(temporary)), problem, "told"), make_method)

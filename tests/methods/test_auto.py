@@ -97,10 +97,39 @@ def test_a_budget_that_is_over_leaves_the_rest_but_never_all(problem_of, bench_o
 def test_what_is_behind_is_left(problem_of, bench_of):
     here = rows(0, 160, name="target")
     problem, _ = problem_of(source(1), here, labels=60)
-    slow = make_method("scratch", {"learning_rate": 1e-6, "epochs": 1})
     tried = ByLabels(bench_of(problem), 1e9)
-    tried.best([Candidate(make_method("domain-scaling"), 0), Candidate(slow)])
+    tried.best([Candidate(make_method("domain-scaling"), 0), Candidate(make_method("constant"))])
     assert tried.tried[1].left == BEHIND and 0 < len(tried.tried[1].asked) < 60
+
+
+@pytest.mark.parametrize(("labels", "left"), [(60, "it trains, and 12 validation rows are too few to tell"), (128, "")])
+def test_what_trains_is_asked_for_validation_rows_alone_and_only_where_they_are_many(
+    problem_of, bench_of, target, labels, left
+):
+    problem = problem_of(None, target, labels=labels)[0]
+    board = ByLabels(bench_of(problem), 1e9)
+    best = board.best([Candidate(make_method(name), None) for name in ("target-only", "scratch")])
+    first, second = board.tried
+    assert (len(first.asked), first.part, first.left) == (labels, False, "")
+    assert (set(second.asked), second.part) == (set() if left else set(problem.validation), True)
+    assert second.left == left and (best is first.candidate or not left)
+
+
+def test_what_trains_is_taken_where_it_is_better_than_by_chance(problem_of, bench_of, target, monkeypatch):
+    problem = problem_of(None, target, labels=128)[0]
+    board = ByLabels(bench_of(problem), 1e9)
+    run = board._held_out
+    right = np.where(np.arange(2) == problem.targets[:, None], 3.0, -3.0)
+
+    def knows(each, parts, number):
+        run(each, parts, number)
+        each.outputs[each.asked] = right[each.asked]
+        return ""
+
+    monkeypatch.setattr(board, "_held_out", knows)
+    names = ("target-only", "scratch")
+    best = board.best([Candidate(make_method(name), None) for name in names])
+    assert best.method.id() == "scratch" and board.chosen().part
 
 
 def test_where_nothing_could_be_tried_the_reasons_are_said(problem_of, bench_of, target):

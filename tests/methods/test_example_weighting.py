@@ -80,7 +80,7 @@ def test_the_head_is_fitted_on_the_weighted_rows_of_both(problem_of, bench_of, t
     found = likeness(both, problem.seed)
     weights = weights_of(found, fitting_power(found))
     assert len(both.labelled) == len(problem.train) == (24 if labels else 0)
-    head, penalty = fit_head(
+    head, penalty, _ = fit_head(
         np.concatenate([both.labelled, both.source]),
         np.concatenate([both.targets, both.source_targets]).astype(int),
         problem.task,

@@ -63,7 +63,7 @@ def test_a_head_on_more_columns_than_rows_no_longer_says_the_large_class():
         wide = random.normal(size=(64, 400)) / 8
         noisy = x @ wide + 4 * random.normal(size=(len(x), 400))
         weights = np.where(codes == 0, 50 / 90, 50 / 10)
-        head, penalty = fit_head(noisy[rows], codes, task, weights)
+        head, penalty, _ = fit_head(noisy[rows], codes, task, weights)
         plain = fit_layer(noisy[rows], codes, task, weights, penalty)
         test, truth = np.r_[often[45:], rare[5:]], np.repeat([0, 1], [len(often) - 45, len(rare) - 5])
         scores = [
@@ -80,5 +80,5 @@ def test_a_class_with_one_row_says_nothing_of_intercepts():
     random = np.random.default_rng(0)
     x, codes, task = random.normal(size=(50, 80)), np.r_[1, np.zeros(49, dtype=int)], Classification(("a", "b"))
     weights = np.where(codes == 1, 25.0, 50 / 98)
-    head, penalty = fit_head(x, codes, task, weights)
+    head, penalty, _ = fit_head(x, codes, task, weights)
     np.testing.assert_allclose(head.bias.detach(), fit_layer(x, codes, task, weights, penalty).bias.detach())

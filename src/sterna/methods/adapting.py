@@ -30,6 +30,9 @@ class Adapting(Method):
         None, gt=0, le=1, description="peak learning rate of the body; 1e-3 for a new one, 1e-4 for a source's, if none"
     )
 
+    def trains(self) -> bool:
+        return True
+
     def ablated(self) -> Self:
         return self.model_copy(update={"weight": 0.0})
 

@@ -100,4 +100,4 @@ def _moved(method: type[Method], problem: Problem) -> int | None:
 
 def _preference(candidate: Candidate) -> tuple[bool, int]:
     name = candidate.method.id()
-    return candidate.method.recipe() is not None, PREFERRED.index(name) if name in PREFERRED else len(PREFERRED)
+    return candidate.method.trains(), PREFERRED.index(name) if name in PREFERRED else len(PREFERRED)

@@ -77,6 +77,10 @@ class Method(BaseModel, ABC):
         """How it trains networks, which its controls do likewise; ``None`` where they train by their own settings."""
         return None
 
+    def trains(self) -> bool:
+        """Whether it trains a network step by step, where others solve for a head."""
+        return self.recipe() is not None or self.validated() == "epoch"
+
     def beside(self, problem: Problem, chosen: Mapping[str, Any]) -> tuple[Method, Problem]:
         """What controls stand beside, once it is known what was chosen: a method, and the problem as it saw it."""
         return self, problem

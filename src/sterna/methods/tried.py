@@ -26,6 +26,9 @@ MANY = 1000
 
 FOLDS = 5
 
+FEWEST = 20
+"""Validation rows by which what trains can be told from what does not: it is fitted once, not for every fold."""
+
 KEPT = "outputs.npy"
 
 OVER, BEHIND, ENDED = "the budget was over", "behind the best of before", "the trying was ended"
@@ -46,7 +49,9 @@ class Tried:
     left
         Why it was left before all rows were asked; empty if it was not.
     done
-        Whether it was asked for all rows.
+        Whether it was asked for all rows that it was to be asked for.
+    part
+        Whether these are the validation rows alone.
     fitted, log
         Fitted on all labels, and what was said; ``None`` where that was not made, or something else was better.
     """
@@ -56,6 +61,7 @@ class Tried:
     seconds: float = 0.0
     left: str = ""
     done: bool = False
+    part: bool = False
     fitted: Fitted | None = None
     log: Log | None = None
 
@@ -143,12 +149,18 @@ class ByLabels:
 
     def chosen(self) -> Tried:
         """The choice among those that were asked for all rows."""
-        whole, problem = [each for each in self.tried if each.done], self.bench.problem
-        if not whole:
+        done, problem = [each for each in self.tried if each.done], self.bench.problem
+        if not done:
             why = "; ".join(f"{each.candidate.name(problem)}: {each.left.rstrip('.')}" for each in self.tried)
             raise RunError(f"auto: none of what fits could be tried ({why}).")
+        whole = [each for each in done if not each.part]
         rows = reduce(np.intersect1d, [each.asked for each in whole])  # methods do not ask rows that weigh nothing
-        return whole[simplest({number: each.trial(problem, rows) for number, each in enumerate(whole)})]
+        best = whole[simplest({number: each.trial(problem, rows) for number, each in enumerate(whole)})]
+        for each in done:
+            rows = np.intersect1d(each.asked, best.asked)
+            if each.part and not best.trial(problem, rows).is_near(each.trial(problem, rows)):
+                best = each
+        return best
 
     def _try(self, number: int, started: float) -> None:
         """Ask the last candidate for rows that it has not learnt from."""
@@ -160,24 +172,24 @@ class ByLabels:
             each.left = OVER
             return
         try:
-            parts = self.parts()
-            if len(parts) == 1 or not self._told(each, f"{number}"):
+            parts, trains = self.parts(), each.candidate.method.trains()
+            if trains and some and len(parts) > 1:
+                each.part, parts = True, [(self.bench.problem.train, self.bench.problem.validation)]
+            if each.part and len(parts[0][1]) < FEWEST:
+                each.left = f"it trains, and {len(parts[0][1])} validation rows are too few to tell"
+            elif trains or len(parts) == 1 or not self._told(each, f"{number}"):
                 each.left = self._held_out(each, parts, number)
         except StoppedError:
             raise
         except SternaError as error:
             each.left = str(error)
         each.seconds, each.done = time.monotonic() - began, not each.left
-        for one in some if each.done else [each]:
-            if not each.done or one is not self.chosen():
-                one.fitted = None
-        if each.done and each is not self.chosen():
-            each.fitted = None
+        best = self.chosen() if some or each.done else None
+        for one in self.tried:  # networks may be large
+            one.fitted = one.fitted if one is best else None
 
     def _told(self, each: Tried, name: str) -> bool:
         """Fit on all labels; whether the method has held every row out by itself, and what it answered then."""
-        if each.candidate.method.recipe() is not None:
-            return False
         bench = self.bench.aside(f"tried/{name}", quiet=True)
         told = _kept(bench, each.outputs.shape)
         if told is None:
