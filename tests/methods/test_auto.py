@@ -72,6 +72,34 @@ def test_held_out_answers_come_from_fits_that_have_not_seen_the_row(problem_of, 
         assert not set(train) & set(held)
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["pooled", "domain-scaling", "coral", "example-weighting", "example-mining", "prototypes", "task-nesting"],
+)
+def test_what_a_method_tells_it_has_not_learnt(problem_of, bench_of, method):
+    """Labels are coins and there are more columns than rows: a fit that has seen a row's label is right on it."""
+    random = np.random.default_rng(1)
+
+    def coins(n, name):
+        x = pd.DataFrame(random.normal(size=(n, 150)), columns=[f"c{i}" for i in range(150)])
+        return Domain.from_arrays(x, np.where(random.random(n) < 0.5, "up", "down"), name=name)
+
+    problem, _ = problem_of(Source("known", data=coins(200, "known")), coins(160, "target"), labels=100)
+    bench = bench_of(problem)
+    fitted = Candidate(make_method(method), 0).fit(bench)
+    rows = np.arange(len(problem.target))
+    right = fitted.told.argmax(1) == problem.targets
+    learnt = bench.outputs(fitted.network, rows=rows).argmax(1) == problem.targets
+    assert not np.isnan(fitted.told).any() and 0.3 < right.mean() < 0.7
+    assert learnt.mean() > (0.85 if method != "task-nesting" else 0.4)
+
+
+def test_the_best_of_several_learners_by_few_labels_tells_nothing(problem_of, bench_of, target):
+    few, many = (problem_of(None, rows(0, n, name="target"), labels=n - 60)[0] for n in (160, 300))
+    told = [Candidate(make_method("target-only"), None).fit(bench_of(problem)).told for problem in (few, many)]
+    assert told[0] is None and not np.isnan(told[1]).any()
+
+
 def test_the_first_of_candidates_that_are_as_good_is_taken(problem_of, bench_of, target):
     problem, _ = problem_of(source(1), target, labels=40)
     twice = [Candidate(make_method("prototypes"), 0), Candidate(make_method("prototypes"), 0)]

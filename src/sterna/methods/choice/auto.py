@@ -24,11 +24,13 @@ class Auto(Method):
 
     What moves: what the chosen method moves.
 
-    With target labels each candidate answers for labelled rows that it has not learnt from: a fifth of them in turn,
-    or the validation rows where there are 1,000 labels or more. Of those whose loss is within one standard error of
-    the lowest, the first in the order of preference is taken: the simpler and the cheaper before the other. A
-    candidate goes on to the next fifth only while it is not behind by two standard errors. The test rows are not
-    looked at. Without target labels domain-scaling is taken where it fits, else source-only.
+    With target labels each candidate answers for labelled rows that it has not learnt from. A method that holds rows
+    out itself, to choose a penalty by, is fitted once, and what it answered for these counts. Others are fitted on four
+    fifths in turn, while they are not behind by two standard errors; what trains a network is fitted on the training
+    rows alone, and only where 20 rows or more validate. From 1,000 labels on the validation rows choose. Of the
+    candidates whose loss is within one standard error of the lowest, the first in the order of preference is taken:
+    the simpler and the cheaper before the other. The test rows are not looked at. Without target labels domain-scaling
+    is taken where it fits, else source-only.
 
     When to use it: where no one knows which method suits, which is nearly always.
 
