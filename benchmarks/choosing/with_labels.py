@@ -147,10 +147,14 @@ def table(found: Sequence[Case], policies: dict[str, Policy]) -> None:
     print(f"{'policy':40s} {'mean':>7s} {'median':>7s} {'worst':>7s} {'>5':>5s} {'mean score':>10s} chosen")
     for name, policy in policies.items():
         chosen = [policy(case) for case in found]
-        regret = np.array([100 * (max(case.scores.values()) - case.scores[c]) for case, c in zip(found, chosen, strict=True)])
+        regret = np.array(
+            [100 * (max(case.scores.values()) - case.scores[c]) for case, c in zip(found, chosen, strict=True)]
+        )
         score = np.mean([case.scores[c] for case, c in zip(found, chosen, strict=True)])
         top = sorted({c: chosen.count(c) for c in chosen}.items(), key=lambda kv: -kv[1])[:5]
-        print(f"{name:40s} {regret.mean():7.2f} {np.median(regret):7.2f} {regret.max():7.2f} {(regret > 5).sum():5d} {score:10.4f} {top}")
+        print(
+            f"{name:40s} {regret.mean():7.2f} {np.median(regret):7.2f} {regret.max():7.2f} {(regret > 5).sum():5d} {score:10.4f} {top}"
+        )
 
 
 def main() -> None:
@@ -161,7 +165,13 @@ def main() -> None:
     }
     names = sorted({n for case in found for n in case.scores})
     policies |= {f"always {n}": always(n, "pooled", "target-only") for n in names}
-    for what, losses in (("log loss", log_loss), ("laplace", laplace), ("mistakes", mistakes), ("scaled", scaled), ("mixed", mixed)):
+    for what, losses in (
+        ("log loss", log_loss),
+        ("laplace", laplace),
+        ("mistakes", mistakes),
+        ("scaled", scaled),
+        ("mixed", mixed),
+    ):
         for errors in (0.0, 0.5, 1.0):
             policies[f"{what}, {errors} se"] = one_error(losses, order, errors)
     table(found, policies)

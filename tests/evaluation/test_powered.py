@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sterna import RequestError
 from sterna.evaluation import score
 from sterna.evaluation.jackknife import estimates
-from sterna.evaluation.powered import UNEVEN, Unlabelled, powered
+from sterna.evaluation.powered import SMOOTH, Unlabelled, powered
 from sterna.tasks import Classification
 
 TASK = Classification(("a", "b", "c"))
@@ -63,7 +63,8 @@ def test_it_is_narrower_and_metrics_that_jump_stay():
     narrow = {name: np.diff(made[name].interval())[0] for name in plain}
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "log_loss"):
         assert narrow[name] < 0.97 * wide[name], name
-    assert all(made[name] is plain[name] for name in UNEVEN)
+    assert all(made[name] is plain[name] for name in plain.keys() - set(SMOOTH))
+    assert {"ece", "average_precision", "recall[a]"} <= plain.keys() - set(SMOOTH)
 
 
 def test_probabilities_that_tell_nothing_change_nothing_but_a_little():
@@ -123,3 +124,30 @@ def test_draws_that_do_not_match_are_refused():
     outputs, targets = drawn(50, 3)
     with pytest.raises(RequestError, match="outputs of 2 draws for rows with labels, but of 1 for those without"):
         score(TASK, [outputs, outputs], targets, unlabelled=Unlabelled([outputs]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "groups"),
+    [(1, 50, None), (30, 1, None), (30, 50, np.zeros(30, int)), (30, 50, np.repeat([0, 1], 15))],
+)
+def test_of_one_block_the_interval_stays(rows, more, groups):
+    """Nothing can be left out of it, and a score is not certain for that."""
+    (outputs, targets), (told, _) = drawn(rows, 5), drawn(more, 6)
+    plain = score(TASK, [outputs], targets, groups=groups)
+    tied = np.zeros(more, int) if groups is not None and groups.any() else None
+    made = score(TASK, [outputs], targets, groups=groups, unlabelled=Unlabelled([told], tied))
+    assert made == plain
+    weighed = Unlabelled([told], None, (np.arange(more) == 0).astype(float))
+    assert score(TASK, [outputs], targets, groups=groups, unlabelled=weighed) == plain
+
+
+def test_a_score_lies_in_its_interval_and_in_the_metrics_range():
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        y = (random.random(1020) < 0.05).astype(int)
+        logits = np.stack([np.full(1020, 1.5), 3 * random.normal(size=1020) + 3 * y], axis=1)
+        task = Classification(("no", "yes"), "mcc")
+        found = score(task, [logits[:20]], y[:20], unlabelled=Unlabelled([logits[20:]]))
+        for name, each in found.items():
+            assert each.low <= each.value <= each.high, (seed, name)
+            assert name == "log_loss" or -1 <= each.value <= 1, (seed, name)

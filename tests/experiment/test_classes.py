@@ -86,13 +86,15 @@ def test_several_labels_that_all_rows_or_none_have_are_named():
     labels = np.zeros((40, 3))
     labels[::2, 0] = labels[:, 1] = 1
     said = notes_of(None, Domain.from_arrays([f"text {i}" for i in range(40)], labels, classes=["a", "b", "c"]))
-    assert (
-        "Of the labels used, every row has 'b' and no row has 'c': nothing tells rows with from rows without." in said
-    )
+    assert "Where it is known, every row has 'b' and no row has 'c': nothing tells rows with from rows without." in said
+    labels[1:, 1] = labels[:, 2] = np.nan
+    few = notes_of(None, Domain.from_arrays([f"text {i}" for i in range(40)], labels, classes=["a", "b", "c"]))
+    assert "every row has 'b': nothing" in few and "'c'" not in few.partition("Where it is known")[2]
+    labels[:, 1], labels[:, 2] = 1, 0
     labels[0, 1], labels[1, 2] = 0, 1
     given = {"train": range(30), "test": range(30, 40)}
     domain = Domain.from_arrays([f"text {i}" for i in range(40)], labels, classes=["a", "b", "c"], splits=given)
-    assert "Of the labels used" not in notes_of(None, domain)
+    assert "Where it is known" not in notes_of(None, domain)
 
 
 def test_names_that_differ_are_named_and_offered_and_mapped():

@@ -11,6 +11,7 @@ from sterna import Domain, RequestError, RunError, Source, transfer
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import make_method
 from sterna.methods.tried import BEHIND, OVER, ByLabels
+from sterna.selection import cross_validation
 
 FEW = ("domain-scaling", "prototypes")
 """Methods that take little time; the first learns from the source, the second from the target alone."""
@@ -76,12 +77,13 @@ def test_held_out_answers_come_from_fits_that_have_not_seen_the_row(problem_of, 
     "method",
     ["pooled", "domain-scaling", "coral", "example-weighting", "example-mining", "prototypes", "task-nesting"],
 )
-def test_what_a_method_tells_it_has_not_learnt(problem_of, bench_of, method):
+def test_what_a_method_tells_it_has_not_learnt(problem_of, bench_of, monkeypatch, method):
     """Labels are coins and there are more columns than rows: a fit that has seen a row's label is right on it."""
+    monkeypatch.setattr(cross_validation, "PENALTIES", (1e-4,))
     random = np.random.default_rng(1)
 
     def coins(n, name):
-        x = pd.DataFrame(random.normal(size=(n, 150)), columns=[f"c{i}" for i in range(150)])
+        x = pd.DataFrame(random.normal(size=(n, 400)), columns=[f"c{i}" for i in range(400)])
         return Domain.from_arrays(x, np.where(random.random(n) < 0.5, "up", "down"), name=name)
 
     problem, _ = problem_of(Source("known", data=coins(200, "known")), coins(160, "target"), labels=100)
@@ -91,7 +93,7 @@ def test_what_a_method_tells_it_has_not_learnt(problem_of, bench_of, method):
     right = fitted.told.argmax(1) == problem.targets
     learnt = bench.outputs(fitted.network, rows=rows).argmax(1) == problem.targets
     assert not np.isnan(fitted.told).any() and 0.3 < right.mean() < 0.7
-    assert learnt.mean() > (0.85 if method != "task-nesting" else 0.4)
+    assert learnt.mean() > 0.85 or method == "task-nesting"  # which takes the source alone
 
 
 def test_the_best_of_several_learners_by_few_labels_tells_nothing(problem_of, bench_of, target):
@@ -150,9 +152,10 @@ def test_what_trains_is_taken_where_it_is_better_than_by_chance(problem_of, benc
     right = np.where(np.arange(2) == problem.targets[:, None], 3.0, -3.0)
 
     def knows(each, parts, number):
-        run(each, parts, number)
-        each.outputs[each.asked] = right[each.asked]
-        return ""
+        left = run(each, parts, number)
+        if each.candidate.method.id() == "scratch":
+            each.outputs[each.asked] = right[each.asked]
+        return left
 
     monkeypatch.setattr(board, "_held_out", knows)
     names = ("target-only", "scratch")
@@ -230,7 +233,8 @@ def test_an_interrupt_ends_the_trying_with_the_best_so_far_where_asked(target, t
     assert [(each.method, each.left) for each in found.candidates] == [
         ("domain-scaling", ""), ("prototypes", "the trying was ended"),
     ]  # fmt: skip
-    assert "The trying was ended; domain-scaling was the best so far." in found.messages
+    said = "The trying was ended; domain-scaling was the best so far, and draws that follow take it."
+    assert said in found.messages
     assert found.selected_by.startswith("cross-validation: 30 labelled target examples (method")
     assert found.scores["accuracy"].value > 0.8 and len(found.seeds) == 2
 
@@ -241,3 +245,32 @@ def test_an_interrupt_stops_the_run_where_it_is_not_asked_or_nothing_is_tried_ye
     asked = {"method": "auto", "settings": {"methods": FEW}, "labels": 30, "seeds": 1, "control": "none", **asked}
     with pytest.raises((KeyboardInterrupt, RunError)):
         transfer(source(1), target, **asked)
+
+
+def test_what_was_chosen_for_one_test_split_is_nothing_for_another(target, monkeypatch):
+    """Its labels are tested there."""
+    fits = interrupts(monkeypatch, "prototypes", 1)
+    asked = {"method": "auto", "settings": {"methods": FEW}, "labels": 30, "seeds": 1, "control": "none"}
+    found = transfer(source(1), target, **asked, test_repeats=2, on_interrupt="best").evidence
+    assert len(fits) == 2 and len(found.chosen) == 2
+    assert len([each for each in found.candidates if each.method == "prototypes"]) == 1
+
+
+def test_a_run_goes_on_with_what_an_ended_search_chose(target, tmp_path, monkeypatch):
+    interrupts(monkeypatch, "prototypes", 1)
+    scaled = interrupts(monkeypatch, "domain-scaling", 3)  # tried, which is the result; in the second draw killed
+    asked = {"method": "auto", "settings": {"methods": FEW}, "labels": 30, "seeds": 3, "control": "none"}
+    with pytest.raises((KeyboardInterrupt, RunError)):
+        transfer(source(1), target, **asked, on_interrupt="best", out=tmp_path / "run")
+    before = len(scaled)
+    found = transfer(source(1), target, **asked, resume=True, out=tmp_path / "run").evidence
+    assert [each["method"] for each in found.chosen] == ["domain-scaling"] * 3
+    assert (before, len(scaled)) == (3, 4)
+    assert {each.left for each in found.candidates} == {"", "the trying was ended"}
+
+
+def test_ending_a_search_is_for_what_searches(target):
+    with pytest.raises(RequestError, match="on_interrupt='best' is for the method auto.*target-only"):
+        transfer(None, target, method="target-only", labels=20, on_interrupt="best")
+    with pytest.raises(RequestError, match="on_interrupt='stop'; expected resume or best"):
+        transfer(None, target, method="auto", labels=20, on_interrupt="stop")

@@ -173,6 +173,16 @@ def test_of_a_few_rows_that_are_all_right_the_surest_model_is_not_the_best(rando
     assert told[0] < told[1]
 
 
+def test_classes_without_rows_change_nothing(random):
+    """A source may know a thousand, of which the target's few labels are two."""
+    y = np.arange(24) % 2
+    x = random.normal(size=(24, 30)) + 2 * y[:, None]
+    many = Classification(tuple(f"c{i}" for i in range(300)))
+    narrow, wide = (choose_penalty(x, y, task, np.ones(24), seed=0) for task in (Classification(("a", "b")), many))
+    assert wide.penalty <= narrow.penalty
+    assert wide.loss == pytest.approx(narrow.loss, abs=0.1)
+
+
 def test_rows_that_weigh_nothing_are_not_looked_at(random):
     """Two of 5,000 rows have a weight: a sample that took any rows would most likely have neither."""
     x, codes, weights = random.normal(size=(5000, 2)), np.arange(5000) % 2, np.zeros(5000)

@@ -78,6 +78,7 @@ def make_splits(
     gap: float = 0.0,
     test_repeats: int = 1,
     test_split: int = 0,
+    aside: Rows | None = None,
 ) -> Splits:
     """Split the rows of a domain.
 
@@ -108,6 +109,8 @@ def make_splits(
         times that are numbers.
     test_repeats, test_split
         How many test splits without common rows there are, and which of them is meant, from 0 on.
+    aside
+        Rows outside the test split that are used on no side.
 
     Raises
     ------
@@ -146,6 +149,8 @@ def make_splits(
                 f"number {test_split + 1} would be empty; lower it."
             )
         pool = np.setdiff1d(pool, test)
+    aside = np.empty(0, dtype=np.int64) if aside is None else aside
+    pool = np.setdiff1d(pool, aside)
     validation = given.get("validation")
     if labels_per_class is None and labels is None:
         if validation is None:
@@ -165,10 +170,10 @@ def make_splits(
         pool = draw_labels(pool, targets, units, labels_per_class, labels, np.random.default_rng([seed, 1]))
         validation = draw_rows(pool, targets, units, VALIDATION, seed)
         pool = np.setdiff1d(pool, validation)
-    rest = np.setdiff1d(np.arange(len(domain)), np.concatenate([pool, validation, test]))
+    rest = np.setdiff1d(np.arange(len(domain)), np.concatenate([pool, validation, test, aside]))
     # Rows of a group that is tested are seen by no method, not even without their labels. Given splits stay as given.
     tied = np.isin(units(rest), units(test)) if "test" not in given and len(rest) else np.zeros(len(rest), dtype=bool)
-    return Splits(pool, validation, test, rest[~tied], tuple(given), rest[tied], tuple(notes))
+    return Splits(pool, validation, test, rest[~tied], tuple(given), np.union1d(rest[tied], aside), tuple(notes))
 
 
 Chosen = Callable[[Rows], Rows]

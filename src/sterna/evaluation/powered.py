@@ -24,12 +24,18 @@ import numpy as np
 from sterna.domains.weights import relative
 from sterna.errors import RequestError
 from sterna.evaluation.jackknife import Estimate, Outputs, blocks_of
-from sterna.tasks.metrics import Codes, Floats, chunks
+from sterna.tasks.metrics import Codes, Floats, bounds, chunks
 from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import Task
 
-UNEVEN = ("ece", "average_precision")
-"""Metrics that jump with the weights of rows; their interval stays as it is."""
+SMOOTH = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "log_loss")
+"""Metrics that change little with the weights of a few rows; the interval of others stays as it is."""
+
+RANKED = 10
+"""Classes up to which AUROC is one of them: each has its own order of all rows."""
+
+WORK = 50_000
+"""Rows without labels times classes that are looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +86,49 @@ def powered(
             f"There are outputs of {len(outputs_by_draw)} draws for rows with labels, but of "
             f"{len(unlabelled.outputs_by_draw)} for those without; give as many."
         )
-    if weights is not None:  # as `estimates` does: a row that counts for nothing is none
-        some = np.flatnonzero(weights > 0)
-        outputs_by_draw, targets, weights = [each[some] for each in outputs_by_draw], targets[some], weights[some]
-        groups = None if groups is None else groups[some]
-    names = tuple(name for name in plain if name not in UNEVEN)
+    names = tuple(name for name in SMOOTH if name in plain and (name != "auroc" or task.outputs <= RANKED))
+    ours = _Rows.of(len(targets), groups, weights)
+    theirs = _Rows.of(len(unlabelled.outputs_by_draw[0]), unlabelled.groups, unlabelled.weights, WORK // task.outputs)
+    if min(ours.count, theirs.count) < 2:  # of one block nothing can be left out
+        return plain
     draws = [
-        _Draw(task, outputs, targets, weights, blocks_of(len(targets), groups), told, unlabelled).measured(names)
+        _of_draw(task, outputs[ours.rows], targets[ours.rows], told[theirs.rows], ours, theirs, names)
         for outputs, told in zip(outputs_by_draw, unlabelled.outputs_by_draw, strict=True)
     ]
-    found = {name: zip(*(draw[name] for draw in draws), strict=True) for name in names}
-    return plain | {name: _least(plain[name], *(np.stack(part, axis=-1) for part in found[name])) for name in names}
+    found = {}
+    for name in names:
+        values, without, beside = (np.stack(part, axis=-1) for part in zip(*(d[name] for d in draws), strict=True))
+        least, most = bounds(name)
+        if least <= values.min() and values.max() <= most:  # else so few rows do not bear weights below 0
+            found[name] = _least(plain[name], values, without, beside)
+    return plain | found
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows that weigh anything, their weights and their blocks, ``(n,)`` each, and how many blocks."""
+
+    rows: Codes
+    weights: Floats
+    blocks: Codes
+    count: int
+
+    @classmethod
+    def of(cls, count: int, groups: Codes | None, weights: Floats | None, most: int | None = None) -> _Rows:
+        """All of so many rows that weigh anything, or `most` of them at random."""
+        rows = np.arange(count) if weights is None else np.flatnonzero(weights > 0)
+        rows = rows if most is None else np.sort(np.random.default_rng(0).permutation(rows)[:most])
+        blocks = blocks_of(len(rows), None if groups is None else groups[rows])
+        shares = np.ones(len(rows)) if weights is None else relative(weights[rows])
+        return cls(rows, shares, blocks, int(blocks.max(initial=-1)) + 1)
+
+    def without(self) -> Floats:
+        """The weights with all rows, and without each block, of mean 1, ``(1 + count, n)``."""
+        kept = np.ones((1 + self.count, len(self.rows)))
+        kept[1:][self.blocks == np.arange(self.count)[:, None]] = 0
+        kept *= self.weights
+        even: Floats = kept / kept.mean(axis=1, keepdims=True)
+        return even
 
 
 def _least(plain: Estimate, values: Floats, without: Floats, beside: Floats) -> Estimate:
@@ -120,36 +158,21 @@ def _apart(without: Floats) -> Floats:
     return apart
 
 
-@dataclass(frozen=True, eq=False)
-class _Draw:
-    task: Task
-    outputs: Floats
-    targets: Codes
-    weights: Floats | None
-    blocks: Codes
-    told: Floats
-    unlabelled: Unlabelled
-
-    def measured(self, names: Sequence[str]) -> dict[str, tuple[Floats, Floats, Floats]]:
-        """Each metric of the weighted rows: ``()``, without each block of rows with labels, and of those without."""
-        task, n, m = self.task, len(self.targets), len(self.told)
-        both = np.concatenate([self.outputs, self.told])
-        by_class = [task.statistics(both, np.full(n + m, code), names) for code in range(task.outputs)]
-        statistics = Statistics.joined([task.statistics(self.outputs, self.targets, names), *by_class])
-        likely = task.probabilities(both)
-        signs = np.concatenate([np.ones(n), np.concatenate([-likely[:n], likely[n:]]).T.reshape(-1)])
-        ours, theirs = self.blocks, blocks_of(m, self.unlabelled.groups)
-        g, h = int(ours.max()) + 1, int(theirs.max()) + 1
-        own = np.concatenate([np.ones((1 + g, n)), np.ones((h, n))])
-        own[1 : 1 + g][ours == np.arange(g)[:, None]] = 0
-        other = np.ones((1 + g + h, m))
-        other[1 + g :][theirs == np.arange(h)[:, None]] = 0
-        own *= 1.0 if self.weights is None else relative(self.weights)
-        other *= 1.0 if self.unlabelled.weights is None else relative(self.unlabelled.weights)
-        parts = []
-        for part in chunks(len(own), len(statistics)):
-            mine, more = (n * each[part] / each[part].sum(axis=1, keepdims=True) for each in (own, other))
-            counts = signs * np.concatenate([mine, *[mine, more] * task.outputs], axis=1)
-            parts.append(task.metrics(statistics, counts, names))
-        found = {name: np.concatenate([part[name] for part in parts]) for name in names}
-        return {name: (values[0], values[1 : 1 + g], values[1 + g :]) for name, values in found.items()}
+def _of_draw(
+    task: Task, outputs: Floats, targets: Codes, told: Floats, ours: _Rows, theirs: _Rows, names: Sequence[str]
+) -> dict[str, tuple[Floats, Floats, Floats]]:
+    """Each metric of the weighted rows: ``()``, without each block of rows with labels, and of those without."""
+    n, m, both = len(targets), len(told), np.concatenate([outputs, told])
+    by_class = [task.statistics(both, np.full(n + m, code), names) for code in range(task.outputs)]
+    statistics = Statistics.joined([task.statistics(outputs, targets, names), *by_class])
+    likely = task.probabilities(both)
+    signs = np.concatenate([np.ones(n), np.concatenate([-likely[:n], likely[n:]]).T.reshape(-1)])
+    own, other = ours.without(), n / m * theirs.without()
+    own = np.concatenate([own, np.repeat(own[:1], theirs.count, axis=0)])
+    other = np.concatenate([np.repeat(other[:1], ours.count, axis=0), other])
+    parts = []
+    for part in chunks(len(own), len(statistics)):
+        counts = signs * np.concatenate([own[part], *[own[part], other[part]] * task.outputs], axis=1)
+        parts.append(task.metrics(statistics, counts, names))
+    found = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return {name: (v[0], v[1 : 1 + ours.count], v[1 + ours.count :]) for name, v in found.items()}

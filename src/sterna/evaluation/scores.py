@@ -63,7 +63,7 @@ def score(
     for name, estimate in plain.items():
         low, high = estimate.interval()
         least, most = bounds(name)
-        found[name] = Score(estimate.value, max(low, least), min(high, most))
+        found[name] = Score(min(max(estimate.value, least), most), max(low, least), min(high, most))
     return found
 
 

@@ -204,19 +204,20 @@ def said_of_split(sources: Sequence[Source], own: Task, targets: Array, splits: 
     if only and len(rows):
         notes.append(f"Only the source has labelled rows of {quoted(only)}.")
     if targets.ndim == 2 and len(rows):
-        notes += _never_varies([name not in lent for name in own.classes], own.classes, targets[rows])
+        some = [i for i, name in enumerate(own.classes) if name not in lent and (seen[i] or not asked[i])]
+        notes += _never_varies(some, own.classes, targets[rows])
     return notes
 
 
-def _never_varies(asked: Sequence[bool], names: Sequence[str], labels: Array) -> list[str]:
-    """A sentence where a label, of several a row, is set in every labelled row or in none."""
+def _never_varies(some: Sequence[int], names: Sequence[str], labels: Array) -> list[str]:
+    """A sentence where one of some labels, of several a row, is set in every row that tells of it, or in none."""
     known, seen = (~np.isnan(labels)).sum(axis=0), (labels == 1).sum(axis=0)
     found = {
-        "every row": [name for i, name in enumerate(names) if asked[i] and known[i] and seen[i] == known[i]],
-        "no row": [name for i, name in enumerate(names) if asked[i] and not seen[i]],
+        "every row": [names[i] for i in some if known[i] and seen[i] == known[i]],
+        "no row": [names[i] for i in some if known[i] and not seen[i]],
     }
     said = " and ".join(f"{where} has {quoted(some)}" for where, some in found.items() if some)
-    return [f"Of the labels used, {said}: nothing tells rows with from rows without."] if said else []
+    return [f"Where it is known, {said}: nothing tells rows with from rows without."] if said else []
 
 
 def _counts(task: Task, targets: Array) -> list[int]:

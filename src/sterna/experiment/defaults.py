@@ -33,14 +33,20 @@ def with_method(request: Request, sources: Sequence[Source], domain: Domain) -> 
 
 def budgeted(request: Request) -> Request:
     """The request with its budget among the settings of the method, which must be one that tries others."""
-    if request.budget is None:
+    if request.budget is None and request.on_interrupt == "resume":
         return request
     if not method_class(request.chosen).several:
+        if request.budget is None:
+            raise RequestError(
+                f"on_interrupt={request.on_interrupt!r} is for the method auto, which tries others, but the method is "
+                f"{request.chosen}; leave it out."
+            )
         raise RequestError(
             f"budget={request.budget:g} is what the method auto may spend on trying, but the method is "
             f"{request.chosen}; seconds=, steps= or epochs= bound a training."
         )
-    return replace(request, settings={**request.settings, "budget": request.budget})
+    more = {} if request.budget is None else {"budget": request.budget}
+    return replace(request, settings={**request.settings, **more})
 
 
 def _fitting(request: Request, source: Source | None, domain: Domain) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from sterna.methods.method import Method
 from sterna.store.run import RunFolder, Unit
 from sterna.tasks.task import Task
 from sterna.training.progress import numbers_aside
+from sterna.training.search import Search
 
 Array = np.ndarray[Any, Any]
 
@@ -115,11 +116,14 @@ class _Fits:
 
         Before anything was fitted nobody knows: data, method and machine decide.
         """
-        draws, units, said = len(self.plans[0].seeds), list[Unit](), False
+        draws, units, said, means = len(self.plans[0].seeds), list[Unit](), False, self.means
         for number, problem in enumerate(problems):
             began, split = time.monotonic(), number // draws
             exam, place = self.plans[split].exam, self.folder.of_split(split)
-            units.append(fit_unit(name, method, problem, exam, place, self.means, keep=keep and number == 0))
+            if number % draws == 0:  # rows that chose for one test split may be tested in another
+                means = replace(means, search=Search(means.search.keeps_best))
+            units.append(fit_unit(name, method, problem, exam, place, means, keep=keep and number == 0))
+            means.search.goes_on_from(units[-1].log.candidates)
             took, left = time.monotonic() - began, len(problems) - number - 1
             if self.means.timed and not said and took * left >= WORTH_SAYING:
                 said = True

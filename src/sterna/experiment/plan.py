@@ -18,7 +18,7 @@ from sterna.experiment.classes import in_columns_of, matched, nothing_to_learn, 
 from sterna.experiment.controls import ABLATION, control_methods, nothing_moves, without_knowledge
 from sterna.experiment.evidence import FEW_LABELS
 from sterna.experiment.overlaps import unseen
-from sterna.experiment.powering import kept_aside, powered_by
+from sterna.experiment.powering import kept_aside, to_tell, without_aside
 from sterna.experiment.problem import Exam, applied_balance, make_exam, make_problem, same_task, widened
 from sterna.experiment.proxies import giving_away
 from sterna.methods.method import Method, Needs, check_needs, fitting, method_ids
@@ -91,12 +91,13 @@ def make_plan(sources: Sequence[Source], domain: Domain, method: Method, request
     targets = task.matched(domain)[0] if domain.labels is not None else np.full(len(domain), -1)
     splits = [_split(domain, targets, request, request.seed, test_split)]
     seeds = tuple(range(request.seed, request.seed + _draws(request, method, sources, splits[0])))
-    splits += [_split(domain, targets, request, seed, test_split) for seed in seeds[1:]]
-    splits, unlabelled = kept_aside(domain, task, splits, request)
+    aside = kept_aside(domain, task, splits[0], request)
+    first = [_split(domain, targets, request, request.seed, test_split, aside)] if len(aside) else splits
+    splits = first + [_split(domain, targets, request, seed, test_split, aside) for seed in seeds[1:]]
     # The metric is chosen by the target as it was given, however few of its labels are used.
     seen = np.concatenate([splits[0].train, splits[0].validation])
     task = widened(infer_task(domain, request.task, own.metric, fit_rows=seen), [source for source, _ in matches])
-    met = [_met(source, said, domain, own, task, splits[0]) for source, said in matches]
+    met = [_met(without_aside(source, domain, aside), said, domain, own, task, splits[0]) for source, said in matches]
     sources, differ = tuple(each.source for each in met), _by_source(met, "differ")
     answering = [each for each in sources if same_task(each, task) or answers(each, task)]
     unjudged = [*nothing_to_learn(task, targets, splits[0], bool(answering)), *nothing_moves(method)]
@@ -121,7 +122,8 @@ def make_plan(sources: Sequence[Source], domain: Domain, method: Method, request
     if ABLATION in controls:
         notes.append(without_knowledge(method, controls[ABLATION]))
     notes = [*splits[0].notes, *notes, *_by_source(met, "model")]
-    notes += powered_by(unlabelled)
+    unlabelled, told = to_tell(domain, aside, sources, method)
+    notes += told
     exam = make_exam(domain, task, splits[0], sources, method, unlabelled)
     no_verdict = unjudged[0] if unjudged else None
     return Plan(sources, task, exam, splits, seeds, controls, left, tuple(notes), balance, no_verdict)
@@ -161,12 +163,15 @@ def _by_source(met: Sequence[_Met], what: str) -> list[str]:
     return list(dict.fromkeys(f"{name}{sentence}" for name, some in named for sentence in some))
 
 
-def _split(domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int, test_split: int) -> Splits:
+def _split(
+    domain: Domain, targets: np.ndarray[Any, Any], request: Request, seed: int, test_split: int,
+    aside: np.ndarray[Any, Any] | None = None,
+) -> Splits:  # fmt: skip
     """One draw of the labels; the test rows are those of every draw."""
     return make_splits(
         domain, targets, seed=seed, split_seed=request.split_seed, test_fraction=request.test_size, gap=request.gap,
         labels_per_class=request.labels_per_class, labels=request.labels, test_repeats=request.test_repeats,
-        test_split=test_split,
+        test_split=test_split, aside=aside,
     )  # fmt: skip
 
 

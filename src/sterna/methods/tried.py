@@ -18,6 +18,7 @@ from sterna.files import atomic
 from sterna.methods.candidates import Candidate
 from sterna.selection.cross_validation import Trial, folds_of, simplest
 from sterna.training.log import Log
+from sterna.training.search import ENDED
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +32,7 @@ FEWEST = 20
 
 KEPT = "outputs.npy"
 
-OVER, BEHIND, ENDED = "the budget was over", "behind the best of before", "the trying was ended"
+OVER, BEHIND = "the budget was over", "behind the best of before"
 
 
 @dataclass(eq=False)
@@ -119,8 +120,9 @@ class ByLabels:
     def best(self, found: Sequence[Candidate]) -> Candidate:
         """The first candidate within one standard error of the lowest loss."""
         problem, trainer, started = self.bench.problem, self.bench.trainer, time.monotonic()
-        if (known := trainer.search.found) is not None:
-            return next(each for each in found if each.about(problem) == known)
+        known = next((each for each in found if each.about(problem) == trainer.search.found), None)
+        if known is not None:
+            return known
         trainer.progress.start("auto", total=len(found))
         for number, candidate in enumerate(found):
             self.tried.append(Tried(candidate, np.full((len(problem.target), problem.task.outputs), np.nan)))
@@ -130,9 +132,10 @@ class ByLabels:
                 asked = not isinstance(stop, StoppedError) or stop.by_user
                 if not (asked and trainer.search.keeps_best and any(each.done for each in self.tried)):
                     raise
-                self.tried[-1].left = ENDED
-                trainer.search.found = self.chosen().candidate.about(problem)
-                trainer.say(f"The trying was ended; {self.chosen().candidate.name(problem)} was the best so far.")
+                if not self.tried[-1].done:
+                    self.tried[-1].left = ENDED
+                name = self.chosen().candidate.name(problem)
+                trainer.say(f"The trying was ended; {name} was the best so far, and draws that follow take it.")
                 break
         place = self.tried.index(self.chosen())
         # Processes may round otherwise.

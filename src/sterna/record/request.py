@@ -148,7 +148,7 @@ class Request:
     )  # fmt: skip
     seed: int = _option(0, "The first seed.", TRAINING, "N", bound="zero or more")
     interval: str = _option(
-        "rows", "Of the scores, by the test rows; or by rows without labels, too, drawn as the test rows were: ppi.",
+        "rows", "What the scores' intervals rest on: the test rows (rows), or rows without labels as well (ppi).",
         TRAINING, "NAME", choices=("rows", "ppi"),
     )  # fmt: skip
     curve: tuple[int, ...] = _option((), "Learning curve over labels a class.", TRAINING, "5,10,20", typed=str | None)
@@ -167,7 +167,7 @@ class Request:
     )
     overwrite: bool = _option(False, "Replace the run in out=.", OUTPUT, use="folder")
     on_interrupt: str = _option(
-        "resume", "While the method auto tries, Ctrl-C: stops the run, to be resumed, or takes the best so far (best).",
+        "resume", "What Ctrl-C does while auto tries: stop (resume), or go on with the best so far (best).",
         OUTPUT, "NAME", use="folder", choices=("resume", "best"),
     )  # fmt: skip
     given: Fingerprints = field(default_factory=Fingerprints)
@@ -180,6 +180,8 @@ class Request:
     def _check_numbers(self) -> None:
         for name, about in options().items():
             value: Any = getattr(self, name)
+            if name in ("interval", "on_interrupt") and value not in about.choices:
+                raise RequestError(f"{name}={value!r}; expected {' or '.join(about.choices)}.")
             number = isinstance(value, Real)
             if value is None or about.bound is None:
                 continue
@@ -193,6 +195,8 @@ class Request:
             raise RequestError("labels= and labels_per_class= both limit the labels; give one of them.")
         if self.curve and (self.labels, self.labels_per_class) != (None, None):
             raise RequestError("curve= sets the labels a class of each run; leave out labels= and labels_per_class=.")
+        if self.curve and self.interval == "ppi":
+            raise RequestError("curve= takes labels by class, interval='ppi' in the shares of the classes; give one.")
         if self.curve and self.test_repeats > 1:
             raise RequestError(
                 f"curve= repeats a run with several numbers of labels, test_repeats={self.test_repeats} on several "

@@ -80,7 +80,7 @@ def named(bench: Bench, chosen: Candidate, board: ByLabels) -> list[Choice]:
     parts = board.parts() if len(bench.problem.train) else []
     by = "validation" if len(parts) == 1 else "cross-validation"
     if not board.tried and parts:
-        by += " of another draw"
+        by += " on another draw"
     rows = sum(len(held) for _, held in parts)
     found: dict[str, Any] = {"method": chosen.method.id()}
     if chosen.settings():
