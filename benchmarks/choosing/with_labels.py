@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from sterna.evaluation.jackknife import estimates
 from sterna.methods.candidates import PREFERRED
 from sterna.selection.cross_validation import Trial
 from sterna.tasks import Classification, Regression, Task
@@ -147,14 +146,11 @@ def table(found: Sequence[Case], policies: dict[str, Policy]) -> None:
     print(f"{'policy':40s} {'mean':>7s} {'median':>7s} {'worst':>7s} {'>5':>5s} {'mean score':>10s} chosen")
     for name, policy in policies.items():
         chosen = [policy(case) for case in found]
-        regret = np.array(
-            [100 * (max(case.scores.values()) - case.scores[c]) for case, c in zip(found, chosen, strict=True)]
-        )
-        score = np.mean([case.scores[c] for case, c in zip(found, chosen, strict=True)])
+        scores = np.array([case.scores[c] for case, c in zip(found, chosen, strict=True)])
+        regret = 100 * (np.array([max(case.scores.values()) for case in found]) - scores)
         top = sorted({c: chosen.count(c) for c in chosen}.items(), key=lambda kv: -kv[1])[:5]
-        print(
-            f"{name:40s} {regret.mean():7.2f} {np.median(regret):7.2f} {regret.max():7.2f} {(regret > 5).sum():5d} {score:10.4f} {top}"
-        )
+        figures = f"{regret.mean():7.2f} {np.median(regret):7.2f} {regret.max():7.2f} {(regret > 5).sum():5d}"
+        print(f"{name:40s} {figures} {scores.mean():10.4f} {top}")
 
 
 def main() -> None:
