@@ -87,9 +87,9 @@ def test_a_linear_model_of_fewer_rows_than_columns_is_fitted_in_the_space_of_the
     )  # fmt: skip
     widths, fit = [], plain.fit_linear
     monkeypatch.setattr(plain, "fit_linear", lambda x, *a: widths.append(next(x())[1].shape[1]) or fit(x, *a))
-    found = plain._best_on_vectors(x, problem)
+    found, _ = plain._best_on_vectors(x, problem)
     monkeypatch.setattr(plain, "rotated", lambda x: (x, None))
-    expected = plain._best_on_vectors(x, problem)
+    expected, _ = plain._best_on_vectors(x, problem)
     assert widths == [20, 200]
     inputs = torch.from_numpy(x).float()
     torch.testing.assert_close(found(inputs), expected(inputs), rtol=1e-3, atol=1e-3)

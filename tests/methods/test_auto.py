@@ -132,20 +132,27 @@ def test_what_is_behind_is_left(problem_of, bench_of):
     assert tried.tried[1].left == BEHIND and 0 < len(tried.tried[1].asked) < 60
 
 
-@pytest.mark.parametrize(("labels", "left"), [(60, "it trains, and 12 validation rows are too few to tell"), (128, "")])
-def test_what_trains_is_asked_for_validation_rows_alone_and_only_where_they_are_many(
-    problem_of, bench_of, target, labels, left
+@pytest.fixture
+def dear(monkeypatch):
+    """Training on a table as if it took long."""
+    monkeypatch.setattr(ByLabels, "_dear", lambda self, candidate: True)
+
+
+@pytest.mark.parametrize("labels", [60, 128])
+def test_what_trains_for_long_is_asked_for_validation_rows_alone_and_only_where_they_are_many(
+    problem_of, bench_of, target, dear, labels
 ):
     problem = problem_of(None, target, labels=labels)[0]
     board = ByLabels(bench_of(problem), 1e9)
     best = board.best([Candidate(make_method(name), None) for name in ("target-only", "scratch")])
     first, second = board.tried
+    left = "its training takes long, and 12 validation rows are too few to tell" if labels == 60 else ""
     assert (len(first.asked), first.part, first.left) == (labels, False, "")
     assert (set(second.asked), second.part) == (set() if left else set(problem.validation), True)
     assert second.left == left and (best is first.candidate or not left)
 
 
-def test_what_trains_is_taken_where_it_is_better_than_by_chance(problem_of, bench_of, target, monkeypatch):
+def test_what_trains_for_long_is_taken_where_it_is_better_than_by_chance(problem_of, bench_of, target, dear):
     problem = problem_of(None, target, labels=128)[0]
     board = ByLabels(bench_of(problem), 1e9)
     run = board._held_out
@@ -157,10 +164,16 @@ def test_what_trains_is_taken_where_it_is_better_than_by_chance(problem_of, benc
             each.outputs[each.asked] = right[each.asked]
         return left
 
-    monkeypatch.setattr(board, "_held_out", knows)
-    names = ("target-only", "scratch")
-    best = board.best([Candidate(make_method(name), None) for name in names])
+    board._held_out = knows
+    best = board.best([Candidate(make_method(name), None) for name in ("target-only", "scratch")])
     assert best.method.id() == "scratch" and board.chosen().part
+
+
+def test_training_on_a_table_takes_no_long(problem_of, bench_of, target):
+    problem = problem_of(None, target, labels=60)[0]
+    board = ByLabels(bench_of(problem), 1e9)
+    board.best([Candidate(make_method(name), None) for name in ("target-only", "scratch")])
+    assert not board.tried[1].part and (len(board.tried[1].asked) == 60 or board.tried[1].left == BEHIND)
 
 
 def test_where_nothing_could_be_tried_the_reasons_are_said(problem_of, bench_of, target):

@@ -53,7 +53,7 @@ def test_share_0_is_the_target_alone_and_share_1_is_pooling(between, bench_of, t
         order = ranking(scores_of(both, by, 0))
         rows, targets = every([both.labelled, both.source[order]]), every([both.targets, both.source_targets[order]])
         pooled = fit_head(rows, targets, problem.task, units=every([both.labelled_units, both.source_units[order]]))
-        for share, (head, penalty) in ((0.0, alone), (1.0, pooled)):
+        for share, (head, penalty, _) in ((0.0, alone), (1.0, pooled)):
             coach = trainer()
             network = ExampleMining(by=by, share=share).fit(problem, coach).network
             assert coach.log.chosen == {"penalty": penalty}

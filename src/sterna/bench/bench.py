@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 from torch import nn
 
 from sterna.bench import tuning
 from sterna.bench.adapting import DomainTerm, adapt
 from sterna.bench.fitted import Fitted
+from sterna.bench.heads import fitted_head
 from sterna.bench.probe import probe
 from sterna.bench.problem import Array, Problem
 from sterna.bench.source_answers import answers, in_terms_of, network_of
@@ -25,7 +25,7 @@ from sterna.networks.network import Network
 from sterna.networks.small import small_body
 from sterna.networks.views import Views
 from sterna.record.choice import Choice
-from sterna.selection.cross_validation import SAMPLE, Trial, fit_head, simplest
+from sterna.selection.cross_validation import Trial, simplest
 from sterna.selection.validator import Validator
 from sterna.tasks.task import Task
 from sterna.training.batches import Stream
@@ -193,11 +193,8 @@ class Bench:
         penalty: float | None = None,
         of: str | None = None,
         units: Array | None = None,
-    ) -> tuple[nn.Linear, Choice, Array]:
-        """A linear head on features ``(n, d)``; its penalty, chosen by cross-validation if none is given; what is told.
-
-        The last, ``(n, o)``, is what heads that had not seen them answered for the problem's rows, of which the
-        training rows stand first in `x`; NaN for others.
+    ) -> tuple[nn.Linear, Choice]:
+        """A linear head on features ``(n, d)``, and its penalty, chosen by cross-validation if none is given.
 
         Parameters
         ----------
@@ -211,19 +208,8 @@ class Bench:
             Rows of one number are held out together, ``(n,)`` (see :func:`~sterna.domains.groups.unit_ids`). By
             default `x` are the problem's training rows where there are as many of them, and else independent rows.
         """
-        if units is None and len(x) == len(self.problem.train):
-            units = self.problem.units[self.problem.train]
-        found = fit_head(x, targets, self.task, weights, penalty=penalty, seed=self.seed, units=units)
-        rows = len(x) if weights is None else int(np.count_nonzero(weights))
-        told = self.told(self.problem.train, found.told[: len(self.problem.train)])
-        return found.layer, self.cross_validated("penalty", found.penalty, min(rows, SAMPLE), of), told
-
-    def told(self, rows: Array, outputs: Array | None) -> Array:
-        """Outputs of some of the problem's rows as those of all, ``(n, o)``; NaN for the others."""
-        found = np.full((len(self.problem.target), self.task.outputs), np.nan)
-        if outputs is not None:
-            found[rows] = outputs
-        return found
+        head, choice = fitted_head(self, x, targets, weights, penalty, of, units)
+        return head.layer, choice
 
     def among(self, what: str, trials: Mapping[T, Trial], labels: int) -> tuple[T, Choice]:
         """The first candidate whose held-out loss is within one standard error of the lowest, and the choice of it.

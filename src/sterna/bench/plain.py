@@ -13,6 +13,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 
 from sterna.bench.fitted import Fitted
+from sterna.bench.heads import told_of
 from sterna.bench.problem import Array, Problem
 from sterna.errors import RequestError
 from sterna.kinds.kind import Raw, kind_of
@@ -84,7 +85,7 @@ def plain_learner(bench: Bench) -> Fitted:
     network = bench.network(preparation, body, head)
     freeze(network)
     choice = bench.cross_validated(chosen, _describe(head), len(rows) if compared else 0)
-    return Fitted(network, (choice,), told=bench.told(rows, told) if len(rows) >= ENOUGH else None)
+    return Fitted(network, (choice,), told=told_of(bench, rows, told) if len(rows) >= ENOUGH else None)
 
 
 def rows_of(problem: Problem) -> Any:

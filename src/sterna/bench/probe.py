@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sterna.bench.fitted import Fitted
+from sterna.bench.heads import told_of
 from sterna.bench.problem import Array
 from sterna.networks.body import LAST
 from sterna.networks.freezing import freeze
@@ -67,7 +68,7 @@ def _chosen(
     if penalty is not None:
         return blocks, penalty, 0.0, tuple(choices), None
     best = found[blocks]
-    told = bench.told(rows, best.outputs)
+    told = told_of(bench, rows, best.outputs)
     choices.append(bench.cross_validated("penalty", best.penalty, len(rows)))
     return blocks, best.penalty, best.offset, tuple(choices), told
 

@@ -195,5 +195,4 @@ def probed(bench: Bench, body: Body, preparation: Preparation, views: Views = Vi
     """
     problem, rows = bench.problem, bench.problem.train
     features = bench.features(body, preparation, problem.inputs, body.outputs, views).array(rows)
-    weights, units = problem.row_weights()[rows], problem.units[rows]
-    return bench.fit_head(features, problem.targets[rows], weights, units=units)[:2]
+    return bench.fit_head(features, problem.targets[rows], problem.row_weights()[rows], units=problem.units[rows])

@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from sterna.bench.fitted import Fitted
+from sterna.bench.heads import fit_on_head
 from sterna.bench.probe import by_block, deepest
 from sterna.bench.problem import Array, Problem
 from sterna.domains.groups import unit_ids
@@ -166,8 +167,11 @@ class EachScaled:
         weights = np.concatenate([problem.row_weights()[problem.train], problem.known.weights])
         of = "source and target" if count else "source"
         units = unit_ids(problem.target.take(problem.train), problem.known.domain)
-        head, choice, told = bench.fit_head(x, targets, weights, of=of, units=units)
-        return Fitted(self.vectors.network(behind(head, self.mean, self.scale, bench.task)), (choice,), told=told)
+
+        def network(head: nn.Linear) -> Network:
+            return self.vectors.network(behind(head, self.mean, self.scale, bench.task))
+
+        return fit_on_head(bench, network, x, targets, weights, of, units)
 
 
 def each_scaled(bench: Bench) -> EachScaled:

@@ -15,6 +15,7 @@ import torch
 from sterna.bench import Bench, Fitted, Problem
 from sterna.errors import RunError, SternaError, StoppedError
 from sterna.files import atomic
+from sterna.kinds.kind import kind_of
 from sterna.methods.candidates import Candidate
 from sterna.selection.cross_validation import Trial, folds_of, simplest
 from sterna.training.log import Log
@@ -28,7 +29,8 @@ MANY = 1000
 FOLDS = 5
 
 FEWEST = 20
-"""Validation rows by which what trains can be told from what does not: it is fitted once, not for every fold."""
+"""Validation rows by which what trains for long can be told from what does not: it is fitted once, not in every fold.
+"""
 
 KEPT = "outputs.npy"
 
@@ -176,10 +178,10 @@ class ByLabels:
             return
         try:
             parts, trains = self.parts(), each.candidate.method.trains()
-            if trains and some and len(parts) > 1:
+            if trains and some and len(parts) > 1 and self._dear(each.candidate):
                 each.part, parts = True, [(self.bench.problem.train, self.bench.problem.validation)]
             if each.part and len(parts[0][1]) < FEWEST:
-                each.left = f"it trains, and {len(parts[0][1])} validation rows are too few to tell"
+                each.left = f"its training takes long, and {len(parts[0][1])} validation rows are too few to tell"
             elif trains or len(parts) == 1 or not self._told(each, f"{number}"):
                 each.left = self._held_out(each, parts, number)
         except StoppedError:
@@ -190,6 +192,11 @@ class ByLabels:
         best = self.chosen() if some or each.done else None
         for one in self.tried:  # networks may be large
             one.fitted = one.fitted if one is best else None
+
+    def _dear(self, candidate: Candidate) -> bool:
+        """Whether training takes long: of images and sounds, and of a source's model."""
+        problem = candidate.problem(self.bench.problem)
+        return kind_of(problem.target.kind).dear or problem.source_body is not None
 
     def _told(self, each: Tried, name: str) -> bool:
         """Fit on all labels; whether the method has held every row out by itself, and what it answered then."""

@@ -26,8 +26,9 @@ class Auto(Method):
 
     With target labels each candidate answers for labelled rows that it has not learnt from. A method that holds rows
     out itself, to choose a penalty by, is fitted once, and what it answered for these counts. Others are fitted on four
-    fifths in turn, while they are not behind by two standard errors; what trains a network is fitted on the training
-    rows alone, and only where 20 rows or more validate. From 1,000 labels on the validation rows choose. Of the
+    fifths in turn, while they are not behind by two standard errors; what trains a network of images or sounds, or a
+    source's, is fitted on the training rows alone, and only where 20 rows or more validate. From 1,000 labels on the
+    validation rows choose. Of the
     candidates whose loss is within one standard error of the lowest, the first in the order of preference is taken:
     the simpler and the cheaper before the other. The test rows are not looked at. Without target labels domain-scaling
     is taken where it fits, else source-only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from sterna.bench import Bench, Fitted, Labelled
 from sterna.bench.density_ratio import BothDomains, both_domains, drawn, likeness, nearest_distances
+from sterna.bench.heads import fit_on_head
 from sterna.bench.problem import Array
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import Method, Needs
@@ -74,9 +76,9 @@ class ExampleMining(Method):
         kept = ranked[: kept_rows(share, len(ranked))]
         of = "source and target" if len(kept) else None
         units = np.concatenate([both.labelled_units, both.source_units[kept]])
-        head, choice, told = bench.fit_head(*together(both, kept), of=of, units=units)
+        fitted = fit_on_head(bench, both.vectors.network, *together(both, kept), of, units)
         bench.say(_kept(both.order[kept], known))
-        return Fitted(both.vectors.network(head), (*choices, choice), told=told)
+        return replace(fitted, choices=(*choices, *fitted.choices))
 
 
 def scores_of(both: BothDomains, by: str, seed: int) -> Array:

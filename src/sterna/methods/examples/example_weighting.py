@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 
 from sterna.bench import Bench, Fitted
 from sterna.bench.density_ratio import both_domains, likeness
+from sterna.bench.heads import fit_on_head
 from sterna.bench.problem import Array
 from sterna.methods.method import Method, Needs
 
@@ -71,8 +72,7 @@ class ExampleWeighting(Method):
         counts = np.concatenate([both.weights * rows / effective, weights * both.source_weights])
         units = np.concatenate([both.labelled_units, both.source_units])
         of = "source and target" if len(ours) else "source"
-        head, choice, told = bench.fit_head(x, targets, counts, of=of, units=units)
-        return Fitted(both.vectors.network(head), (choice,), told=told)
+        return fit_on_head(bench, both.vectors.network, x, targets, counts, of, units)
 
 
 def weights_of(odds: Array, power: float = 1.0) -> Array:

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 
 from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.heads import told_of
 from sterna.bench.labelled import check_classification, check_labels, fitting_source
 from sterna.bench.problem import Array
 from sterna.bench.vectors import Vectors
@@ -80,7 +81,7 @@ class Prototypes(Method):
             temperature = fitted_temperature(scores, codes, weights, temperature)
             own = bench.problem.train[bench.problem.given_weights[bench.problem.train] > 0]
             if len(np.unique(bench.problem.units[own])) == len(own):  # else a row of its group or content is left in
-                told = bench.told(own, temperature * scores[: len(own)])
+                told = told_of(bench, own, temperature * scores[: len(own)])
             choices = (Choice("temperature", round(temperature, 6), "leave-one-out", len(codes), of),)
         head = nearest_mean_head(means, temperature)
         return Fitted(vectors.network(head, before if len(before) else None), choices, told=told)

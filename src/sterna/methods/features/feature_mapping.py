@@ -93,9 +93,7 @@ def source_network(bench: Bench) -> Fitted:
     if problem.source_body is None and kind_of(known.domain.kind).learnt:
         return theirs.learn()
     vectors = theirs.vectors()
-    head, choice, _ = theirs.fit_head(
-        vectors.of(known.inputs), known.targets, known.weights, units=theirs.problem.units
-    )
+    head, choice = theirs.fit_head(vectors.of(known.inputs), known.targets, known.weights, units=theirs.problem.units)
     return Fitted(vectors.network(head), (choice,))
 
 

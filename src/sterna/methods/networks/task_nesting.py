@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sterna.bench import Bench, Fitted, Problem
+from sterna.bench.heads import told_of
 from sterna.bench.problem import Array
 from sterna.bench.source_answers import answers, network_of
 from sterna.domains.inputs import Preparation
@@ -87,7 +88,7 @@ class TaskNesting(Method):
             bench.cross_validated("features", name, len(rows)),
             bench.cross_validated("penalty", best.penalty, len(rows)),
         )  # fmt: skip
-        told = bench.told(rows, best.outputs)
+        told = told_of(bench, rows, best.outputs)
         return _fitted(x, mean_scale[0], scales[name], problem, best), choices, told
 
 

@@ -69,7 +69,7 @@ class WeakLabels(RuleSettings, Method):
         if raw is not None and problem.source_body is None:
             return Fitted(_on_raw(bench.on(weak), raw), found.choices)
         vectors = bench.on(weak).vectors()
-        head, choice, _ = bench.fit_head(vectors.of(weak.inputs), weak.targets, weak.weights, units=weak.units)
+        head, choice = bench.fit_head(vectors.of(weak.inputs), weak.targets, weak.weights, units=weak.units)
         labels = len(problem.train)
         return Fitted(vectors.network(head), (*found.choices, *([replace(choice, labels=labels)] if labels else [])))
 
