@@ -10,7 +10,8 @@ import pytest
 from sterna import Domain, RequestError, RunError, Source, transfer
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import make_method
-from sterna.methods.tried import BEHIND, OVER, ByLabels
+from sterna.methods.tried import BEHIND, CHANCE, OVER, ByLabels
+from sterna.methods.tried import FEW as FEW_ROWS
 from sterna.selection import cross_validation
 
 FEW = ("domain-scaling", "prototypes")
@@ -146,10 +147,12 @@ def test_what_trains_for_long_is_asked_for_validation_rows_alone_and_only_where_
     board = ByLabels(bench_of(problem), 1e9)
     best = board.best([Candidate(make_method(name), None) for name in ("target-only", "scratch")])
     first, second = board.tried
-    left = "its training takes long, and 12 validation rows are too few to tell" if labels == 60 else ""
+    left = FEW_ROWS if labels == 60 else ""
     assert (len(first.asked), first.part, first.left) == (labels, False, "")
     assert (set(second.asked), second.part) == (set() if left else set(problem.validation), True)
     assert second.left == left and (best is first.candidate or not left)
+    line = second.line(problem, first.candidate)  # beside losses of all rows its own would be another measure
+    assert (line["left"], second.line(problem, second.candidate)["left"]) == (left or CHANCE, left)
 
 
 def test_what_trains_for_long_is_taken_where_it_is_better_than_by_chance(problem_of, bench_of, target, dear):

@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+from sterna.methods.tried import BEHIND, CHANCE, FEW, OVER
 from sterna.record.record import CandidateRecord
 from sterna.report.board import tried
 from sterna.report.language import CHINESE
+from sterna.training.search import ENDED
 
 
 def test_each_candidate_is_a_line():
@@ -25,3 +27,9 @@ def test_each_candidate_is_a_line():
     assert (lines[2].score, lines[2].loss, lines[2].seconds) == ("", "", "") and lines[0].score.startswith("0.9")
     chinese = tried(found, CHINESE)
     assert chinese[0].state == "3 次抽样中有 2 次选中" and chinese[2].state == "预算已用完"
+
+
+def test_every_reason_why_a_candidate_was_left_is_translated():
+    for reason in (OVER, BEHIND, FEW, CHANCE, ENDED):
+        found = SimpleNamespace(candidates=(CandidateRecord(method="pooled", draws=1, seconds=1.0, left=reason),))
+        assert tried(found)[0].state == reason and not tried(found, CHINESE)[0].state.isascii()

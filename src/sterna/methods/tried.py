@@ -35,6 +35,7 @@ FEWEST = 20
 KEPT = "outputs.npy"
 
 OVER, BEHIND = "the budget was over", "behind the best of before"
+FEW, CHANCE = "its training takes long, and too few rows validate", "on the validation rows not better than by chance"
 
 
 @dataclass(eq=False)
@@ -87,6 +88,8 @@ class Tried:
             "source": self.candidate.spec(problem), "seconds": round(self.seconds, 3), "rows": len(rows),
             "score": None, "loss": None, "chosen": self.candidate is chosen, "left": self.left,
         }  # fmt: skip
+        if self.part and self.done and self.candidate is not chosen:
+            found["left"] = CHANCE  # its loss is of fewer rows than those it would stand beside
         if not len(rows):
             return found
         statistics = task.statistics(self.outputs[rows], problem.targets[rows])
@@ -181,14 +184,16 @@ class ByLabels:
             if trains and some and len(parts) > 1 and self._dear(each.candidate):
                 each.part, parts = True, [(self.bench.problem.train, self.bench.problem.validation)]
             if each.part and len(parts[0][1]) < FEWEST:
-                each.left = f"its training takes long, and {len(parts[0][1])} validation rows are too few to tell"
+                each.left = FEW
             elif trains or len(parts) == 1 or not self._told(each, f"{number}"):
                 each.left = self._held_out(each, parts, number)
         except StoppedError:
             raise
         except SternaError as error:
             each.left = str(error)
-        each.seconds, each.done = time.monotonic() - began, not each.left
+        finally:
+            each.seconds = time.monotonic() - began
+        each.done = not each.left
         best = self.chosen() if some or each.done else None
         for one in self.tried:  # networks may be large
             one.fitted = one.fitted if one is best else None
