@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sterna
 from sterna import Domain, RequestError, RunError, Source, transfer
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import make_method
-from sterna.methods.tried import BEHIND, CHANCE, OVER, ByLabels
+from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER, ByLabels
 from sterna.methods.tried import FEW as FEW_ROWS
 from sterna.selection import cross_validation
 
@@ -290,3 +291,15 @@ def test_ending_a_search_is_for_what_searches(target):
         transfer(None, target, method="target-only", labels=20, on_interrupt="best")
     with pytest.raises(RequestError, match="on_interrupt='stop'; expected resume or best"):
         transfer(None, target, method="auto", labels=20, on_interrupt="stop")
+
+
+def test_a_source_that_learnt_these_labels_before_is_not_compared_by_them(target, tmp_path):
+    """It would be right on each row that it knows by heart, and no better on others."""
+    transfer(None, target, method="target-only", labels=60, seeds=1, control="none", out=tmp_path / "first")
+    known = sterna.load_source(f"run:{tmp_path / 'first'}")
+    asked = {"method": "auto", "settings": {"methods": ("source-only", "target-only")}, "seeds": 1, "control": "none"}
+    found = transfer(known, target, labels=60, **asked).evidence
+    assert found.chosen[0]["method"] == "target-only"
+    assert board(found)["source-only", known.spec].left == KNOWN
+    other = transfer(known, rows(7, 160, name="other"), labels=20, **asked).evidence
+    assert board(other)["source-only", known.spec].left == ""

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from sterna.methods.tried import BEHIND, CHANCE, FEW, OVER
+from sterna.methods.tried import BEHIND, CHANCE, FEW, KNOWN, OVER
 from sterna.record.record import CandidateRecord
 from sterna.report.board import tried
 from sterna.report.language import CHINESE
@@ -30,6 +30,6 @@ def test_each_candidate_is_a_line():
 
 
 def test_every_reason_why_a_candidate_was_left_is_translated():
-    for reason in (OVER, BEHIND, FEW, CHANCE, ENDED):
+    for reason in (OVER, BEHIND, FEW, CHANCE, KNOWN, ENDED):
         found = SimpleNamespace(candidates=(CandidateRecord(method="pooled", draws=1, seconds=1.0, left=reason),))
         assert tried(found)[0].state == reason and not tried(found, CHINESE)[0].state.isascii()

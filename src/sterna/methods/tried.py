@@ -35,6 +35,7 @@ FEWEST = 20
 KEPT = "outputs.npy"
 
 OVER, BEHIND = "the budget was over", "behind the best of before"
+KNOWN = "its source learnt from labels that choose"
 FEW, CHANCE = "its training takes long, and too few rows validate", "on the validation rows not better than by chance"
 
 
@@ -107,11 +108,16 @@ class ByLabels:
         Of the whole problem.
     seconds
         What trying may take.
+    tried
+        So far.
+    known
+        Whether the model of each source, by its number, saw labels by which candidates are compared.
     """
 
     bench: Bench
     seconds: float
     tried: list[Tried] = field(default_factory=list)
+    known: dict[int | None, bool] = field(default_factory=dict)
 
     def parts(self) -> Sequence[tuple[Array, Array]]:
         """Rows to learn from, and rows held out, of each fold."""
@@ -179,6 +185,9 @@ class ByLabels:
         if self.bench.trainer.strategy.agree(bool(some) and began - started > self.seconds):
             each.left = OVER
             return
+        if self._learnt_before(each.candidate):
+            each.left = KNOWN
+            return
         try:
             parts, trains = self.parts(), each.candidate.method.trains()
             if trains and some and len(parts) > 1 and self._dear(each.candidate):
@@ -197,6 +206,15 @@ class ByLabels:
         best = self.chosen() if some or each.done else None
         for one in self.tried:  # networks may be large
             one.fitted = one.fitted if one is best else None
+
+    def _learnt_before(self, candidate: Candidate) -> bool:
+        """Whether the source's model, that of an earlier run, saw labels by which candidates are compared."""
+        learnt = None if candidate.source is None else self.bench.problem.sources[candidate.source].source.learnt
+        if learnt is None:
+            return False
+        if candidate.source not in self.known:
+            self.known[candidate.source] = bool(learnt.among(self.bench.problem.inputs)[0].any())
+        return self.known[candidate.source]
 
     def _dear(self, candidate: Candidate) -> bool:
         """Whether training takes long: of images and sounds, and of a source's model."""

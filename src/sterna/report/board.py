@@ -53,6 +53,7 @@ def _state(each: CandidateRecord, say: Language) -> str:
         "": say("another did better, or as well for less"),
         "the budget was over": say("the budget was over"),
         "behind the best of before": say("behind the best of before"),
+        "its source learnt from labels that choose": say("its source learnt from labels that choose"),
         "the trying was ended": say("the trying was ended"),
         "its training takes long, and too few rows validate": say("its training takes long, and too few rows validate"),
         "on the validation rows not better than by chance": say("on the validation rows not better than by chance"),
