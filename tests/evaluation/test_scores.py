@@ -249,3 +249,14 @@ def test_a_row_that_weighs_nothing_changes_no_interval() -> None:
     assert score(TWO, [outputs], codes, groups=groups, weights=weights) == alone
     with pytest.raises(RequestError, match="The 300 rows to score: all weights are 0"):
         score(TWO, [outputs], codes, weights=np.zeros(300))
+
+
+def test_a_label_of_which_nothing_is_known_has_no_score_of_its_own():
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, (20, 3)).astype(np.float32)
+    targets[:, 1] = np.nan
+    outputs = random.normal(size=(20, 3))
+    found = score(MultiLabel(("a", "b", "c")), [outputs], targets)
+    two = score(MultiLabel(("a", "c")), [outputs[:, [0, 2]]], targets[:, [0, 2]])
+    assert found == two and not any(name.endswith("[b]") for name in found)
+    assert "f1[b]" in score(MultiLabel(("a", "b", "c"), "f1[b]"), [outputs], targets)  # asked for, so it is shown

@@ -78,6 +78,25 @@ def test_groups_are_known_in_other_case_with_spaces_and_with_zeros_before():
     assert list(left.data.groups) == written[3:]
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("P-003", "p3"), ("site 1/07", "site1-7"), ("A_12", "a12")])
+def test_groups_are_known_with_other_marks_between_their_parts(ours, theirs):
+    frame, labels, _ = coins(patients=3, each=1)
+    domain = Domain.from_arrays(frame, labels, groups=[ours, "q-1-13", "q-2"])
+    more, known, _ = coins(seed=1, patients=3, each=1)
+    source = Source("old", data=Domain.from_arrays(more, known, groups=[theirs, "q11-3", "q9"]))
+    assert list(unseen(source, domain, np.arange(2))[0].data.groups) == ["q11-3", "q9"]
+
+
+def test_groups_that_share_numbers_alone_are_said(target):
+    test = held_back(target)
+    more, labels, groups = coins(seed=1, name="")
+    source = Source("old", data=Domain.from_arrays(more, labels, groups=groups))
+    left, notes = unseen(source, target, test)
+    assert left is source and "(such as '0', in the target 'p0'), though their numbers are the same" in notes[0]
+    others = source.with_data(Domain.from_arrays(more, labels, groups=[f"{int(group) + 500}" for group in groups]))
+    assert unseen(others, target, test)[1] == ()
+
+
 def test_near_copies_and_copies_are_counted_apart(target):
     test = held_back(target)
     rows, frame = target.inputs.frame.iloc[test], coins(seed=1)[0]
@@ -141,6 +160,18 @@ def test_copies_between_given_splits_are_counted_and_scored_without(tmp_path):
     rest = domain.take(np.arange(100, 120))
     expected = score(task, [result.outputs(rest)], task.encode(rest.labels))[task.metric].value
     assert f"on the other 20 rows: target-only {expected:.3f} (all rows {result.scores[task.metric].value:.3f})" in note
+
+
+def test_groups_on_both_sides_of_given_splits_are_counted_and_scored_without():
+    frame, labels, groups = coins()
+    splits = {"train": range(70), "test": range(70, 120)}  # two rows of p17 on each side
+    domain = Domain.from_arrays(frame, labels, groups=groups, splits=splits)
+    task = infer_task(domain)
+    exam = make_exam(domain, task, make_splits(domain, task.encode(domain.labels), seed=0))
+    assert np.array_equal(exam.fresh, np.arange(50) >= 2)
+    outputs = {"target-only": [np.eye(2)[exam.targets]]}
+    (note,) = overlap_notes(exam.overlaps, task, exam.targets, outputs)
+    assert note.startswith("2 of the 50 test rows are of groups with training rows; accuracy on the other 48 rows: ")
 
 
 def test_made_splits_have_no_copies_and_nothing_is_said(target):

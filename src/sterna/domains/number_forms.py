@@ -233,9 +233,10 @@ def _forms(cells: pa.Array, known: NumberForm | None) -> Iterator[NumberForm]:
 
 def _pattern(form: NumberForm) -> str:
     between, point = re.escape(form.thousands), re.escape(form.decimal)
-    whole = rf"\d+|[1-9]\d{{0,2}}({between}\d{{3}})+" if form.thousands else r"\d+"
-    whole += r"|[1-9]\d?(,\d{2})+,\d{3}" if form.thousands == "," else ""  # as in India
-    return rf"^[+-]?(({whole})({point}\d*)?|{point}\d+)([eE][+-]?\d+)?$"
+    plain = rf"(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?"
+    grouped = rf"[1-9]\d{{0,2}}({between}\d{{3}})+" if form.thousands else r"\d+"
+    grouped += r"|[1-9]\d?(,\d{2})+,\d{3}" if form.thousands == "," else ""  # as in India
+    return rf"^[+-]?({plain}|({grouped})({point}\d*)?)$"  # 9,087e+04 has decimals: nobody groups before an exponent
 
 
 def _read(cells: pa.Array, form: NumberForm, unit: str) -> Numbers:

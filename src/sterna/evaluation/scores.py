@@ -44,9 +44,9 @@ def score(
     Returns
     -------
     dict of str to Score
-        In the order of ``task.metric_names()``. The value is the mean over the draws; the interval, of the jackknife
-        over rows (or groups) and draws (see `sterna.evaluation.jackknife`), holds the value and ends where the metric
-        does.
+        In the order of ``task.metric_names()``, without those of which the targets say nothing. The value is the mean
+        over the draws; the interval, of the jackknife over rows (or groups) and draws (see
+        `sterna.evaluation.jackknife`), holds the value and ends where the metric does.
 
     Raises
     ------
@@ -59,8 +59,10 @@ def score(
     plain = estimates(task, outputs_by_draw, targets, **rows)
     if unlabelled is not None:
         plain = powered(task, plain, outputs_by_draw, targets, unlabelled, groups=groups, weights=weights)
-    found = {}
+    found, unknown = {}, {*task.unknown_metrics(targets)} - {task.metric}
     for name, estimate in plain.items():
+        if name in unknown:
+            continue
         low, high = estimate.interval()
         least, most = bounds(name)
         found[name] = Score(min(max(estimate.value, least), most), max(low, least), min(high, most))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -40,22 +41,26 @@ class Overlap:
     words: str
 
 
-def copies_in_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Overlap, ...]:
-    """Of these test rows of a split that came with the data, those that are copies of rows outside it.
+def tied_to_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Overlap, ...]:
+    """Of these test rows of a split that came with the data, copies of rows outside it, and rows of their groups.
 
-    A split that is made keeps copies on one side.
+    A split that is made keeps copies and groups on one side.
     """
     if "test" not in splits.given:
         return ()
-    test = domain.inputs.take(rows)
-    rest = domain.inputs.take(np.setdiff1d(np.arange(len(domain)), splits.test))
+    outside = np.setdiff1d(np.arange(len(domain)), splits.test)
+    test, rest, overlaps = domain.inputs.take(rows), domain.inputs.take(outside), []
     same = np.isin(test.keys(), rest.keys())
     found = same | test.near_copies(rest)
-    if not found.any():
-        return ()
-    near = int((found & ~same).sum())
-    words = f"of the {len(rows):,} test rows {_are(found)} copies of training rows"
-    return (Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")),)
+    if found.any():
+        near = int((found & ~same).sum())
+        words = f"of the {len(rows):,} test rows {_are(found)} copies of training rows"
+        overlaps.append(Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")))
+    if domain.groups is not None:
+        tied = _of_groups(domain.groups[rows], domain.groups[outside])
+        if tied.any():
+            overlaps.append(Overlap(tied, f"of the {len(rows):,} test rows {_are(tied)} of groups with training rows"))
+    return tuple(overlaps)
 
 
 def learnt_before(sources: Sequence[Source], method: Method | None, inputs: Inputs) -> tuple[Overlap, ...]:
@@ -135,8 +140,8 @@ def unseen(source: Source, domain: Domain, test: Array) -> tuple[Source, tuple[s
             "The source's data name no groups: if rows of theirs are of a group with test rows, they were not found."
         )
     elif tested.groups is not None and data.groups is not None:
-        known = {_plain_name(group) for group in tested.groups if group is not None}
-        tied = np.array([group is not None and _plain_name(group) in known for group in data.groups], dtype=bool)
+        tied = _of_groups(data.groups, tested.groups)
+        notes.extend(_other_names(data, domain))
         leave_out(tied, "more rows of the source's data are of groups with test rows" if out.any()
                   else "rows of the source's data are of groups with test rows")  # fmt: skip
     if out.any() and not learnt_rows(data)[~out].any():
@@ -147,10 +152,31 @@ def unseen(source: Source, domain: Domain, test: Array) -> tuple[Source, tuple[s
     return (source if not out.any() else source.with_data(data.take(np.flatnonzero(~out)))), tuple(notes)
 
 
+def _of_groups(groups: Array, known: Array) -> Array:
+    """Which of these rows are of a group that is known, however it is written there, ``(n,)`` bool."""
+    names = {_plain_name(group) for group in known if group is not None}
+    return np.array([group is not None and _plain_name(group) in names for group in groups], dtype=bool)
+
+
 def _plain_name(group: object) -> str:
-    """A group's name, however another file writes it: in other case, with other spaces, numbers with zeros before."""
+    """A group's name, however another file writes it: in other case, with other marks, numbers with zeros before."""
     words = plain_words(str(group))
-    return words.lstrip("0") if words.isdecimal() else words
+    bare = re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"(?<=\d)[\W_]+(?=\d)", "-", words))
+    return re.sub(r"(?!(?<=\d)-\d)[\W_]", "", bare) or words
+
+
+def _other_names(data: Domain, domain: Domain) -> list[str]:
+    """What is said where groups of source and target share numbers, but no name: 3 and P003 may be one patient."""
+    both = [{_plain_name(group): str(group) for group in d.groups if group is not None} for d in (data, domain)]  # type: ignore[union-attr]
+    ours, theirs = both
+    numbers = [{re.sub(r"[^\d-]", "", name) for name in names} - {""} for names in both]
+    if ours.keys() & theirs.keys() or 2 * len(numbers[0] & numbers[1]) <= len(ours):
+        return []
+    return [
+        f"No group of the source's data is called as one of the target is (such as {min(ours.values())!r}, in the "
+        f"target {min(theirs.values())!r}), though their numbers are the same: if they are the same ones, write them "
+        "alike, for rows of groups with test rows were not found."
+    ]
 
 
 def overlap_notes(

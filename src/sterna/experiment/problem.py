@@ -15,7 +15,7 @@ from sterna.domains.groups import group_codes
 from sterna.domains.splits import Splits
 from sterna.domains.weights import not_all_zero
 from sterna.errors import RequestError
-from sterna.experiment.overlaps import Overlap, copies_in_training, learnt_before, learnt_rows
+from sterna.experiment.overlaps import Overlap, learnt_before, learnt_rows, tied_to_training
 from sterna.methods.method import Method
 from sterna.sources.source import Source
 from sterna.tasks import infer_task
@@ -85,7 +85,7 @@ def make_exam(
     test, rows = (test, rows) if keep.all() else (test.take(np.flatnonzero(keep)), rows[keep])
     assert test.labels is not None
     groups = None if test.groups is None else group_codes(test.groups)
-    overlaps = (*copies_in_training(domain, splits, rows), *learnt_before(sources, method, test.inputs))
+    overlaps = (*tied_to_training(domain, splits, rows), *learnt_before(sources, method, test.inputs))
     if test.weights is not None:
         not_all_zero(test.weights, f"The {len(test):,} test rows of {domain.name}")
     return Exam(test, rows, task.matched(test)[0], groups, test.weights, overlaps, unlabelled=unlabelled)

@@ -54,7 +54,8 @@ class MultiLabel(Task):
     -----
     Metrics; only known cells count, and a label applies to an answer when its probability is above one half:
 
-    - ``precision[c]``, ``recall[c]``, ``f1[c]`` of each label (0 where the denominator is empty);
+    - ``precision[c]``, ``recall[c]``, ``f1[c]`` of each label of which something is known (0 where the denominator is
+      empty);
     - ``macro_f1``: mean F1 of the labels that occur, among the rows or among the answers;
     - ``micro_f1``: F1 of all cells together;
     - ``auroc``, ``average_precision``: mean over the labels for which they are defined, which have positive rows (and,
@@ -198,6 +199,11 @@ class MultiLabel(Task):
     def metric_names(self) -> tuple[str, ...]:
         """The overall metrics, then precision, recall and F1 of each label."""
         return (*_OVERALL, *(f"{kind}[{c}]" for c in self.classes for kind in ("precision", "recall", "f1")))
+
+    def unknown_metrics(self, targets: np.ndarray[Any, Any]) -> tuple[str, ...]:
+        """Precision, recall and F1 of the labels that no cell is known of."""
+        unknown = [c for c, never in zip(self.classes, np.isnan(targets).all(axis=0), strict=True) if never]
+        return tuple(f"{kind}[{c}]" for c in unknown for kind in ("precision", "recall", "f1"))
 
     def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None

@@ -148,6 +148,10 @@ class Task(ABC):
     def metric_names(self) -> tuple[str, ...]:
         """Every metric of the task's own, the usual primary ones first."""
 
+    def unknown_metrics(self, targets: np.ndarray[Any, Any]) -> tuple[str, ...]:
+        """Those of `metric_names` of which these targets say nothing; none, unless the task says otherwise."""
+        return ()
+
     @abstractmethod
     def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
