@@ -96,6 +96,19 @@ def test_usual_codes_for_a_missing_date_are_missing_and_said(code: str) -> None:
     assert f"column 'when' of the table: 1 values that are no dates, such as {code!r}, are taken as missing" in notes
 
 
+def test_numbers_that_look_like_dates_are_said() -> None:
+    cells = [20240131, 20240229, None, 20231201]
+    for frame in (pd.DataFrame({"x": cells}), pd.DataFrame({"x": [str(c) if c else "" for c in cells]})):
+        schema, _, notes = infer_schema(frame)
+        assert schema["x"].kind == "number"
+        assert (
+            "column 'x' looks like dates (20240131) and is read as numbers; columns={'x': 'date'} reads dates" in notes
+        )
+        assert infer_schema(frame, {"x": "date"})[0]["x"].summary == "2023-12-01 to 2024-02-29"
+    for other in ([20240131, 20241301], [20240131.5, 20240201], [20240131], [18991231, 19000101]):
+        assert infer_schema(pd.DataFrame({"x": other}))[2] == []
+
+
 def test_typed_dates_far_away_are_described() -> None:
     far = pd.DataFrame({"when": np.array(["-0001-01-01", "20240-01-01"], "datetime64[s]")})
     assert infer_schema(far)[0]["when"].summary == "-001-01-01 to 20240-01-01"
@@ -129,13 +142,20 @@ def test_dates_are_never_left_out_as_identifiers() -> None:
         ["3 de enero de 2019", "27 de febrero del 2019"],
         ["2023年7月17日03时51分", "2023年8月4日10時39分"],
         ["Q1 2019", "Q2 2019"],
+        ["27 марта 2020 г.", "3 апреля 2021 г."],
+        ["2020년 4월 27일", "2021년 12월 3일"],
+        ["segunda-feira, 27 de abril de 2020", "terça-feira, 3 de maio de 2021"],
+        ["2020 04 27", "2021 12 03"],
+        ["2020_04_27", "2021_12_03"],
+        ["27042020", "03122021"],
+        ["04.2020", "12.2021"],  # months, and no decimals
     ],
 )
 def test_what_looks_like_dates_and_is_not_read_as_such_is_said(cells: list[str]) -> None:
     schema, _, notes = infer_schema(pd.DataFrame({"x": cells * 10}))
     assert schema["x"].kind == "category"
     assert any(f"looks like dates ({cells[0]!r}) and is read as a category; write dates as" in note for note in notes)
-    ordinary = ["Gate 12", "model 2023", "H2O", "12 apples", "W3", "2023/145", "1.2.3.4"]
+    ordinary = ["32132020", "12345678", "Gate 12", "model 2023", "H2O", "12 apples", "W3", "2023/145", "1.2.3.4"]
     assert not looks_dated(pa.array(ordinary, pa.large_string())).any()
 
 

@@ -87,3 +87,11 @@ def test_shift_reads_the_second_table_as_the_first(tmp_path):
     first = table(tmp_path / "first.csv", x=x, when=days, y=["a", "b"] * 30)
     second = table(tmp_path / "second.csv", x=x, when=early, y=["a", "b"] * 30)
     assert "when" in shift(first, second, permutations=200).columns
+
+
+def test_a_column_that_holds_nothing_in_a_later_table_is_said(tmp_path):
+    (tmp_path / "first.csv").write_text("age,col,none,y\n30,red,,a\n40,blue,,b\n", encoding="utf-8")
+    (tmp_path / "later.csv").write_text("age,col,none,y\n,,,a\n,,,b\n", encoding="utf-8")
+    first = load_domain(tmp_path / "first.csv", label="y")
+    later = load_domain(tmp_path / "later.csv", label="y", schema=first.reading["schema"])
+    assert "columns without any value: age, col" in later.notes

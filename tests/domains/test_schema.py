@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.domains.column_kinds import as_kind
@@ -88,6 +88,7 @@ def test_numbers_are_read_back_exactly(values: list[float | None]) -> None:
     assert [None if np.isnan(v) else v for v in typed["x"]] == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.dates(datetime.date(1700, 1, 1), datetime.date(2200, 1, 1)), min_size=1, max_size=20))
 def test_dates_are_read_back_exactly_however_they_are_written(days: list[datetime.date]) -> None:
     for pattern in (

@@ -49,15 +49,17 @@ _MONTH = (
 )
 _PERIOD = r"(q|w|kw|cw|h)"
 _SHAPES = (  # of dates that are not read
-    r"\d{1,2}\.?[ \-/]{0,2}(de )?\pL{3,12}\.?[ ,\-/]{1,2}(del? )?(\d{4}|\d{2})",
+    r"\d{1,2}\.?[ \-/]{0,2}(de )?\pL{3,12}\.?[ ,\-/]{1,2}(del? )?(\d{4}|\d{2})( ?г(\.|ода)?)?",
     rf"{_MONTH} \d{{1,2}}(st|nd|rd|th)?,? \d{{4}}",
     rf"{_MONTH}[ \-/']{{1,2}}(\d{{4}}|\d{{2}})|(\d{{4}}|\d{{2}})[ \-/]{_MONTH}",
     rf"\d{{4}}[ \-/]?{_PERIOD} ?\d{{1,2}}(-\d)?|{_PERIOD} ?\d{{1,2}}[ \-/.]'?(\d{{4}}|\d{{2}})",
-    r"(\d{4}|\pL{2}\d{1,3})年\d{1,2}月(\d{1,2}日)?",
-    r"(19|20)\d{2}\. ?\d{1,2}\. ?(\d{1,2}\.?)?|(0?[1-9]|1[0-2])[/\-](19|20)\d{2}|(19|20)\d{2}/(0?[1-9]|1[0-2])",
+    r"(\d{4}|\pL{2}\d{1,3})年\d{1,2}月(\d{1,2}日)?|\d{4}년 ?\d{1,2}월( ?\d{1,2}일)?",
+    r"(19|20)\d{2}[ _]\d{1,2}[ _]\d{1,2}|(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])(19|20)\d{2}",
+    r"(19|20)\d{2}\. ?\d{1,2}\. ?(\d{1,2}\.?)?|(0?[1-9]|1[0-2])[/\-.](19|20)\d{2}|(19|20)\d{2}/(0?[1-9]|1[0-2])",
     r"(\d{4}-\d{2}-\d{2}|\d{1,2}[./\-]\d{1,2}[./\-]\d{2,4})",
 )
-_DATED = rf"(?i)^(\pL{{2,10}}[.,]{{0,2}} )?({'|'.join(_SHAPES)})(,?[ T]*\d{{1,2}}[:.h时時]\d{{2}}.*)?$"
+_DATED = rf"(?i)^([\pL-]{{2,15}}[.,]{{0,2}} )?({'|'.join(_SHAPES)})(,?[ T]*\d{{1,2}}[:.h时時]\d{{2}}.*)?$"
+_MONTHLY = r"^(0?[1-9]|1[0-2])\.(19|20)\d{2}$"
 _CLOCKED = r"(?i)^\d{1,3}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]\.?m\.?)?$"
 _STRAY = 0.25
 """Share of the cells that an earlier table's order may leave unread although another one reads them."""
@@ -123,6 +125,22 @@ def read_dates(cells: pa.Array, known: str = "", compact: bool = False) -> Dates
 def looks_dated(cells: pa.Array) -> Array:
     """Which strings have the shape of a date or a month, week or quarter in some language, ``(n,)`` bool."""
     return np.asarray(pc.fill_null(pc.match_substring_regex(cells, _DATED), False))
+
+
+def looks_monthly(cells: pa.Array) -> bool:
+    """Whether all strings are months such as 04.2021, which could be taken for decimals."""
+    there = pc.drop_null(cells)
+    told = (pc.all(pc.match_substring_regex(some, _MONTHLY), min_count=2) for some in (there.slice(0, 100), there))
+    return all(each.as_py() for each in told)
+
+
+def looks_compact(values: Array) -> bool:
+    """Whether numbers ``(n,)`` (NaN where missing) are all dates such as 20210427."""
+    days = values[~np.isnan(values)]
+    if len(days) < 2 or days.min() < 19000101 or days.max() > 20991231:
+        return False
+    month, day = days // 100 % 100, days % 100
+    return bool(((days % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
 
 
 def looks_clocked(cells: pa.Array) -> bool:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sterna.domains import table_cells as cells_of
 from sterna.domains.column_kinds import finite, read_as, say_dates
 from sterna.domains.columns import Column, ColumnKind, Schema, summary
-from sterna.domains.date_forms import looks_dated, read_dates
+from sterna.domains.date_forms import looks_compact, looks_dated, looks_monthly, read_dates
 from sterna.domains.labels import EXACT
 from sterna.domains.raw_table import RawColumn, RawTable
 from sterna.domains.schema_notes import Notes
@@ -88,10 +88,16 @@ def type_columns(
             values, kind = pd.Series(np.full(len(values), np.nan), values.index), "empty"
         typed[name] = values
         found.append(Column(name, kind, missing, summary(values, kind), identifier, name in given, form))
-    notes.of_schema(
-        found if like is None else [column for column in found if not (column.identifier or column.name in earlier)]
-    )
+    notes.of_schema(found if like is None else [column for column in found if _is_new(column, earlier)])
     return Schema(tuple(found), len(table)), pd.DataFrame(typed, index=table.index), notes.said
+
+
+def _is_new(column: Column, earlier: Mapping[str, Column]) -> bool:
+    """Whether a later table has a column that the earlier one lacks, or one without any value that it has there."""
+    before = earlier.get(column.name)
+    if before is None:
+        return not column.identifier
+    return column.kind == "empty" and before.kind != "empty" and not before.identifier
 
 
 class _Read(NamedTuple):
@@ -142,7 +148,7 @@ def _inferred(column: RawColumn, notes: Notes) -> _Read:
     if not count:
         return _Read(pd.Series(np.full(len(plain), np.nan), plain.index), "empty")
     numbers, codes = column.numbers(), cells_of.has_codes(cells)
-    if not numbers.odd.any() and not codes:
+    if not numbers.odd.any() and not codes and not looks_monthly(cells):
         notes.form(name, numbers)
         found = _numbers_found(name, pd.Series(numbers.values, plain.index), notes, str(numbers.form))
         ids = _names_rows(name, found.values, cells)
@@ -169,6 +175,11 @@ def _numbers_found(name: str, values: pd.Series[Any], notes: Notes, form: str = 
     if infinite:
         notes.add(f"column {name!r}: {infinite} infinite values are taken as missing")
     values = finite(values)
+    if looks_compact(values.to_numpy()):
+        notes.add(
+            f"column {name!r} looks like dates ({values.dropna().iloc[0]:.0f}) and is read as numbers; "
+            f"columns={{{name!r}: 'date'}} reads dates"
+        )
     return _Read(values, "number", form, _names_rows(name, values, values.dropna()))
 
 

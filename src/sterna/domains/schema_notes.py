@@ -99,7 +99,7 @@ def _look(distinct: pa.Array, numbers: Numbers | None, dates: Dates | None) -> s
     first = distinct[0].as_py()
     if dates is not None and dates.ambiguous:
         return "is read as a category: day and month cannot be told apart; write dates as 2024-01-31"
-    if numbers is not None and numbers.odd.mean() < 0.75 and looks_numeric(distinct).all():
+    if numbers is not None and 0 < numbers.odd.mean() < 0.75 and looks_numeric(distinct).all():
         return (
             f"looks like numbers ({first!r}), but not all are written in one way, and is read as a category; {_NUMBERS}"
         )
