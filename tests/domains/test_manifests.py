@@ -191,6 +191,8 @@ def test_a_missing_file_is_never_taken_for_another_of_its_name(tmp_path):
     assert files.found(["a/1.png", "b/1.png"]) == [None, None], "one of them, nobody knows which"
     assert files.found(["x/1.png", "x/1.png"]) == ["red/1.png"] * 2, "one file of two rows"
     assert files.found(["1", "x/red/0", "2"]) == ["red/1.png", "red/0.png", None]
+    assert files.found(["X/Red/0.PNG", "1.PNG", "c:\\RED\\2"]) == ["red/0.png", "red/1.png", None]
+    assert Files(["a.png", "A.png"]).found(["x/a.png", "x/A.png", "x/a.PNG"]) == ["a.png", "A.png", None]
     assert Files(["a/0.png", "b/0.png"]).found(["0.png", "b/0.png", "y/a/0.png"]) == [None, "b/0.png", "a/0.png"]
 
 
@@ -237,6 +239,11 @@ def test_a_folder_without_a_manifest_says_what_it_takes(tmp_path):
         load_domain(written(tmp_path / "d", files), group="patient")
     beside = pd.DataFrame({"note": ["x", "y"]})
     assert len(load_domain(written(tmp_path / "e", files, beside, "labels.csv"))) == N, "it names no file"
+    named = written(tmp_path / "f", files, pd.DataFrame({"file": sorted(files), "ill": ["yes", "no"] * 6}), "Entry.csv")
+    with pytest.raises(
+        RequestError, match=r"but with '.*Entry.csv', which names images and can be given itself; leave"
+    ):
+        load_domain(named, label="ill")
 
 
 def test_texts_lie_in_folders_of_classes(tmp_path):

@@ -117,6 +117,7 @@ def test_one_missing_value_among_decimal_commas(tmp_path) -> None:
 
 def test_codes_are_said_to_be_no_numbers() -> None:
     codes = [["#12", "#13"], ["12-345", "13-346"], ["192.168.0.1", "10.0.0.2"], ["16:9", "4:3"], ["9:00", "17:30"]]
+    codes += [["000", "001", "017"], ["00", "7", "12"]]
     for cells in codes:
         assert infer_schema(pd.DataFrame({"x": cells * 15}))[2] == [], cells
 

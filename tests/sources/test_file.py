@@ -497,3 +497,15 @@ def test_positions_of_images_that_are_not_square_are_refused_with_the_way_out(tm
     save_file(model.state_dict(), tmp_path / "square.safetensors")
     source = load_source(f"file:{tmp_path}/square.safetensors", architecture="timm:vit_tiny_patch16_224")
     assert source.preparation.size == 64
+
+
+def lenet() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 8), nn.Linear(8, 3))
+
+
+def test_weights_of_a_module_that_takes_one_size_alone_are_loaded_with_it(tmp_path):
+    network = lenet()
+    torch.save(network.state_dict(), tmp_path / "lenet.pt")
+    source = load_source(f"file:{tmp_path}/lenet.pt", architecture=f"{__name__}:lenet", image_size=28)
+    assert source.preparation.size == 28
+    assert torch.equal(source.body.module[3].weight, network[3].weight)

@@ -229,6 +229,15 @@ def test_image_size_is_the_users_word():
         load_source(Net(), image_size=3)
 
 
+def test_a_module_that_takes_one_size_alone_is_loaded_with_it():
+    lenet = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 8), nn.Linear(8, 3))
+    source = load_source(lenet, image_size=28)
+    assert source.preparation.size == 28 and source.preparation.channels == 1
+    assert source.card["preparation"] == "assumed: 28 px, normalised as for ImageNet"
+    with pytest.raises(RequestError, match="does not run on an example"):
+        load_source(lenet)
+
+
 def test_texts_and_images_are_not_mixed():
     source = load_source(Net())
     with pytest.raises(RequestError, match="takes images, but the target holds texts; choose a source for texts"):

@@ -41,6 +41,9 @@ class FileReader(Reader):
             options.refuse(path, f"a set of {many}", "text", "drop", "columns")
             return load_manifest(path, manifest, self.of, place.names, options)
         what = f"a set of {many} without a manifest.csv (columns file, label, ...)"
+        tables = [name for name in place.names if options.label and names_files(path / name, self.of.endings)]
+        if tables:
+            what += f", but with {str(path / tables[0])!r}, which names {many} and can be given itself"
         options.refuse(path, what, "label", "text", "drop", "columns", "group", "weight", "domain_column", "time")
         return load_files(path, self.of, place.names, options)
 

@@ -33,8 +33,8 @@ _HEAD = 1 << 16
 class Files:
     """The files of a place, found by what a manifest calls them.
 
-    Manifests name files as the folder was when they were written, often without the folder they now lie in, or without
-    an ending: of a name that is not there as it stands, the longest end that only one file has decides.
+    Manifests name files as the folder was when they were written, often without the folder they now lie in, without an
+    ending, or in other case: of a name that is not there as it stands, the longest end that only one file has decides.
 
     Parameters
     ----------
@@ -48,12 +48,14 @@ class Files:
         self.names, self._beside = names, beside or PurePosixPath()
         self._paths = {PurePosixPath(name).as_posix(): name for name in names}
         self._ends: dict[str, str | None] = {}
+        self._small: dict[str, str | None] = {}  # the same in small letters
         for path, name in self._paths.items():
             parts = PurePosixPath(path).parts
             for start in range(len(parts)):
                 end = "/".join(parts[start:])
                 for key in {end, end[: len(end) - len(PurePosixPath(end).suffix)]}:
-                    self._ends[key] = None if self._ends.get(key, name) != name else name
+                    for ends, written in ((self._ends, key), (self._small, key.casefold())):
+                        ends[written] = None if ends.get(written, name) != name else name
 
     def found(self, asked: Sequence[str]) -> list[str | None]:
         """The file that each name means; ``None`` where none does, or two names would mean the same one."""
@@ -77,6 +79,8 @@ class Files:
             end = "/".join(parts[start:])
             if end in self._ends:
                 return self._ends[end]
+            if end.casefold() in self._small:
+                return self._small[end.casefold()]
         return None
 
 

@@ -105,7 +105,8 @@ def _look(distinct: pa.Array, numbers: Numbers | None, dates: Dates | None) -> s
         )
     if np.mean(looks_dated(distinct)) > 0.5 and (dates is None or dates.odd.mean() > 0.5):
         return f"looks like dates ({first!r}) and is read as a category; write dates as 2024-01-31"
-    if len(distinct) > 1 and bool(pc.all(pc.match_substring_regex(distinct, _BESIDE)).as_py()):
+    marked = len(distinct) > 1 and bool(pc.all(pc.match_substring_regex(distinct, _BESIDE)).as_py())
+    if marked and not pc.all(pc.match_substring_regex(distinct, r"^\d+$")).as_py():  # codes such as 007 have no marks
         return f"looks like numbers with units or marks ({first!r}) and is read as a category; {_NUMBERS}"
     if len(distinct) > _SLOTS and looks_clocked(distinct):
         return f"looks like times of day or durations ({first!r}) and is read as a category; write them as numbers"

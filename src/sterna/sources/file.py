@@ -42,7 +42,7 @@ def load(
     preparation
         How raw inputs become tensors; where it is not given, the architecture's own.
     image_size
-        To which a model of timm with positions is brought.
+        To which a model of timm with positions is brought, and images for a module whose size is not known.
 
     Raises
     ------
@@ -67,10 +67,12 @@ def load(
         from sterna.networks.last_layer import last_linear
 
         network = call_architecture(architecture)
-        prepared = modules.usual_preparation(network, spec) if preparation is None else preparation
+        prepared = modules.usual_preparation(network, spec, image_size) if preparation is None else preparation
         notes = fill(network, entries, spec, architecture, head=last_linear(network, modules.example(prepared, spec)))
         recipe = {"loader": "python", "function": architecture}
-        source = modules.wrap(network, spec, preparation=preparation, recipe=recipe).carded(**notes)
+        source = modules.wrap(network, spec, preparation=preparation, recipe=recipe, image_size=image_size).carded(
+            **notes
+        )
     if preparation is not None:
         source = replace(source, preparation=preparation)
     return source.carded(origin=f"{file.name}, architecture {architecture}")

@@ -59,6 +59,8 @@ def load_source(
     RequestError
         If the spec is not understood, the weights are not on this machine and cannot be fetched, or do not fit.
     """
+    if image_size is not None and not 8 <= image_size <= 4096:
+        raise RequestError(f"image_size is {image_size}; a side of 8 to 4096 pixels was expected.")
     source = _load(spec, image_size, architecture, preparation, functions_named(trust))
     _check_weights(source)
     if image_size is None:
@@ -71,7 +73,7 @@ def _load(
     trust: tuple[str, ...],
 ) -> Source:  # fmt: skip
     if not isinstance(spec, (str, Path)):
-        return module.load(spec, preparation)
+        return module.load(spec, preparation, image_size)
     text = str(spec)
     name, mark, rest = _parts(text)
     form: Form | None = FORMS.find(name) if rest and name in FORMS else None
@@ -129,8 +131,6 @@ def _check_weights(source: Source) -> None:
 def _sized(source: Source, image_size: int) -> Source:
     if source.preparation is None or source.kind != ImagePreparation.kind:
         raise RequestError(f"image_size is {image_size}, but {source.spec!r} takes {source.kind or 'no images'}.")
-    if not 8 <= image_size <= 4096:
-        raise RequestError(f"image_size is {image_size}; a side of 8 to 4096 pixels was expected.")
     preparation = source.preparation.resized(image_size)
     if preparation is None:
         raise RequestError(

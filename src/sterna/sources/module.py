@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from sterna.domains import Preparation
 
 
-def load(module: Any, preparation: Preparation | None = None) -> Source:
+USUAL_SIZE = 224
+
+
+def load(module: Any, preparation: Preparation | None = None, image_size: int | None = None) -> Source:
     """Take a module that maps a batch to features as a source; the module itself is never changed.
 
     Parameters
@@ -27,6 +30,8 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
     preparation
         How raw inputs become what it takes. By default: timm's configuration where the module carries one, else, for
         a module that starts with a convolution, images of 224 px normalised as for ImageNet.
+    image_size
+        To be used for 224 px there, where the module takes no others.
 
     Raises
     ------
@@ -54,19 +59,20 @@ def load(module: Any, preparation: Preparation | None = None) -> Source:
             "labelled data are given as load_domain(...)."
         )
     own = unwrapped(copy.deepcopy(module))
-    return wrap(own, f"module {type(own).__name__}", preparation=preparation)
+    return wrap(own, f"module {type(own).__name__}", preparation=preparation, image_size=image_size)
 
 
 def wrap(
-    module: nn.Module, spec: str, *, preparation: Preparation | None = None, recipe: Mapping[str, Any] | None = None
-) -> Source:
+    module: nn.Module, spec: str, *, preparation: Preparation | None = None, recipe: Mapping[str, Any] | None = None,
+    image_size: int | None = None,
+) -> Source:  # fmt: skip
     """A source around a module of its own, which is changed: its classifier is taken off."""
     from sterna.networks.architectures import without
     from sterna.networks.last_layer import last_linear
     from sterna.networks.module_body import ModuleBody
 
     module.float()  # inputs and heads are float32, whatever precision the weights were kept in
-    prepared = usual_preparation(module, spec) if preparation is None else preparation
+    prepared = usual_preparation(module, spec, image_size) if preparation is None else preparation
     tried = example(prepared, spec)
     left_out = last_linear(module, tried)
     if left_out:
@@ -79,11 +85,11 @@ def wrap(
     if left_out:
         card["classifier"] = f"{left_out} left out"
     if preparation is None and not hasattr(module, "pretrained_cfg"):
-        card["preparation"] = "assumed: 224 px, normalised as for ImageNet"
+        card["preparation"] = f"assumed: {image_size or USUAL_SIZE} px, normalised as for ImageNet"
     return Source(spec, ModuleBody(module, full, example=tried), prepared, card=card)
 
 
-def usual_preparation(module: nn.Module, spec: str) -> Preparation:
+def usual_preparation(module: nn.Module, spec: str, image_size: int | None = None) -> Preparation:
     """What a module says of its inputs, or what a convolutional one most probably takes."""
     from torch import nn
 
@@ -106,7 +112,7 @@ def usual_preparation(module: nn.Module, spec: str) -> Preparation:
             )
         return timm.preparation_of(module, built_for[0] if built_for else None, channels)
     if channels is not None:
-        return ImagePreparation(size=224, channels=channels)
+        return ImagePreparation(size=image_size or USUAL_SIZE, channels=channels)
     begins = f" (it begins with {first})" if first is not None else ""
     raise RequestError(
         f"How {spec!r} takes raw inputs cannot be told{begins}; give load_source(..., preparation=...), such as "

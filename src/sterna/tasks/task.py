@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LEAST = math.log(1e-3)
 """Logarithm below which a class's probability says no more than that it is not this class."""
-
 UNLIKELY = 1e-7
 """Probability that a class gets which an estimator rules out, so that no logarithm is infinite."""
 
@@ -41,8 +40,7 @@ class Task(ABC):
     errors : frozenset of str
         The metrics of which a smaller value is better.
     metric, tie_metric : str
-        The primary metric, one of `metric_names` or one that an installed package adds (`sterna.tasks.metric`), and the
-        one that decides between networks that are equal by it.
+        The primary metric, of `metric_names` or of a package (`sterna.tasks.metric`); what decides where it is equal.
     classes : tuple of str
         Names of the classes or labels; empty for a regression.
     """
