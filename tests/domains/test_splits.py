@@ -337,3 +337,6 @@ def test_the_class_is_named_as_the_user_knows_it():
     domain = domain_of(range(5), labels=["ant", "ant", "ant", "ant", "bee"])
     with pytest.raises(RequestError, match="Class 'bee' of d has 1 labelled row"):
         make_splits(domain, np.array([0, 0, 0, 0, 1]), seed=0)
+    numbers = domain_of([0, 0, 0, 1], labels=np.array([1.0, 1.0, 1.0, 2.5]))
+    with pytest.raises(RequestError, match=r"^Class '2\.5' of d has 1 labelled row"):
+        make_splits(numbers, np.array([0, 0, 0, 1]), seed=0)

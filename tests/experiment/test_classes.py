@@ -7,7 +7,8 @@ import pytest
 from sterna import Domain, RequestError, Source, transfer
 from sterna.cli.transfer import verdict_lines
 from sterna.domains.learnt import Learnt
-from sterna.experiment.classes import alike_pairs, renamed, said_of_source
+from sterna.domains.splits import Splits
+from sterna.experiment.classes import alike_pairs, nothing_to_learn, renamed, said_of_source, said_of_split
 from sterna.experiment.plan import make_plan
 from sterna.experiment.problem import source_rows
 from sterna.methods.method import make_method
@@ -66,11 +67,20 @@ def test_a_class_that_only_the_test_rows_have_is_named():
 
 
 def test_few_labels_say_which_classes_are_never_seen():
-    plan = planned(None, table(EVEN, "abc"), labels=1)
-    seen = plan.task.decode(plan.task.encode(table(EVEN, "abc").labels)[plan.splits[0].train])
-    lost = " ".join(plan.notes)
-    assert [f"{name!r} (4 test rows)" in lost for name in "abc"] == [name not in seen for name in "abc"]
-    lent = planned(table([0, 1, 2] * 5, "abc", "other"), table(EVEN, "abc"), labels=1)
+    domain = table(EVEN, "abc")
+    plan = planned(None, domain, labels=1, seeds=2)
+    seen = [str(domain.labels[splits.train[0]]) for splits in plan.splits]
+    assert len(set(seen)) == 2  # what is said holds for both draws
+    (lost,) = set("abc") - set(seen)
+    some = ", ".join(f"{name!r} (in 1)" for name in sorted(seen))
+    assert f"Never learnt, for none of the labels used is of them: {lost!r} (4 test rows)." in plan.notes
+    assert f"No label is of these classes in some of the 2 draws: {some}." in plan.notes
+    assert plan.no_verdict == (
+        "The only label used is another in each draw, so there is nothing to learn, and no verdict is given."
+    )
+    one = planned(None, domain, labels=1, seeds=1)
+    assert one.no_verdict.startswith(f"The only label used is of the class {seen[0]!r}, so")
+    lent = planned(table([0, 1, 2] * 5, "abc", "other"), table(EVEN, "abc"), labels=1, seeds=1)
     assert "Only the source has labelled rows of" in " ".join(lent.notes) and "Never" not in " ".join(lent.notes)
 
 
@@ -153,6 +163,16 @@ def test_methods_that_leave_the_source_out_say_so():
         result = transfer(Source("known", data=source), domain, method=method, labels_per_class=3, control="none")
         said = "No row of the source other is used, since it is not labelled as the target is."
         assert said in result.record["messages"]
+
+
+def test_a_first_draw_of_one_class_does_not_take_the_verdict_of_the_others():
+    task, target = Classification(("a", "b")), np.array([0, 0, 0, 1, 0, 1])
+    empty = np.arange(0)
+    draws = [Splits(np.array(rows), empty, np.array([4, 5]), empty) for rows in ([0, 1], [2, 3])]
+    assert nothing_to_learn(task, target, draws, same=False) == []
+    assert nothing_to_learn(task, target, draws[:1], same=False)[0].startswith("All 2 labels used are of the class 'a'")
+    (said,) = said_of_split((), task, target, draws)
+    assert said == "No label is of these classes in some of the 2 draws: 'b' (in 1)."
 
 
 @pytest.mark.parametrize("kind", ["numbers", "classes", "several labels"])

@@ -61,6 +61,9 @@ def test_of_many_classes_the_largest_are_named_and_given_splits_and_groups_are_s
     assert said[2] == "classes: " + ", ".join(f"c{i} 10%" for i in range(6)) + " and 4 more"
     assert "metric: accuracy (the classes are about even)" in said[0]
     assert lines(Domain.from_arrays(x, labels, groups=np.arange(200) // 2))[1].endswith(", groups kept whole)")
+    for half, words in ((100, "the data, groups kept whole)"), (101, "the data)")):
+        given = {"train": range(half), "test": range(half, 200)}
+        assert lines(Domain.from_arrays(x, labels, groups=np.arange(200) // 2, splits=given))[1].endswith(words)
 
 
 def test_several_labels_a_row_have_a_share_each():

@@ -158,7 +158,7 @@ def test_bad_requests_get_one_sentence(target, known):
     )
     with pytest.raises(RequestError, match="Of 2 sources 1 can be ranked, and two are needed. words: it takes texts"):
         sterna.rank(target, [known[0], text])
-    with pytest.raises(RequestError, match="All 1 labels used are of the class 'no', so no probe"):
+    with pytest.raises(RequestError, match="The only label used is of the class 'no', so no probe"):
         sterna.rank(target, known, labels=1)
     with pytest.raises(RequestError, match="labels=-1"):
         sterna.rank(target, known, labels=-1)

@@ -109,6 +109,18 @@ def is_missing(value: Any) -> bool:
     return bool(value != value) or (isinstance(value, str) and not value.strip())
 
 
+def class_name(label: Any) -> str | None:
+    """The class a label names: text as it is, ``2.0`` as ``"2"``; None where there is no label."""
+    if label is None or isinstance(label, str):
+        return label or None
+    if isinstance(label, (bool, np.bool_)):
+        return str(bool(label))
+    number = float(label)
+    if np.isnan(number):
+        return None
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
 def summary(labels: np.ndarray, classes: Sequence[str] | None) -> str:
     """What labels there are, in one line."""
     if labels.dtype == object:
@@ -143,7 +155,7 @@ def plain_name(name: str) -> str:
     return sign + "".join(c for c in name if not c.isspace() and c not in "_-")
 
 
-def alike(names: Iterable[str], what: str = "labels") -> list[str]:
+def alike(names: Iterable[str]) -> list[str]:
     """A note where some of the names differ only in case, spaces, underscores or hyphens."""
     by_plain = defaultdict(list)
     for name in names:
@@ -152,4 +164,4 @@ def alike(names: Iterable[str], what: str = "labels") -> list[str]:
     if not same:
         return []
     differ = "differ only in case, spaces or hyphens, or in how a letter is stored, and are taken as different"
-    return [f"The {what} {listed(same, between='; ')} {differ}: write them alike."]
+    return [f"The labels {listed(same, between='; ')} {differ}: write them alike."]

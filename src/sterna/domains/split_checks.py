@@ -6,6 +6,7 @@ import numpy as np
 
 from sterna.domains.domain import Domain
 from sterna.domains.inputs import Rows
+from sterna.domains.labels import class_name
 from sterna.errors import RequestError, listed
 
 
@@ -52,7 +53,7 @@ def check_request(
         )
     if targets.dtype.kind in "iu" and len(np.unique(targets[known])) == 1:
         raise RequestError(
-            f"{domain.name} has rows of one class only ({class_name(domain, int(known.argmax()))}); "
+            f"{domain.name} has rows of one class only ({class_of(domain, int(known.argmax()))}); "
             "at least two classes are needed."
         )
 
@@ -66,7 +67,7 @@ def check_classes(domain: Domain, targets: np.ndarray, rows: Rows, *, least: int
     _, first, counts = np.unique(targets, return_index=True, return_counts=True)
     rare = np.flatnonzero(counts < least)
     if len(rare):
-        names = [class_name(domain, rows[first[i]]) for i in rare]
+        names = [class_of(domain, rows[first[i]]) for i in rare]
         raise RequestError(_too_rare(domain.name, names, counts[rare].tolist(), least, what))
 
 
@@ -83,6 +84,6 @@ def _too_rare(name: str, classes: list[str], counts: list[int], least: int, what
     )
 
 
-def class_name(domain: Domain, row: int) -> str:
+def class_of(domain: Domain, row: int) -> str:
     """The class of a row, for a sentence."""
-    return repr(domain.labels[row]) if domain.labels is not None else f"of row {row}"
+    return repr(class_name(domain.labels[row])) if domain.labels is not None else f"of row {row}"

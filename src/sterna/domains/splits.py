@@ -12,7 +12,7 @@ from sterna.domains.domain import Domain
 from sterna.domains.draws import draw_apart, draw_labels, draw_rows
 from sterna.domains.groups import unit_ids
 from sterna.domains.inputs import Rows
-from sterna.domains.split_checks import check_classes, check_request, class_name, labelled_rows
+from sterna.domains.split_checks import check_classes, check_request, class_of, labelled_rows
 from sterna.domains.time_splits import Times, before, known_times, last_part, said
 from sterna.errors import RequestError
 
@@ -217,7 +217,7 @@ def _by_time(
     if targets.dtype.kind in "iu" and len(train) and len(np.unique(targets[train])) == 1:
         raise RequestError(
             f"Split by time, the training rows of {domain.name} (before {said(times[train].max())} or then) are of one "
-            f"class only, {class_name(domain, int(train[0]))}; lower test_size, or split at random."
+            f"class only, {class_of(domain, int(train[0]))}; lower test_size, or split at random."
         )
     rest = np.setdiff1d(np.arange(len(domain)), np.concatenate([train, validation, test]))
     early = np.zeros(len(rest), dtype=bool)

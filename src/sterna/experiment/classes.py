@@ -12,12 +12,11 @@ import numpy as np
 from sterna.bench.problem import Array
 from sterna.domains import Domain
 from sterna.domains.label_sets import differences, in_columns
-from sterna.domains.labels import plain_name
+from sterna.domains.labels import class_name, plain_name
 from sterna.domains.splits import Splits
 from sterna.errors import RequestError, closest, listed, quoted
 from sterna.sources import Source
 from sterna.tasks import infer_task
-from sterna.tasks.names import class_name
 from sterna.tasks.task import Task
 
 
@@ -180,7 +179,7 @@ def _stem(name: str) -> str:
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") else plain
 
 
-def said_of_split(sources: Sequence[Source], own: Task, targets: Array, splits: Splits) -> list[str]:
+def said_of_split(sources: Sequence[Source], own: Task, targets: Array, draws: Sequence[Splits]) -> list[str]:
     """Which classes are tested but have no labelled row to be learnt from, and which labels all rows have.
 
     Parameters
@@ -189,23 +188,34 @@ def said_of_split(sources: Sequence[Source], own: Task, targets: Array, splits: 
         Those that answer it, too.
     own
         The target's own task, which `targets` are encoded by.
+    draws
+        The splits of each draw of the labels.
     """
     if not own.classes:
         return []
-    rows = np.concatenate([splits.train, splits.validation])
-    seen, asked = _counts(own, targets[rows]), _counts(own, targets[splits.test])
+    used = [np.concatenate([splits.train, splits.validation]) for splits in draws]
+    rows, asked = np.unique(np.concatenate(used)), _counts(own, targets[draws[0].test])
+    lacking = np.sum([np.equal(_counts(own, targets[some]), 0) for some in used], axis=0)  # draws without each class
     lent = {name for source in sources for name in _of_source(source)}
-    never = [(name, n) for name, n, s in zip(own.classes, asked, seen, strict=True) if n and not s]
-    lost = [f"{name!r} ({n:,} test row{'s' * (n > 1)})" for name, n in never if name not in lent]
-    only = [name for name, _ in never if name in lent]
+    tested = [(name, n, int(lacks)) for name, n, lacks in zip(own.classes, asked, lacking, strict=True) if n and lacks]
+    lost = [
+        f"{name!r} ({n:,} test row{'s' * (n > 1)})"
+        for name, n, lacks in tested
+        if name not in lent and lacks == len(draws)
+    ]
+    some = [f"{name!r} (in {lacks})" for name, _, lacks in tested if name not in lent and lacks < len(draws)]
+    only = [name for name, _, lacks in tested if name in lent and lacks == len(draws)]
     notes = []
     if lost and (len(rows) or lent):
         notes.append(f"Never learnt, for none of the labels used is of them: {listed(lost)}.")
+    if some:
+        notes.append(f"No label is of these classes in some of the {len(draws)} draws: {listed(some)}.")
     if only and len(rows):
         notes.append(f"Only the source has labelled rows of {quoted(only)}.")
     if targets.ndim == 2 and len(rows):
-        some = [i for i, name in enumerate(own.classes) if name not in lent and (seen[i] or not asked[i])]
-        notes += _never_varies(some, own.classes, targets[rows])
+        seen = _counts(own, targets[rows])
+        free = [i for i, name in enumerate(own.classes) if name not in lent and (seen[i] or not asked[i])]
+        notes += _never_varies(free, own.classes, targets[rows])
     return notes
 
 
@@ -227,21 +237,24 @@ def _counts(task: Task, targets: Array) -> list[int]:
     return [int(n) for n in np.bincount(targets[targets >= 0], minlength=len(task.classes))]
 
 
-def nothing_to_learn(task: Task, targets: Array, splits: Splits, same: bool) -> list[str]:
-    """A sentence where the labels used are all the same, and no source's labels answer the task.
+def nothing_to_learn(task: Task, targets: Array, draws: Sequence[Splits], same: bool) -> list[str]:
+    """A sentence where the labels of each draw are all the same, and no source's labels answer the task.
 
     Then methods differ by chance alone, and no verdict is given.
     """
-    rows = np.concatenate([splits.train, splits.validation])
-    labels = targets[rows]
-    if same or not len(labels) or _vary(labels):
+    each = [targets[np.concatenate([splits.train, splits.validation])] for splits in draws]
+    if same or not all(len(labels) and not _vary(labels) for labels in each):
         return []
-    if labels.ndim == 1:
-        only: Any = task.decode(labels[:1])[0]
-        what = f"of the class {only!r}" if task.classes else f"{only:g}"
+    count, first = len(each[0]), each[0][:1]
+    labels = f"All {count:,} labels used are" if count > 1 else "The only label used is"
+    if _vary(np.concatenate(each)):
+        what = "the same, another in other draws," if count > 1 else "another in each draw,"
+    elif first.ndim == 1:
+        only: Any = task.decode(first)[0]
+        what = f"of the class {only!r}," if task.classes else f"{only:g},"
     else:
-        what = "the same in every row"
-    return [f"All {len(rows):,} labels used are {what}, so there is nothing to learn, and no verdict is given."]
+        what = "the same in every row,"
+    return [f"{labels} {what} so there is nothing to learn, and no verdict is given."]
 
 
 def _vary(labels: Array) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from sterna.domains import Domain
 from sterna.domains.splits import Splits
 from sterna.errors import listed
+from sterna.experiment.overlaps import of_groups
 from sterna.experiment.plan import Plan
 from sterna.experiment.problem import split_counts
 from sterna.record.request import Request
@@ -47,11 +48,17 @@ def _split(splits: Splits, domain: Domain, request: Request) -> str:
         how = f"drawn at random, split_seed={request.split_seed}"
     if request.test_repeats > 1:
         how += f"; the first of {request.test_repeats} test splits"
-    whole = ", groups kept whole" if domain.groups is not None else ""
+    whole = ", groups kept whole" if _whole_groups(domain, splits) else ""
     if domain.weights is not None:
         name = domain.reading.get("weight")
         whole += f", weighted by {name!r}" if name else ", weighted"
     return f"rows: {rows} ({how}{whole})"
+
+
+def _whole_groups(domain: Domain, splits: Splits) -> bool:
+    """Whether there are groups, and none has test rows and others, as one may where the test split was given."""
+    groups = domain.groups
+    return groups is not None and not of_groups(groups[splits.test], np.delete(groups, splits.test)).any()
 
 
 def _classes(task: Task, domain: Domain) -> str:

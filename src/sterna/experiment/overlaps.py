@@ -57,7 +57,7 @@ def tied_to_training(domain: Domain, splits: Splits, rows: Array) -> tuple[Overl
         words = f"of the {len(rows):,} test rows {_are(found)} copies of training rows"
         overlaps.append(Overlap(found, words + (f", {near:,} of them near copies ({NEAR})" if near else "")))
     if domain.groups is not None:
-        tied = _of_groups(domain.groups[rows], domain.groups[outside])
+        tied = of_groups(domain.groups[rows], domain.groups[outside])
         if tied.any():
             overlaps.append(Overlap(tied, f"of the {len(rows):,} test rows {_are(tied)} of groups with training rows"))
     return tuple(overlaps)
@@ -140,7 +140,7 @@ def unseen(source: Source, domain: Domain, test: Array) -> tuple[Source, tuple[s
             "The source's data name no groups: if rows of theirs are of a group with test rows, they were not found."
         )
     elif tested.groups is not None and data.groups is not None:
-        tied = _of_groups(data.groups, tested.groups)
+        tied = of_groups(data.groups, tested.groups)
         notes.extend(_other_names(data, domain))
         leave_out(tied, "more rows of the source's data are of groups with test rows" if out.any()
                   else "rows of the source's data are of groups with test rows")  # fmt: skip
@@ -152,7 +152,7 @@ def unseen(source: Source, domain: Domain, test: Array) -> tuple[Source, tuple[s
     return (source if not out.any() else source.with_data(data.take(np.flatnonzero(~out)))), tuple(notes)
 
 
-def _of_groups(groups: Array, known: Array) -> Array:
+def of_groups(groups: Array, known: Array) -> Array:
     """Which of these rows are of a group that is known, however it is written there, ``(n,)`` bool."""
     names = {_plain_name(group) for group in known if group is not None}
     return np.array([group is not None and _plain_name(group) in names for group in groups], dtype=bool)

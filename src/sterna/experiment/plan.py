@@ -100,10 +100,11 @@ def make_plan(sources: Sequence[Source], domain: Domain, method: Method, request
     met = [_met(without_aside(source, domain, aside), said, domain, own, task, splits[0]) for source, said in matches]
     sources, differ = tuple(each.source for each in met), _by_source(met, "differ")
     answering = [each for each in sources if same_task(each, task) or answers(each, task)]
-    unjudged = [*nothing_to_learn(task, targets, splits[0], bool(answering)), *nothing_moves(method)]
-    said = [*differ, *said_of_split(answering, own, own.matched(domain)[0], splits[0]), *unjudged]
+    unjudged = [*nothing_to_learn(task, targets, splits, bool(answering)), *nothing_moves(method)]
+    said = [*differ, *said_of_split(answering, own, own.matched(domain)[0], splits), *unjudged]
     notes = [*_by_source(met, "left_out"), *_weighted(domain, sources, splits)]
-    notes += [*alike(task.classes, "classes"), *said, *giving_away(domain, task, targets, seen)]
+    notes += [note for note in alike(task.classes) if note not in domain.notes]
+    notes += [*said, *giving_away(domain, task, targets, seen)]
     by_metric = request.metric is not None or len(splits[0].train) > 0
     balance = applied_balance(request.balance, task, by_metric=by_metric)
     there = have(make_problem(sources, domain, task, splits[0], balance, seed=request.seed))

@@ -160,7 +160,7 @@ def _rows(domain: Domain, request: Request) -> Rows:
     splits = _splits(domain, targets, request)
     seen = np.concatenate([splits.train, splits.validation])
     own = infer_task(domain, request.task, own.metric, fit_rows=seen)
-    alike = nothing_to_learn(own, targets, splits, False)
+    alike = nothing_to_learn(own, targets, [splits], False)
     if alike:
         raise RequestError(f"{alike[0].partition(',')[0]}, so no probe can tell sources apart; use more labels.")
     balance = applied_balance("auto", own, by_metric=True)

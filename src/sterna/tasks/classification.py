@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from sterna.domains.labels import class_name
 from sterna.errors import RequestError, closest
 from sterna.tasks.metrics import (
     EPSILON,
@@ -28,7 +29,7 @@ from sterna.tasks.metrics import (
     ratio,
     weighted_mean,
 )
-from sterna.tasks.names import class_name, natural_order
+from sterna.tasks.names import natural_order
 from sterna.tasks.statistics import Statistics
 from sterna.tasks.task import LEAST, UNLIKELY, Task
 

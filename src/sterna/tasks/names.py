@@ -1,4 +1,4 @@
-"""Names of classes: what a label names, and the order that people expect."""
+"""Names of classes, in the order that people expect."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
-
-import numpy as np
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
@@ -31,15 +28,3 @@ def _pieces(name: str) -> list[str | Decimal]:
     # Text is at even places, digits at odd ones, so that two names always compare like with like. Python refuses to
     # read 4,301 digits as an int.
     return [Decimal(p) if i % 2 else p.casefold() for i, p in enumerate(re.split(r"(\d+)", name))]
-
-
-def class_name(label: Any) -> str | None:
-    """The class a label names: text as it is, ``2.0`` as ``"2"``; None where there is no label."""
-    if label is None or isinstance(label, str):
-        return label or None
-    if isinstance(label, (bool, np.bool_)):
-        return str(bool(label))
-    number = float(label)
-    if np.isnan(number):
-        return None
-    return str(int(number)) if number.is_integer() else repr(number)
