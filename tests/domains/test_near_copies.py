@@ -95,6 +95,13 @@ def test_the_marks_of_rows_do_not_depend_on_how_words_are_written(people):
     assert not set(ours.keys()) & set(theirs.keys())
 
 
+def test_a_column_without_a_common_word_does_not_hide_copies(people):
+    people["sex"] = ["m", "f", None] * 20
+    other = people.assign(sex=["male", "female", None] * 20)
+    assert table(other).near_copies(table(people)).all()
+    assert not table(other[["sex"]]).near_copies(table(people[["sex"]])).any()
+
+
 def test_rows_that_agree_by_chance_are_no_copies():
     random = np.random.default_rng(0)
 
@@ -117,10 +124,10 @@ def test_steps_are_the_last_decimal_place():
 
 
 def test_texts_are_known_in_other_case_and_spacing():
-    ours = TextInputs(["A tern  flies.\n", "ＡＢ½", "gull", "Straße"])
-    assert ours.near_copies(TextInputs(["a Tern flies. ", "ab1⁄2", "gulls", "STRASSE"])).tolist() == [
-        True, True, False, True,
-    ]  # fmt: skip
+    ours = TextInputs(["A tern  flies.\n", "ＡＢ½", "gull", "Straße", "It's “late”…", "!!", "??"])
+    theirs = TextInputs(["a Tern flies! ", "ab1⁄2", "gulls", "STRASSE", 'Its "late"', "!!"])
+    assert ours.near_copies(theirs).tolist() == [True, True, False, True, True, True, False]
+    assert not len(TextInputs(["late", "late!"]).near_pairs()), "punctuation keeps rows of one data set apart"
 
 
 def test_images_are_known_in_another_file_format_and_place(tmp_path, digits_arrays):
@@ -144,6 +151,58 @@ def test_images_are_known_in_another_file_format_and_place(tmp_path, digits_arra
     assert one.joined(two, "one", "two").near_copies(held).tolist() == [True] * 8 + same
     wide = Domain.from_arrays(np.zeros((3, 8, 9), np.uint8), list("aba")).inputs
     assert not two.near_copies(wide).any()
+
+
+def photographs(count, seed=0):
+    """Coarse colours that differ from one to the next, with fine ones on them."""
+    from PIL import Image
+
+    random = np.random.default_rng(seed)
+    coarse = np.kron(random.uniform(0, 190, (count, 6, 6, 3)), np.ones((1, 8, 8, 1)))
+    return [Image.fromarray((each + random.uniform(0, 60, each.shape)).astype(np.uint8)) for each in coarse]
+
+
+@pytest.mark.parametrize("how", ["jpg", "webp", "smaller", "grey", "brighter", "turned by EXIF"])
+def test_photographs_are_known_compressed_resized_and_grey(tmp_path, how):
+    from PIL import Image
+
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    ways = {
+        "jpg": (lambda image: image, ".jpg", {"quality": 60}),
+        "webp": (lambda image: image, ".webp", {"quality": 60}),
+        "smaller": (lambda image: image.resize((30, 40)), ".png", {}),
+        "grey": (lambda image: image.convert("L"), ".png", {}),
+        "brighter": (lambda image: image.point(lambda level: min(255, level * 1.1)), ".png", {}),
+        "turned by EXIF": (lambda image: image.transpose(Image.Transpose.ROTATE_90), ".jpg", {"exif": turned}),
+    }
+    change, ending, options = ways[how]
+    for i, image in enumerate(photographs(12)):
+        (tmp_path / f"{i % 2}").mkdir(exist_ok=True)
+        change(image).save(tmp_path / f"{i % 2}" / f"{i:02d}{ending}", **options)
+    changed = load_domain(tmp_path).inputs
+    ours = Domain.from_arrays([*photographs(12)[:8], *photographs(12, seed=1)], list("ab" * 10)).inputs
+    assert ours.near_copies(changed).tolist() == [True] * 8 + [False] * 12
+    joined = ours.take(np.arange(8)).joined(ours.take(np.arange(8, 20)), "one", "two")
+    assert joined.near_copies(changed).tolist() == [True] * 8 + [False] * 12
+    assert changed.near_copies(joined).sum() == 8
+
+
+def test_images_that_all_look_alike_are_no_copies(digits_arrays):
+    """A digit of one person may correlate with another's better than .99; so do others, and none of them is a copy."""
+    ones = np.zeros((40, 28, 28), np.uint8)
+    random = np.random.default_rng(0)
+    ones[:, 4:24, 12:16] = random.integers(190, 255, (40, 20, 4))
+    inputs = Domain.from_arrays(ones, list("ab" * 20)).inputs
+    assert not inputs.take(np.arange(20)).near_copies(inputs.take(np.arange(20, 40))).any()
+    images = digits_arrays[0]
+    inputs = Domain.from_arrays(images, np.arange(len(images)) % 2).inputs
+    half = len(images) // 2
+    same = set(inputs.keys()[:half]) & set(inputs.keys()[half:])
+    found = inputs.take(np.arange(half)).near_copies(inputs.take(np.arange(half, len(images))))
+    assert found.sum() == sum(key in same for key in inputs.keys()[:half])
+    blank = Domain.from_arrays(np.full((4, 8, 9), [[[3]], [[9]], [[3]], [[7]]], np.uint8), list("abab")).inputs
+    assert not blank.take(np.array([0])).near_copies(blank.take(np.array([1, 3]))).any(), "nothing is seen on them"
 
 
 def test_recordings_are_known_in_another_file_format(tmp_path):

@@ -64,12 +64,14 @@ def opened(stream: IO[bytes]) -> Iterator[Image]:
             yield image
 
 
-def decode(data: bytes, levels: Levels | None = None) -> Image:
-    """The image that these bytes of a file hold, through `to_image`."""
+def decode(data: bytes, levels: Levels | None = None, least: int | None = None) -> Image:
+    """The image that these bytes of a file hold, through `to_image`; of a JPEG so many pixels a side, where enough."""
     with opened(io.BytesIO(data)) as image:
         colours = deep_colours(image, data)
         if colours is not None:
             return from_numbers(colours, levels or (0.0, 65535.0))
+        if least is not None:
+            image.draft(image.mode, (least, least))
         image.load()
         return to_image(image, levels)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sterna.domains.alike import SIDE
 from sterna.domains.decoding import decode, numbers_in, opened
 from sterna.domains.file_inputs import FileInputs, in_threads
 from sterna.domains.inputs import Rows, digest
@@ -56,8 +57,11 @@ class ImageFiles(PixelInputs, FileInputs):
         return list(in_threads(lambda row: outline_of(self.stream(row)), len(self)))
 
     def __getitem__(self, row: int) -> Image:
+        return self.small(row, None)
+
+    def small(self, row: int, least: int | None = 4 * SIDE) -> Image:
         try:
-            return decode(self.read(row), self.levels)
+            return decode(self.read(row), self.levels, least)
         except Exception as error:  # Pillow raises nearly anything on broken files
             raise self.lost(row, reason(error)) from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from sterna.domains.alike import same_contents, same_pictures
 from sterna.domains.rows import Columns as Columns
 from sterna.domains.rows import Unread as Unread
 
@@ -75,8 +76,6 @@ class Inputs(ABC):
         """What only these rows could tell, and more rows must be read with; names and values for `load_domain`."""
         return {}
 
-    # -- beside other inputs ---------------------------------------------------------------------------
-
     def outlines(self) -> list[str]:
         """What is cheap to tell of each row, and the same in all its forms (an image's size); nothing by default."""
         return [""] * len(self)
@@ -85,17 +84,17 @@ class Inputs(ABC):
         """A hash of each row that does not depend on how it is written: the format of a file, case, spaces."""
         return self.keys()
 
+    def sketches(self) -> list[np.ndarray]:
+        """What each row looks like, as `sterna.domains.alike.sketch` has it; nothing where rows are no pictures."""
+        return []
+
     def marks(self) -> list[list[str]]:
         """Hashes by which a run may know each row again; it keeps the first: `contents` where cheap, else `keys`."""
         return [self.keys()]
 
     def near_copies(self, of: Inputs) -> np.ndarray:
         """Which rows, ``(n,)`` bool, are rows of other inputs of this kind, be it in another form."""
-        ours, theirs = np.array(self.outlines()), np.array(of.outlines())
-        mine, other = np.flatnonzero(np.isin(ours, theirs)), np.flatnonzero(np.isin(theirs, ours))
-        found = np.zeros(len(self), dtype=bool)
-        found[mine] = np.isin(self.take(mine).contents(), of.take(other).contents())
-        return found
+        return same_contents(self, of) | same_pictures(self, of)
 
     def near_pairs(self) -> np.ndarray:
         """Pairs of rows ``(m, 2)`` that are the same in another form, where that is cheap to tell; none by default."""
@@ -134,10 +133,7 @@ class Inputs(ABC):
         return None
 
     def compared(self, other: Inputs, ours: str, theirs: str) -> list[str]:
-        """What a person should know of rows of `other` that are used as these are; columns of another kind are refused.
-
-        `ours` and `theirs` are what to call the two.
-        """
+        """What to know of rows of `other` (called `theirs`) that are used as these are; another kind is refused."""
         return []
 
     def only(self, columns: Sequence[str]) -> Inputs:
@@ -189,6 +185,10 @@ class JoinedInputs(Inputs):
     def outlines(self) -> list[str]:
         return self._of_rows([part.outlines() for part in self._parts])
 
+    def sketches(self) -> list[np.ndarray]:
+        found = [part.sketches() for part in self._parts]
+        return self._of_rows(found) if sum(map(len, found)) == len(self) else []
+
     def contents(self) -> list[str]:
         return self._of_rows([part.contents() for part in self._parts])
 
@@ -205,7 +205,7 @@ class JoinedInputs(Inputs):
     def names(self) -> list[str]:
         return self._of_rows([part.names() for part in self._parts])
 
-    def _of_rows(self, by_part: Sequence[list[str]]) -> list[str]:
+    def _of_rows(self, by_part: Sequence[list[Any]]) -> list[Any]:
         return [by_part[int(part)][int(row)] for part, row in zip(self._part, self._row, strict=True)]
 
 

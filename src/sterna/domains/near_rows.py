@@ -19,6 +19,7 @@ CHANCE = 0.1
 DIGITS = 3
 """A number that ends in zeros is taken as rounded to tens or more only where so many digits are left."""
 
+MISSING = -1
 _EQUAL = 1e-6  # of numbers that went through arithmetic or float32
 _AT_ONCE = 2_000_000  # pairs
 _LOOKED_AT = 30  # columns, for the most telling one
@@ -140,9 +141,9 @@ class _Numbers(_Column):
 def near_rows(ours: pd.DataFrame, theirs: pd.DataFrame, kinds: Mapping[str, str]) -> Array:
     """Which of our rows are rows of the other table in another form, ``(n,)`` bool.
 
-    Numbers agree where they are the same at the precision of the coarser of the two; words without case and spaces;
-    dates by their day. Rows count as the same only where so much agreement cannot be chance: two tables that share one
-    column of yes and no are full of rows that agree.
+    Numbers agree where they are the same at the precision of the coarser of the two; words without case and spaces,
+    where the two tables share any in the column; dates by their day. Rows count as the same only where so much
+    agreement cannot be chance: two tables that share one column of yes and no are full of rows that agree.
 
     Parameters
     ----------
@@ -172,6 +173,12 @@ def _alike(ours: pd.DataFrame, theirs: pd.DataFrame | None, kinds: Mapping[str, 
     if not kinds or not all(map(len, tables)):
         return
     column = cache(lambda name: _column(tables, name, kinds[name]))
+    if theirs is not None:  # m and f beside male and female, or the name of each site, tell nothing of a row
+        words = (name for name, kind in kinds.items() if kind == "category")
+        apart = {name for name in words if not set(column(name).ours) & set(column(name).theirs) - {MISSING}}
+        kinds = {name: kind for name, kind in kinds.items() if name not in apart}
+        if not kinds:
+            return
     first = min(map(column, list(kinds)[:_LOOKED_AT]), key=lambda one: int(np.subtract(*one.ranges()[::-1]).sum()))
     enough = np.log(CHANCE) - np.log(len(ours)) - np.log(len(tables[-1]))
     for mine, other in _pairs(first):
@@ -191,7 +198,8 @@ def _column(tables: Sequence[pd.DataFrame], name: str, kind: str) -> _Column:
     if kind == "number":
         values = [np.asarray(table[name], dtype=np.float64) for table in tables]
         return _Numbers(values[0], values[-1])
-    codes = pd.factorize(np.concatenate([plain_cells(table[name]) for table in tables]))[0]
+    cells = [cell or None for table in tables for cell in plain_cells(table[name])]
+    codes = pd.factorize(np.array(cells, dtype=object))[0]  # MISSING where a cell is
     parts = np.split(codes, [len(tables[0])]) if len(tables) > 1 else [codes]
     return _Column(parts[0], parts[-1])
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from sterna.domains.alike import sketch
 from sterna.domains.file_inputs import in_threads
 from sterna.domains.inputs import Inputs, Kind, digest
 from sterna.domains.levels import Levels
@@ -31,6 +34,14 @@ class PixelInputs(Inputs):
 
     def outlines(self) -> list[str]:
         return [outline(self[row].size) for row in range(len(self))]
+
+    def sketches(self) -> list[np.ndarray]:
+        return list(in_threads(lambda row: sketch(self.small(row)), len(self)))
+
+    def small(self, row: int) -> Image:
+        """An image from which a sketch can be made; where that is cheaper, not all of its pixels."""
+        image: Image = self[row]
+        return image
 
     def contents(self) -> list[str]:
         return list(in_threads(lambda row: pixel_content(self[row]), len(self)))

@@ -84,18 +84,18 @@ class TextInputs(Inputs):
         return TextInputs([self.texts[r] for r in chosen], [names[r] for r in chosen])
 
     def keys(self) -> list[str]:
-        return [hashlib.blake2b(_bytes(text), digest_size=16).hexdigest() for text in self.texts]
+        return [_hash(text) for text in self.texts]
 
     def marks(self) -> list[list[str]]:
-        return [self.contents()]
+        return [[_hash(plain_words(text)) for text in self.texts]]
 
     def contents(self) -> list[str]:
-        """A hash of each text without case, spaces and forms of its characters."""
-        return [hashlib.blake2b(_bytes(plain_words(text)), digest_size=16).hexdigest() for text in self.texts]
+        """A hash of each text without case, spaces, punctuation and forms of its characters."""
+        return [_hash(_letters(text)) for text in self.texts]
 
     def near_pairs(self) -> np.ndarray:
         rows = np.flatnonzero([bool(plain_words(text)) for text in self.texts])  # texts of nothing are no copies
-        _, codes = np.unique(np.asarray(self.contents(), dtype=str)[rows], return_inverse=True)
+        _, codes = np.unique(np.asarray(self.marks()[0], dtype=str)[rows], return_inverse=True)
         order = np.argsort(codes, kind="stable")
         return np.asarray(rows[np.stack([order[:-1], order[1:]], axis=1)[np.diff(codes[order]) == 0]])
 
@@ -133,6 +133,16 @@ def plain_words(text: str) -> str:
     True
     """
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _letters(text: str) -> str:
+    """The plain words of a text without punctuation, where that leaves anything."""
+    words = plain_words(text)
+    return "".join(sign for sign in words if not unicodedata.category(sign).startswith("P")) or words
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(_bytes(text), digest_size=16).hexdigest()
 
 
 def _bytes(text: str) -> bytes:

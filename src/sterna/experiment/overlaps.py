@@ -22,7 +22,7 @@ from sterna.tasks.task import Task
 
 Array = np.ndarray[Any, Any]
 
-NEAR = "alike but for further columns, rounding, case, spaces or the format of a file"
+NEAR = "alike but for further columns, rounding, case, spaces, punctuation or the format or size of a file"
 
 
 @dataclass(frozen=True, eq=False)
