@@ -8,7 +8,7 @@ import pytest
 
 from sterna import Domain, list_methods, transfer
 from sterna.evaluation import Score
-from sterna.experiment.shown import with_interval
+from sterna.experiment.shown import curve_lines, with_interval
 from sterna.record.scores import Gain
 
 
@@ -27,7 +27,21 @@ def test_scores_and_methods_are_a_line_each(result):
         w for w in lines if w.startswith("accuracy")
     )
     assert dict(result.scores) == result.scores
+    again = result.score(pd.DataFrame({"a": [1.0, -1], "b": 0.0, "c": 0.0, "label": ["<yes>", "no"]}))
+    assert len(repr(again).splitlines()) == len(again)
     assert [line.split()[0] for line in repr(list_methods()).splitlines()] == [a["id"] for a in list_methods()]
+
+
+def test_a_learning_curve_is_a_line_for_each_number_of_labels(result):
+    record = result.evidence
+    assert curve_lines(record) == []
+    lines = curve_lines(record.model_copy(update={"curve": (record.at(5), record.at(20))}))
+    metric = record.task.metric
+    scores = ", ".join(
+        f"{name} {with_interval(found[metric])}"
+        for name, found in (("scratch", result.scores), ("target-only", result.controls["target-only"]))
+    )
+    assert lines == [f"{k} labels a class: {scores}" for k in (5, 20)]
 
 
 def test_a_notebook_shows_scores_beside_controls_and_the_verdict(result):

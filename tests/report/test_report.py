@@ -418,6 +418,10 @@ def test_no_gain_of_a_run_without_a_verdict_is_called_unclear(make_run: MakeRun,
 
     one, two = make_run("medical", "a", alike), make_run("medical", "b")
     source, _ = page_of(one, tmp=tmp_path)
+    picked = "The interval at the top allows for the best control having been picked"
+    assert (
+        picked not in source and picked in page_of(two, tmp=tmp_path)[0]
+    )  # there is none at the top without a verdict
     assert set(re.findall(r'class="bar (\w+)"', source)) == {"none"} and "is-unclear" not in source.split("</style>")[1]
     assert ", no verdict</title>" in source
     table = page_of(one, two, tmp=tmp_path)[0].split("<details")[0].split('<table class="compare"')[2]

@@ -217,7 +217,7 @@ def show(result: Transfer) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from sterna.experiment.shown import with_interval
+    from sterna.experiment.shown import curve_lines, with_interval
     from sterna.report.words import repeats, selection, tested
 
     console, record = Console(), result.evidence
@@ -241,7 +241,7 @@ def show(result: Transfer) -> None:
         star = " *" if metric == record.task.metric else ""
         table.add_row(escape(metric) + star, *map(with_interval, cells))
     console.print(table)
-    for line in verdict_lines(record):
+    for line in [*map(escape, curve_lines(record)), *verdict_lines(record)]:
         console.print(line, highlight=False)
     _show_tried(console, record)
     console.print(selection(record.selected_by), highlight=False, markup=False)

@@ -202,9 +202,9 @@ class Transfer:
             warnings.warn(sentence, UserWarning, stacklevel=2)
         targets, _ = task.matched(some)
         known = np.flatnonzero(task.labelled(targets))
-        groups = None if some.groups is None else group_codes(some.groups[known])
-        weights = None if some.weights is None else some.weights[known]
-        return score(task, [self.outputs(some.take(known))], targets[known], groups=groups, weights=weights)
+        some = some.take(known)
+        groups = None if some.groups is None else group_codes(some.groups)
+        return shown.Scores(score(task, [self.outputs(some)], targets[known], groups=groups, weights=some.weights))
 
     def differences(self, domain: Domain) -> list[str]:
         """What the labels of a Domain say of other labels than the run has learnt, one sentence each."""

@@ -43,6 +43,16 @@ def table(record: Record) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{escape(verdict)}</p>"
 
 
+def curve_lines(record: Record) -> list[str]:
+    """The primary metric of the method and of each control at each number of labels of a curve, a line each."""
+    lines = []
+    for point in record.curve or ():
+        found = {record.method: point.scores, **point.controls}
+        scores = ", ".join(f"{name} {with_interval(some[record.task.metric])}" for name, some in found.items())
+        lines.append(f"{point.labels_per_class} labels a class: {scores}")
+    return lines
+
+
 def with_interval(found: Score | Gain, sign: str = "") -> str:
     """A score, or with the sign ``"+"`` a gain, with its interval; what rounds to zero is not negative."""
     value, low, high = (f"{number:{sign}z.3f}" for number in (found.value, found.low, found.high))

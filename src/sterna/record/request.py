@@ -78,7 +78,7 @@ class Request:
     target: str = ""
     source: tuple[str, ...] = _read(
         (), "What is known: packaged/NAME, timm/NAME, hf/ID, sentence-transformers/ID, file:PATH, run:FOLDER; several "
-        "for the method auto.", "SPEC", typed=list[str],
+        "for the method auto and for sterna rank.", "SPEC", typed=list[str],
     )  # fmt: skip
     source_data: tuple[str, ...] = _read(
         (), "Labelled data of a source, seen through each source= if any is given; read as TARGET is.", "SPEC",
