@@ -5,13 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 import sterna
 from sterna.selection import cross_validation
-from sterna.selection.cross_validation import PENALTIES, SAMPLE, Trial, choose_penalty, folds_of, sample_of
+from sterna.selection.cross_validation import (
+    PENALTIES,
+    SAMPLE,
+    Trial,
+    choose_penalty,
+    folds_of,
+    sample_of,
+)
 from sterna.tasks.classification import Classification
 from sterna.tasks.regression import Regression
+from sterna.training.linear import fit_layer
 
 
 @pytest.fixture
@@ -126,7 +135,7 @@ def test_sample_keeps_the_shares_of_classes():
     assert abs((y[rows] == 1).sum() - SAMPLE * 0.05) <= 1
 
 
-@pytest.mark.parametrize("noise", [0.2, 1.0, 6.0])
+@pytest.mark.parametrize("noise", [0.1, 1.0, 6.0])
 def test_the_penalty_is_that_of_the_whole_grid_by_scikit_learn(random, noise, monkeypatch):
     """Also where the weak penalties are not tried any more, since the best lies far before them."""
     x = random.normal(size=(90, 40))
@@ -135,15 +144,43 @@ def test_the_penalty_is_that_of_the_whole_grid_by_scikit_learn(random, noise, mo
     true = cross_validation.fit_linear
     monkeypatch.setattr(cross_validation, "fit_linear", lambda *a, **k: tried.add(a[4]) or true(*a, **k))
     found = choose_penalty(x, y, task, np.ones(90), seed=0)
-    losses = np.zeros(len(PENALTIES))
+    losses, smooth = np.zeros((2, len(PENALTIES)))
     for train, held in folds_of(y, task, 5, 0):
         for i, penalty in enumerate(PENALTIES):
             # One logit w = w1 - w0 with w1 = -w0 has half the penalty.
             model = LogisticRegression(C=2 / (len(train) * penalty), tol=1e-8, max_iter=9000).fit(x[train], y[train])
-            losses[i] -= np.log(model.predict_proba(x[held])[np.arange(len(held)), y[held]]).sum() / 90
-    assert found.penalty == PENALTIES[int(losses.argmin())]
-    assert found.loss == pytest.approx(losses.min(), rel=0.01)  # fits that only compare stop early (tolerance 1e-4)
-    assert len(tried) == min(len(PENALTIES), int(losses.argmin()) + 3)
+            likely = model.predict_log_proba(x[held])
+            own = likely[np.arange(len(held)), y[held]]
+            losses[i] -= own.sum() / 90
+            smooth[i] -= (90 * own + likely.sum(axis=1)).sum() / 92 / 90
+    assert found.penalty == PENALTIES[int(smooth.argmin())]
+    assert found.loss == pytest.approx(losses[smooth.argmin()], rel=0.01)  # fits that only compare stop early (1e-4)
+    assert len(tried) == min(len(PENALTIES), int(smooth.argmin()) + 3)
+
+
+def test_of_a_few_rows_that_are_all_right_the_surest_model_is_not_the_best(random):
+    """Their loss alone falls with the penalty without end; of new rows one in ten is labelled otherwise."""
+    y, new_y = np.arange(20) % 2, (np.arange(2000) + (random.random(2000) < 0.1)) % 2
+    x = random.normal(size=(2020, 300)) + 0.5 * np.concatenate([y, np.arange(2000) % 2])[:, None]
+    task = Classification(("a", "b"))
+    few, new, told = (x[:20] - x[:20].mean(0)) / x[:20].std(0), (x[20:] - x[:20].mean(0)) / x[:20].std(0), []
+    found = choose_penalty(few, y, task, np.ones(20), seed=0)
+    for penalty in (found.penalty, PENALTIES[-1]):
+        layer = fit_layer(few, y, task, np.ones(20), penalty).double()
+        told.append(float(task.loss(layer(torch.from_numpy(new)), torch.from_numpy(new_y)).detach()))
+    assert (found.outputs.argmax(1) == y).all()
+    assert found.penalty > PENALTIES[-1]
+    assert told[0] < told[1]
+
+
+def test_classes_without_rows_change_nothing(random):
+    """A source may know a thousand, of which the target's few labels are two."""
+    y = np.arange(24) % 2
+    x = random.normal(size=(24, 30)) + 2 * y[:, None]
+    many = Classification(tuple(f"c{i}" for i in range(300)))
+    narrow, wide = (choose_penalty(x, y, task, np.ones(24), seed=0) for task in (Classification(("a", "b")), many))
+    assert wide.penalty <= narrow.penalty
+    assert wide.loss == pytest.approx(narrow.loss, abs=0.1)
 
 
 def test_rows_that_weigh_nothing_are_not_looked_at(random):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 """Candidates for the L2 penalty λ of a standardised linear head, strongest first."""
+
+UNSEEN = 2
+"""Rows that a few held-out rows may lack, of classes that nobody knows."""
 
 SAMPLE = 1500
 """Rows that cross-validation looks at: with more, the penalty hardly changes and the cost grows."""
@@ -87,6 +91,11 @@ def choose_penalty(
     longest, are not tried: with less penalty than is best the held-out loss only grows. Of one row none can be held
     out: it gets the strongest.
 
+    How sure a head may be is more than n held-out rows can show: where all of a few are right, their loss falls with
+    the penalty without end, and the next row that is wrong costs everything. So λ is chosen as if two rows more had
+    been held out at each, whose class nobody knows among those that have rows: of two classes that is Laplace's rule,
+    as Platt (1999) smooths their labels.
+
     Parameters
     ----------
     features
@@ -113,7 +122,9 @@ def choose_penalty(
     ]
     starts: list[Array | None] = [None] * len(parts)
     last, known = task.last_layer(), of_known_classes(targets, parts, task)[own]
-    tried: list[Trial] = []
+    known_labels = torch.as_tensor(targets[own])
+    doubted = doubtful(targets[own], task)
+    tried: list[tuple[float, Trial]] = []
     for penalty in PENALTIES:
         outputs = torch.zeros((own.stop, task.outputs), dtype=torch.float64)
         for fold, (train, held) in enumerate(parts):
@@ -123,12 +134,27 @@ def choose_penalty(
             outputs[held], starts[fold] = torch.from_numpy(x[held] @ found[:, :-1].T + found[:, -1]), found
         shift = calibration(outputs.numpy(), targets[own], weights[own], task, usable=known)
         outputs = last(shift.of(outputs))
-        losses = task.losses(outputs, torch.as_tensor(targets[own])).numpy()
-        tried.append(Trial(penalty, losses, weights[own], units, shift.offset, outputs.numpy()))
-        best = min(tried, key=lambda trial: trial.loss)
+        losses, smooth = task.losses(outputs, known_labels).numpy(), doubted(outputs)
+        trial = Trial(penalty, losses, weights[own], units, shift.offset, outputs.numpy())
+        tried.append((replace(trial, losses=smooth).loss, trial))
+        best = min(tried, key=itemgetter(0))
         if len(tried) > 2 and best not in tried[-2:]:
             break
-    return best
+    return best[1]
+
+
+def doubtful(targets: Array, task: Task) -> Callable[[torch.Tensor], Array]:
+    """The loss of each row ``(n,)`` for outputs ``(n, o)``, with `UNSEEN` rows more of classes that nobody knows."""
+    share = UNSEEN / (len(targets) + UNSEEN)
+    if not task.one_class:
+        labels = torch.as_tensor(targets)
+        return lambda outputs: np.asarray(task.losses(outputs, labels, share).numpy())
+    seen = np.unique(targets)
+    wanted = np.zeros((len(targets), task.outputs))
+    wanted[:, seen] = share / len(seen)
+    wanted[np.arange(len(targets)), targets] += 1 - share
+    shares = torch.from_numpy(wanted)
+    return lambda outputs: np.asarray(task.losses(outputs, shares).numpy())
 
 
 def simplest(trials: Mapping[T, Trial]) -> T:
