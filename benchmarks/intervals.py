@@ -229,6 +229,12 @@ def rows_cells() -> Iterator[Cell]:
             yield Cell(name, counts, same, same, note={"level": level})
         yield Cell(name, counts, (2.0,) * k, (1.2,) * k, note={"level": "2.0, 1.2"})
         yield Cell(name, counts, (3.0,) * k, (3.0,) * (k - 1) + (1.0,), note={"level": "rarest 3.0, 1.0"})
+    for counts in ((28, 10, 2), (70, 25, 5), (16, 8, 6)):
+        for level in (-0.5, 1.5):
+            yield Cell(
+                f"{', '.join(map(str, counts))}, the rarest mostly missed", counts, (2.0, 2.0, level), (2.0, 2.0, -0.5),
+                note={"level": f"rarest {level}, -0.5"},
+            )  # fmt: skip
     for n in (20, 50, 200, 2000):
         for one, other in ((2.0, 2.0), (3.0, 2.0)):
             yield Cell(f"{n} numbers", (n,), (one,), (other,), task="numbers", note={"level": f"{one}, {other}"})

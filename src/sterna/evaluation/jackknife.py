@@ -13,10 +13,10 @@ With the metric :math:`m`, its values :math:`m_{(g)}` without block g of G, and 
     v_{unseen} = 2 \frac{\sum_c r_c^4}{\sum_c r_c^2}, \qquad
     v_{draws} = \frac{1}{S (S-1)} \sum_s \left(m_s - \bar m\right)^2
 
-are the variance over the rows; that of mistakes which so few rows need not show, where :math:`r_c` is what one more row
-of class c would cost if it were answered as rows of other classes are (two such rows, as Agresti and Coull 1998 add two
-failures to a proportion), and of a score on groups, as many rows of its group as are missed together; and that over S
-draws of the training labels. The 95 % interval is
+are the variance over the rows; that of what so few rows need not show, where :math:`r_c` is how far one more row of
+class c would move the metric if it were answered as rows of other classes are, or rightly, whichever is further (two
+such rows, as Agresti and Coull 1998 add two failures and two successes to a proportion), and of a score on groups, as
+many rows of its group as are missed together; and that over S draws of the training labels. The 95 % interval is
 
 .. math:: m \pm t \sqrt{v_{rows} + v_{unseen} + v_{draws}}, \qquad
     t = \frac{(v_{rows} + v_{unseen})\, t_{.975, \nu} + v_{draws}\, t_{.975, S - 1}}{v_{rows} + v_{unseen} + v_{draws}}
@@ -41,7 +41,7 @@ import numpy as np
 
 from sterna.domains.weights import not_all_zero, relative
 from sterna.errors import RequestError
-from sterna.evaluation.unseen import design_effect, typical, with_mistakes
+from sterna.evaluation.unseen import dearer, design_effect, typical, with_more
 from sterna.tasks.metrics import Codes, Floats, Mask, chunks
 from sterna.tasks.task import Task
 
@@ -201,7 +201,7 @@ def _of_draw(
 ) -> tuple[dict[str, float], dict[str, Floats], dict[str, float], dict[str, Floats]]:  # fmt: skip
     """Each metric: its value, without each block ``(G,)``, on halves, and what a mistake costs by class ``(k,)``."""
     n, count = len(targets), int(blocks.max()) + 1
-    statistics, mistakes = with_mistakes(task, outputs, targets, counts, names)
+    statistics, mistakes = with_more(task, outputs, targets, counts, names)
     rows = len(statistics)
 
     def measured(number: int, weights_of: Callable[[slice], Floats]) -> dict[str, Floats]:
@@ -227,7 +227,7 @@ def _of_draw(
     sizes = kept @ np.bincount(blocks, counts)  # a larger half counts for more, so that a mean has no bias
     halves = {name: float(np.average(v, weights=sizes)) for name, v in measured(len(kept), of_blocks(kept)).items()}
     costs = measured(len(mistakes), added)
-    return value, without, halves, {name: costs[name] - value[name] if costs else np.zeros(1) for name in value}
+    return value, without, halves, {name: dearer(costs[name] - value[name]) if costs else np.zeros(1) for name in value}
 
 
 def _halves(blocks: int) -> Mask:

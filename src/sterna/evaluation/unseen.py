@@ -1,4 +1,4 @@
-"""Mistakes that test rows need not have shown: what one would cost, and how many rows of a group it may take along."""
+"""What test rows need not have shown: what one more mistake, or one less, would cost, and what it takes along."""
 
 from __future__ import annotations
 
@@ -21,39 +21,59 @@ UNSEEN = 2.0
 """Mistakes that so few rows need not have shown."""
 
 
-def with_mistakes(
+def with_more(
     task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], counts: Floats,
     names: Sequence[str] | None,
 ) -> tuple[Statistics, Floats]:  # fmt: skip
-    """Statistics of the rows, then of rows answered as rows of other classes are; the latter's weights by class.
+    """Statistics of the rows, then of more rows of each class that are missed, and that are hit; the latter's weights.
 
-    Where all rows are of one class none is answered as another's should be: the opposite of its outputs is the mistake.
-    Of more than `UNSEEN_CLASSES` classes so many stand for all: evenly from the one of least weight to that of most.
-    The weights ``(k, m)`` make one row of each class, of weight Σw² / Σw over its rows: heavy rows are few witnesses
-    (Kish, Survey sampling, 1965). A task without classes has none.
+    A row is missed that is answered as rows of other classes are; where all rows are of one class, as the opposite of
+    its outputs. It is hit that is answered as it is but for the class that it is of, which is the likeliest. Of more
+    than `UNSEEN_CLASSES` classes so many stand for all: evenly from the one of least weight to that of most. The
+    weights ``(2 k, m)`` make one row of each class missed, then one of each hit, of weight Σw² / Σw over its rows:
+    heavy rows are few witnesses (Kish, Survey sampling, 1965). A task without classes has none.
     """
     random = np.random.default_rng(0)
-    rows, others, weights, sizes = [], [], [], []
+    rows, missed, hit, sizes = [], [], [], []
     strata = task.strata(targets)
     by_weight = np.argsort(counts @ strata, kind="stable")
     chosen = by_weight[np.linspace(0, len(by_weight) - 1, min(len(by_weight), UNSEEN_CLASSES)).astype(np.int64)]
-    for members in strata.T[np.sort(chosen)]:
-        inside, outside = np.flatnonzero(members), np.flatnonzero(~members)
+    for code in np.sort(chosen):
+        inside, outside = np.flatnonzero(strata[:, code]), np.flatnonzero(~strata[:, code])
         if len(inside):
             some = min(UNSEEN_ROWS, max(len(inside), len(outside)))
             rows.append(np.resize(random.permutation(inside), some))
-            wrong = outputs[np.resize(random.permutation(outside), some)] if len(outside) else -outputs[rows[-1]]
-            others.append(wrong)
-            weights.append(some)
+            here = outputs[rows[-1]]
+            missed.append(outputs[np.resize(random.permutation(outside), some)] if len(outside) else -here)
+            hit.append(_hit(here, int(code), task.one_class))
             sizes.append(float(np.average(counts[inside], weights=counts[inside])))  # the heavier, the less is seen
     own = task.statistics(outputs, targets, names)
     if not rows:
         return own, np.zeros((0, 0))
-    missed = task.statistics(np.concatenate(others), targets[np.concatenate(rows)], names)
-    which = np.repeat(np.arange(len(weights)), weights)
-    return Statistics.joined([own, missed]), np.where(
-        which[None] == np.arange(len(weights))[:, None], (np.array(sizes) / np.array(weights))[:, None], 0.0
+    more = [task.statistics(np.concatenate(some), targets[np.concatenate(rows)], names) for some in (missed, hit)]
+    numbers = [len(some) for some in rows]
+    which = np.repeat(np.arange(2 * len(rows)), numbers * 2)
+    weights = np.tile(np.array(sizes) / np.array(numbers), 2)
+    return Statistics.joined([own, *more]), np.where(
+        which[None] == np.arange(2 * len(rows))[:, None], weights[:, None], 0.0
     )
+
+
+def _hit(outputs: Floats, code: int, one_class: bool) -> Floats:
+    """Outputs ``(n, o)`` of rows that are of this class, or have this label, as they were if they were right."""
+    right = outputs.copy()
+    if one_class:
+        top, rows = outputs.argmax(axis=1), np.arange(len(outputs))
+        right[rows, top], right[rows, code] = outputs[rows, code], outputs[rows, top]
+    else:
+        right[:, code] = np.abs(outputs[:, code])
+    return right
+
+
+def dearer(costs: Floats) -> Floats:
+    """How far one more row of each class moves a metric, missed and then hit ``(2 k,)``: the further, ``(k,)``."""
+    found: Floats = np.abs(costs.reshape(2, -1)).max(axis=0)
+    return found
 
 
 def typical(costs: Floats) -> float:
