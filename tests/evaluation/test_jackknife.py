@@ -69,17 +69,17 @@ def test_a_perfect_answer_is_not_certain() -> None:
     """Two mistakes that twenty rows need not have shown: about Agresti and Coull's interval."""
     codes = np.arange(20) % 2
     found = estimates(TWO, [answering(codes >= 0, codes)], codes, names=["accuracy"])["accuracy"]
-    assert found.unseen == pytest.approx(2 / 21**2)
+    assert found.unseen == pytest.approx(2 / 20**2)
     low, high = found.interval()
-    assert low == pytest.approx(1 - stats.t.ppf(0.975, 19) * np.sqrt(2) / 21)
+    assert low == pytest.approx(1 - stats.t.ppf(0.975, 19) * np.sqrt(2) / 20)
     assert (high - 1) == pytest.approx(1 - low)
 
 
 def test_what_a_mistake_costs_is_that_of_the_dear_class() -> None:
-    """Of 49 rows and 1 by balanced accuracy: one more row of the rare class, missed, halves its recall."""
+    """Of 49 rows and 1 by balanced accuracy: the only row of the rare class, missed, takes its recall."""
     codes = np.array([0] * 49 + [1])
     found = estimates(TWO, [answering(codes >= 0, codes)], codes, names=["balanced_accuracy"])["balanced_accuracy"]
-    costs = np.array([0.5 / 50, 0.25])
+    costs = np.array([0.5 / 49, 0.5])
     assert found.unseen == pytest.approx(2 * (costs**4).sum() / (costs**2).sum())
 
 
@@ -89,7 +89,7 @@ def test_some_of_many_classes_stand_for_all() -> None:
     task = Classification(tuple(f"c{i}" for i in range(60)), "balanced_accuracy")
     right = answering(codes >= 0, codes, 60)
     found = estimates(task, [right], codes, names=["balanced_accuracy"])["balanced_accuracy"]
-    costs = np.array([1 / 60 / 3] * 49 + [1 / 60 / 2])
+    costs = np.array([1 / 60 / 2] * 49 + [1 / 60])
     assert found.unseen == pytest.approx(2 * (costs**4).sum() / (costs**2).sum())
 
 
@@ -286,12 +286,12 @@ def test_a_rare_class_that_is_missed_may_be_hit_on_other_rows() -> None:
     assert min(held.values()) >= 90
     outputs, y = np.array([[3.0, 0, 0]] * 20 + [[0, 3, 0]] * 18 + [[2, 0, 1]] * 2), np.repeat([0, 1, 2], [20, 18, 2])
     found = estimates(task, [outputs], y, names=["recall[c]"])["recall[c]"]
-    assert found.value == 0 and found.unseen == pytest.approx(2 / 9)  # one more row, hit: a third
+    assert found.value == 0 and found.unseen == pytest.approx(2 / 4)  # one of two, hit
 
 
 def test_draws_that_differ_in_what_is_rarer_do_not_cancel() -> None:
     y = np.repeat([0, 1], [4, 4])
     good, bad = (np.where(np.arange(2) == np.where(np.arange(8) % 4 < n, y, 1 - y)[:, None], 2.0, -2.0) for n in (3, 1))
     both = estimates(Classification(("a", "b")), [good, bad], y, names=["recall[a]"])["recall[a]"]
-    # .75 to .65 where it is answered as rows of b are, one in four of them a; .25 to .4 where it is hit.
-    assert both.unseen == pytest.approx(2 * ((0.1 + 0.15) / 2) ** 2)
+    # A quarter of .75 answered as rows of b are, of which one in four is a; a quarter of .25 hit.
+    assert both.unseen == pytest.approx(2 * ((0.75 / 4 - 0.25 / 4 + 0.75 / 4) / 2) ** 2)

@@ -201,7 +201,7 @@ def _of_draw(
 ) -> tuple[dict[str, float], dict[str, Floats], dict[str, float], dict[str, Floats]]:  # fmt: skip
     """Each metric: its value, without each block ``(G,)``, on halves, and what a mistake costs by class ``(k,)``."""
     n, count = len(targets), int(blocks.max()) + 1
-    statistics, mistakes = with_more(task, outputs, targets, counts, names)
+    statistics, more = with_more(task, outputs, targets, counts, names)
     rows = len(statistics)
 
     def measured(number: int, weights_of: Callable[[slice], Floats]) -> dict[str, Floats]:
@@ -216,9 +216,6 @@ def _of_draw(
 
         return weights
 
-    def added(part: slice) -> Floats:
-        return np.concatenate([np.tile(counts, (part.stop - part.start, 1)), mistakes[part]], axis=1)
-
     plain = measured(1, of_blocks(np.ones((1, count), dtype=bool)))
     value = {name: float(values[0]) for name, values in plain.items()}
     # Of the only block nothing can be left out.
@@ -226,8 +223,9 @@ def _of_draw(
     kept = _halves(count)
     sizes = kept @ np.bincount(blocks, counts)  # a larger half counts for more, so that a mean has no bias
     halves = {name: float(np.average(v, weights=sizes)) for name, v in measured(len(kept), of_blocks(kept)).items()}
-    costs = measured(len(mistakes), added)
-    return value, without, halves, {name: dearer(costs[name] - value[name]) if costs else np.zeros(1) for name in value}
+    costs = measured(len(more), more.__getitem__)
+    unseen = {name: dearer(costs[name] - value[name]) if costs else np.zeros(1) for name in value}
+    return value, without, halves, unseen
 
 
 def _halves(blocks: int) -> Mask:

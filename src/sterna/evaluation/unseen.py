@@ -25,16 +25,17 @@ def with_more(
     task: Task, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], counts: Floats,
     names: Sequence[str] | None,
 ) -> tuple[Statistics, Floats]:  # fmt: skip
-    """Statistics of the rows, then of more rows of each class that are missed, and that are hit; the latter's weights.
+    """Statistics of the n rows, then of m more: of each class some that are missed, and that are hit; and weights.
 
     A row is missed that is answered as rows of other classes are; where all rows are of one class, as the opposite of
     its outputs. It is hit that is answered as it is but for the class that it is of, which is the likeliest. Of more
     than `UNSEEN_CLASSES` classes so many stand for all: evenly from the one of least weight to that of most. The
-    weights ``(2 k, m)`` make one row of each class missed, then one of each hit, of weight Σw² / Σw over its rows:
-    heavy rows are few witnesses (Kish, Survey sampling, 1965). A task without classes has none.
+    weights ``(2 k, n + m)`` put one row of a class that is missed, and then one that is hit, in the place of as much
+    weight of its rows: Σw² / Σw, for heavy rows are few witnesses (Kish, Survey sampling, 1965). A task without
+    classes has none.
     """
     random = np.random.default_rng(0)
-    rows, missed, hit, sizes = [], [], [], []
+    rows, missed, hit, sizes, kept = [], [], [], [], []
     strata = task.strata(targets)
     by_weight = np.argsort(counts @ strata, kind="stable")
     chosen = by_weight[np.linspace(0, len(by_weight) - 1, min(len(by_weight), UNSEEN_CLASSES)).astype(np.int64)]
@@ -47,16 +48,16 @@ def with_more(
             missed.append(outputs[np.resize(random.permutation(outside), some)] if len(outside) else -here)
             hit.append(_hit(here, int(code), task.one_class))
             sizes.append(float(np.average(counts[inside], weights=counts[inside])))  # the heavier, the less is seen
+            kept.append(counts * np.where(strata[:, code], 1 - sizes[-1] / float(counts[inside].sum()), 1.0))
     own = task.statistics(outputs, targets, names)
     if not rows:
-        return own, np.zeros((0, 0))
+        return own, np.zeros((0, len(targets)))
     more = [task.statistics(np.concatenate(some), targets[np.concatenate(rows)], names) for some in (missed, hit)]
     numbers = [len(some) for some in rows]
     which = np.repeat(np.arange(2 * len(rows)), numbers * 2)
     weights = np.tile(np.array(sizes) / np.array(numbers), 2)
-    return Statistics.joined([own, *more]), np.where(
-        which[None] == np.arange(2 * len(rows))[:, None], weights[:, None], 0.0
-    )
+    each = np.where(which[None] == np.arange(2 * len(rows))[:, None], weights[:, None], 0.0)
+    return Statistics.joined([own, *more]), np.concatenate([np.tile(kept, (2, 1)), each], axis=1)
 
 
 def _hit(outputs: Floats, code: int, one_class: bool) -> Floats:
@@ -71,7 +72,7 @@ def _hit(outputs: Floats, code: int, one_class: bool) -> Floats:
 
 
 def dearer(costs: Floats) -> Floats:
-    """How far one more row of each class moves a metric, missed and then hit ``(2 k,)``: the further, ``(k,)``."""
+    """How far a row of each class moves a metric that is missed, and then hit ``(2 k,)``: the further, ``(k,)``."""
     found: Floats = np.abs(costs.reshape(2, -1)).max(axis=0)
     return found
 
