@@ -34,3 +34,20 @@ def test_the_table_of_methods_cites_what_was_measured(page: str) -> None:
     assert len(claims) >= 15
     for line, found in claims:
         assert any(name in line for name, *rest in measured() if tuple(rest) == found), found
+
+
+def scores(part: Any) -> set[str]:
+    """Every score with its interval in a result, as pages write it."""
+    if isinstance(part, dict) and {"value", "low", "high"} <= part.keys():
+        return {f"{part['value']:.3f} [{part['low']:.3f}, {part['high']:.3f}]"}
+    parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return set().union(*map(scores, parts))
+
+
+@pytest.mark.parametrize(("page", "head"), [("README.md", "## What is measured"), ("README.zh.md", "## 测得的结果")])
+def test_the_readme_cites_what_was_measured(page: str, head: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    table = text[text.index(head) :].split("\n## ")[0]
+    known = scores([json.loads(path.read_text("utf-8")) for path in (ROOT / "benchmarks/results").glob("*.json")])
+    cited = re.findall(r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", table)
+    assert len(cited) >= 8 and set(cited) <= known, set(cited) - known
