@@ -211,6 +211,8 @@ def test_what_cannot_be_paired_gets_a_sentence_instead_of_a_number(
     best = make("best", 3.0, rows=slice(0, 30))
     found = compared(best, make("other", 0.2, **options))
     assert [(row.apart, row.said) for row in found.rows] == [(None, ""), (None, said)]
+    assert found.axis is None  # where nothing is drawn
+    assert compared(best, make("another", 0.2, rows=slice(0, 30))).axis is not None
 
 
 def test_a_run_without_predictions_is_not_paired(make: Make) -> None:

@@ -103,7 +103,7 @@ def compare(runs: Sequence[tuple[Run, View]], say: Language = ENGLISH) -> Compar
         rows,
         say(" ").join([_verdicts(records, say), *([say(TARGETS)] if len(groups) > 1 else [])]),
         say(" ").join(dict.fromkeys(group.scored_by for group in groups if group.scored_by)),
-        axis if len(metrics) == 1 else None,
+        axis if len(metrics) == 1 and any(apart) else None,
         gain_axis if len({gain.metric for _, gain in gains}) == 1 else None,
     )
 
