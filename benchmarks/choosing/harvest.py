@@ -18,11 +18,13 @@ import numpy as np
 
 from benchmarks.choosing.problems import Pair, pairs
 from sterna.bench import Problem
+from sterna.domains.domain import Domain
 from sterna.domains.groups import unit_ids
 from sterna.errors import SternaError
 from sterna.experiment.plan import make_plan
 from sterna.experiment.problem import make_problem
 from sterna.experiment.units import Means, fit_unit
+from sterna.kinds.kind import kind_of
 from sterna.methods.method import fitting, make_method, method_class, method_ids
 from sterna.methods.needs import have
 from sterna.record.request import Request
@@ -34,6 +36,9 @@ from sterna.training.schedule import Budget
 from sterna.training.strategy import strategy_on
 from sterna.training.trainer import Trainer, pick_device
 
+MOST = 1500
+"""Rows of each domain without target labels; where there are more, so many are drawn."""
+
 FOLDS = 5
 HALF = 0.5
 """Of few labels the rows that test are many, so that what is best is known better."""
@@ -42,7 +47,7 @@ LEFT = {"weak-labels", "rule-head", "rule-penalty", "auto"}
 """Methods that read rules, and the one that tries the others."""
 
 DEEP = {"dan", "dann", "deep-coral"}
-"""Methods for targets without labels."""
+"""Methods for targets without labels; of tables and texts they take long."""
 
 
 def main() -> None:
@@ -63,6 +68,9 @@ def harvest(pair: Pair, labels: str, seed: int, folder: Path) -> None:
         return
     place.mkdir(parents=True, exist_ok=True)
     source, target = pair.source(), pair.target()
+    if labels == "0":
+        target = drawn(target)
+        source = source if source is None or source.data is None else replace(source, data=drawn(source.data))
     amount: dict[str, Any] = {"labels_per_class": int(labels[:-1])} if labels.endswith("c") else {"labels": int(labels)}
     if labels != "0":
         amount["test_size"] = HALF
@@ -87,7 +95,8 @@ def harvest(pair: Pair, labels: str, seed: int, folder: Path) -> None:
         arrays |= {"source targets": aside.targets, "source weights": aside.weights, **compared(problem, aside, means)}
     only = os.environ.get("STERNA_METHODS")
     for name in fitting(there, list(method_ids())):
-        if name in LEFT or (len(problem.train) and name in DEEP) or (only and name not in only.split(",")):
+        slow = name in DEEP and (len(problem.train) or not kind_of(target.kind).dear)
+        if name in LEFT or slow or (only and name not in only.split(",")):
             continue
         method = make_method(name)
         try:
@@ -118,8 +127,11 @@ def one(name: str, method: Any, problem: Problem, aside: Any, plan: Any, means: 
         trainer = means.trainer(run, problem, name)
         kept["test"] = unit.outputs
         if aside is not None:
-            kept["unlabelled"] = trainer.outputs(network, problem.unlabelled.inputs, some(len(problem.unlabelled)))
+            every = trainer.outputs(network, problem.unlabelled.inputs)
+            kept["unlabelled"] = every[some(len(every))]
             kept["source"] = trainer.outputs(network, aside.inputs)
+            if name not in DEEP and task.one_class:
+                kept["back"] = moved_back(method, problem, every.argmax(1), aside, means)
     scores = {key: float(value[0]) for key, value in task.metrics(task.statistics(unit.outputs, exam.targets)).items()}
     found: dict[str, Any] = {"scores": scores, "seconds": fit, "trained": method.recipe() is not None,
                              "kind": method_class(name).kind()}  # fmt: skip
@@ -131,6 +143,34 @@ def one(name: str, method: Any, problem: Problem, aside: Any, plan: Any, means: 
         if told is not None:
             kept["told"] = told
     return found, kept
+
+
+def drawn(domain: Domain) -> Domain:
+    """At most so many rows; given test rows and other rows in the shares that they have."""
+    return domain if len(domain) <= MOST else domain.take(some(len(domain), MOST))
+
+
+def moved_back(method: Any, problem: Problem, codes: np.ndarray, aside: Any, means: Means) -> np.ndarray:
+    """What the method answers for the source's held-out rows, learning from the target's with the codes it gave them.
+
+    The source's other rows are what is moved to; a model loses its head, which has learnt from the source's labels.
+    """
+    import tempfile
+
+    known, (only,) = problem.known, problem.sources
+    assert known is not None
+    rows = some(len(codes), 5000)
+    taught = replace(
+        known, domain=replace(problem.unlabelled.take(rows), name="target"), targets=codes[rows],
+        weights=np.ones(len(rows)),
+    )  # fmt: skip
+    turned = replace(
+        problem, sources=(replace(only, source=replace(only.source, head=None, task=None), rows=taught),),
+        unlabelled=known.domain, target=known.domain.take(np.arange(0)), targets=known.targets[:0],
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as temporary:
+        trainer = means.trainer(RunFolder(Path(temporary)), turned, "back")
+        return trainer.outputs(method.fit(turned, trainer).network, aside.inputs)
 
 
 def some(rows: int, most: int = 1000) -> np.ndarray:

@@ -72,7 +72,9 @@ def cases(folder: Path) -> Iterator[Case]:
             source, target = (torch.from_numpy(arrays[f"{name}, {part}"]) for part in ("source", "unlabelled"))
             p = source.softmax(1).numpy()
             losses = -np.log(np.maximum(p[np.arange(len(p)), targets], 1e-12))
-            found.append(Answers(losses, p.argmax(1) == targets, p, target.softmax(1).numpy()))
+            back = arrays.get(f"{name}, back")
+            right = None if back is None else back.argmax(1) == targets
+            found.append(Answers(losses, p.argmax(1) == targets, p, target.softmax(1).numpy(), right))
         odds = arrays.get("odds", np.ones(len(targets)))
         yield Case(about, task, names, scores, np.array(hurts), found, Beside(odds), arrays)
 

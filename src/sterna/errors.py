@@ -46,6 +46,20 @@ class StoppedError(RunError):
     by_user = False
 
 
+class TooLongError(RunError):
+    """A training cannot end in the time that it has.
+
+    Attributes
+    ----------
+    seconds
+        What it would take, as its first steps tell.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 def _one_sentence(message: str) -> str:
     """On one line, of characters that any screen and file takes, and not endless, whatever it quotes."""
     line = "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in message)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sterna import Domain, Source, load_transfer, transfer
+from sterna import Domain, RequestError, Source, load_transfer, transfer
 from sterna.experiment.defaults import with_method
 from sterna.networks.small import small_body
 from sterna.record.request import Request
@@ -25,26 +25,20 @@ def model(domain):
 
 
 @pytest.mark.parametrize(
-    ("source", "asked", "method", "words"),
-    [
-        (None, {}, "target-only", "there is no source; no model for table rows is packaged"),
-        (model(table()), {}, "feature-extraction", "known is a model"),
-        (model(table()).with_data(table(seed=1)), {}, "feature-extraction", "known is a model"),
-        (Source("more", data=table(seed=1)), {}, "pooled", "is labelled data like the target's"),
-        (Source("more", data=table(seed=1)), {"labels": 5}, "pooled", "is labelled data like the target's"),
-        (Source("more", data=table(seed=1)), {"labels": 0}, "source-only", "labels=0 hides every target label"),
-        (Source("more", data=table("abcd", 1)), {}, "pooled", "is labelled data like the target's"),
-        (Source("more", data=table("ab", 1)), {}, "target-only", "lacks columns of the target (method="),
-        (Source("more", data=table(labels=("x", "y"))), {}, "target-only", "is not labelled as the target is"),
-        (Source("more", data=table(labels=("x", "y"))), {"map_classes": {"x": "low", "y": "high"}}, "pooled", "like"),
-        (Source("more", data=photographs()), {}, "target-only", "holds images, not table rows"),
-    ],
-)  # fmt: skip
-def test_what_there_is_decides(source, asked, method, words):
-    request, notes = with_method(Request(**asked), [] if source is None else [source], table())
-    assert request.method == method
-    (note,) = notes
-    assert note.startswith(f"No method was asked for: {method}, because ") and words in note and note.endswith(".")
+    "source", [model(table()), Source("more", data=table(seed=1)), Source("more", data=photographs())]
+)
+@pytest.mark.parametrize("asked", [{}, {"labels": 5}, {"labels": 0}, {"settings": {"methods": ["pooled"]}}])
+def test_without_a_method_what_fits_is_tried(source, asked):
+    request, notes = with_method(Request(**asked), [source], table())
+    assert request == Request(method="auto", **asked)
+    assert notes == ("No method was asked for: auto tries what fits and takes the best.",)
+
+
+def test_settings_of_another_method_need_its_name():
+    with pytest.raises(
+        RequestError, match="auto, which runs then, has no setting 'blocks'; name .*: feature-extraction"
+    ):
+        transfer(None, table(), settings={"blocks": "last"})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +49,7 @@ def test_what_there_is_decides(source, asked, method, words):
     ],
 )
 def test_a_source_that_fits_the_kind_of_data_is_named(domain, spec):
-    assert f"source={spec!r}" in with_method(Request(), [], domain)[1][0]
+    assert f"There is no source; source={spec!r} is a model" in with_method(Request(), [], domain)[1][0]
 
 
 def test_a_method_that_was_asked_for_stays():
@@ -66,7 +60,7 @@ def test_the_folder_says_which_and_the_run_goes_on_with_it(tmp_path):
     asked = {"control": "none", "out": tmp_path / "run"}
     result = transfer(None, table(), **asked)
     kept = load_transfer(tmp_path / "run").evidence
-    assert kept.method == result.method == "target-only"
-    assert '"method": "target-only"' in (tmp_path / "run" / "request.json").read_text()
-    assert any("No method was asked for: target-only" in note for note in kept.target.notes)
+    assert kept.method == result.method == "auto"
+    assert '"method": "auto"' in (tmp_path / "run" / "request.json").read_text()
+    assert any("No method was asked for: auto" in note for note in kept.target.notes)
     assert transfer(None, table(), resume=True, **asked).record["scores"] == result.record["scores"]

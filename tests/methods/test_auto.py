@@ -1,6 +1,7 @@
 """auto: the best of what fits, by labels that it has not learnt from."""
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,11 @@ import sterna
 from sterna import Domain, RequestError, RunError, Source, transfer
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import make_method
-from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER, ByLabels
+from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER, ByLabels, Tried
 from sterna.methods.tried import FEW as FEW_ROWS
 from sterna.selection import cross_validation
+from sterna.training.fit import Fit
+from sterna.training.search import LONG
 
 FEW = ("domain-scaling", "prototypes")
 """Methods that take little time; the first learns from the source, the second from the target alone."""
@@ -124,6 +127,36 @@ def test_a_budget_that_is_over_leaves_the_rest_but_never_all(problem_of, bench_o
     chosen = tried.best(candidates(problem, FEW))
     assert chosen is tried.tried[0].candidate and not tried.tried[0].left
     assert [each.left for each in tried.tried[1:]] == [OVER]
+
+
+@pytest.mark.parametrize(("seconds", "took", "tries"), [(1.0, 10.0, True), (1.0, 0.0, False), (20.0, 0.0, True)])
+def test_the_usual_budget_is_at_least_what_the_first_took(
+    problem_of, bench_of, target, monkeypatch, seconds, took, tries
+):
+    """The second begins five seconds after the first ended."""
+    problem, _ = problem_of(source(1), target, labels=40)
+    tried = ByLabels(bench_of(problem), seconds, at_least=True)
+    known = candidates(problem, FEW)
+    first = Tried(known[0], np.zeros((len(problem.target), 2)), took, time.monotonic() - 5.0, done=True)
+    tried.tried = [first, Tried(known[1], np.full((len(problem.target), 2), np.nan))]
+    tried._try(1)
+    assert tried.tried[1].left == ("" if tries else OVER)
+
+
+def test_what_would_train_for_longer_than_the_budget_is_left_and_not_tried_by_the_next_draw(
+    target, monkeypatch, tmp_path
+):
+    whole = Fit._gradients
+    steps = []
+    monkeypatch.setattr(Fit, "_gradients", lambda *some: [steps.append(time.sleep(0.05)), whole(*some)][1])
+    found = transfer(
+        None, target, method="auto", settings={"methods": ("target-only", "scratch"), "budget": 5.0}, labels=60,
+        seeds=2, control="none", epochs=1000,
+    ).evidence  # fmt: skip
+    scratch = next(each for each in found.candidates if each.method == "scratch")
+    assert (scratch.left, scratch.chosen, scratch.draws) == (LONG, 0, 2) and len(steps) < 10
+    (said,) = [note for note in found.messages if "scratch was not tried" in note]
+    assert int(said.split("about ")[1].split(" s")[0]) > 100
 
 
 def test_what_is_behind_is_left(problem_of, bench_of):

@@ -117,3 +117,35 @@ def test_each_gives_a_number_for_each_candidate_in_any_order(name: str) -> None:
     values = VALIDATORS[name](found, beside())
     turned = VALIDATORS[name](found[::-1], Beside(beside().odds, first=2))
     assert values.shape == (3,) and values == pytest.approx(turned[::-1])
+
+
+def random_answers(random: np.random.Generator, labels: np.ndarray, accuracy: float) -> np.ndarray:
+    """Sure answers for rows of two classes, right in this share of them whatever the row."""
+    right = random.random(len(labels)) < accuracy
+    return np.eye(2)[np.where(right, labels, 1 - labels)]
+
+
+def test_accuracies_lie_on_the_line_of_agreements() -> None:
+    """Candidates with independent mistakes; in the second target each is worse by half a unit."""
+    random, rows = np.random.default_rng(0), 20_000
+    ours, theirs = random.integers(0, 2, rows), random.integers(0, 2, rows)
+    before = np.array([0.99, 0.97, 0.95, 0.9])
+    found = []
+    for accuracy in before:
+        source, target = random_answers(random, theirs, accuracy), random_answers(random, ours, accuracy)
+        found.append(Answers(np.zeros(rows), source.argmax(1) == theirs, source, target))
+    assert VALIDATORS["agreement on the line"](found, beside()) == pytest.approx(before, abs=0.01)
+    after = stats.norm.cdf(stats.norm.ppf(before) - 0.5)
+    worse = [
+        Answers(one.losses, one.right, one.source, random_answers(random, ours, a))
+        for one, a in zip(found, after, strict=True)
+    ]
+    estimates = VALIDATORS["agreement on the line"](worse, beside())
+    assert (estimates < before - 0.02).all() and (np.diff(estimates) < 0).all()
+
+
+def test_moving_back_counts_what_is_right() -> None:
+    one, other = answering(1), answering(2)
+    back = np.arange(40) < 30
+    found = [Answers(one.losses, one.right, one.source, one.target, back), other]
+    assert VALIDATORS["moved back"](found, beside()) == pytest.approx([0.75, 0.0])

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sterna.domains.inputs import Preparation
-from sterna.errors import RunError
+from sterna.errors import RunError, TooLongError
 from sterna.training.batches import Stream
 from sterna.training.cache import FeatureCache
 from sterna.training.objective import Objective
@@ -261,3 +261,29 @@ def test_features_and_outputs_of_rows_in_any_order(tmp_path):
     rows = np.array([7, 3, 3, 19])
     np.testing.assert_allclose(coach.outputs(network, domain.inputs, rows), plain[rows], atol=1e-5)
     np.testing.assert_allclose(coach.outputs(network, domain.inputs), plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(60.0, True), (40.0, False)])
+def test_a_training_that_cannot_end_in_time_stops_early_and_says_what_it_takes(monkeypatch, seconds, ends):
+    """Steps of a second each by a clock of its own, 48 of them; the first take longer."""
+    clock = [100.0]
+    monkeypatch.setattr("sterna.training.fit.time.monotonic", lambda: clock[0])
+
+    class Slow(Fit):
+        steps = 0
+
+        def forward(self, batch):
+            self.steps += 1
+            clock[0] += 5.0 if self.steps < 3 else 1.0
+            return super().forward(batch)
+
+    objective = Slow()
+    trainer = Trainer(until=100.0 + seconds)
+    groups = [{"params": list(objective.parameters()), "lr": 1e-3, "weight_decay": 0.0}]
+    if ends:
+        trainer.fit(objective, stream(), groups, stage="slow", epochs=6)
+        assert objective.steps == 48
+    else:
+        with pytest.raises(TooLongError, match="slow would take about 56 s"):
+            trainer.fit(objective, stream(), groups, stage="slow", epochs=6)
+        assert objective.steps == 4

@@ -1,4 +1,4 @@
-"""Which method runs where none was asked for: what there is decides."""
+"""What runs where no method was asked for, and what a source is made of."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from typing import Any
 
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import is_data
-from sterna.errors import RequestError
-from sterna.experiment.classes import matched, renamed
-from sterna.experiment.problem import same_task
+from sterna.errors import RequestError, listed
 from sterna.kinds.kind import kind_of
-from sterna.methods.method import method_class
+from sterna.methods.method import method_class, method_ids
 from sterna.record.request import Request
 from sterna.sources import Source, load_source
 from sterna.sources.listing import packaged_for
 from sterna.sources.source import named
-from sterna.tasks import infer_task
 
 
 def with_method(request: Request, sources: Sequence[Source], domain: Domain) -> tuple[Request, tuple[str, ...]]:
-    """The request with a method, and one sentence that says which and why if none was asked for."""
+    """The request with a method, and a sentence that says so if none was asked for."""
     if request.method is not None:
         return request, ()
-    if len(sources) > 1:
-        method, why = "auto", f"{len(sources)} sources were given"
-    else:
-        method, why = _fitting(request, sources[0] if sources else None, domain)
-    return replace(request, method=method), (f"No method was asked for: {method}, because {why}.",)
+    for name in request.settings:
+        having = [each for each in method_ids() if name in method_class(each).model_fields]
+        if having and "auto" not in having:
+            raise RequestError(
+                f"No method was asked for, and auto, which runs then, has no setting {name!r}; name the method that "
+                f"has it: {listed(having, between=' or ')}."
+            )
+    said = "No method was asked for: auto tries what fits and takes the best."
+    if not sources:
+        said += f" There is no source; {_offered(domain.kind)}."
+    return replace(request, method="auto"), (said,)
 
 
 def budgeted(request: Request) -> Request:
@@ -47,36 +50,6 @@ def budgeted(request: Request) -> Request:
         )
     more = {} if request.budget is None else {"budget": request.budget}
     return replace(request, settings={**request.settings, **more})
-
-
-def _fitting(request: Request, source: Source | None, domain: Domain) -> tuple[str, str]:
-    """The method that fits what there is, and why."""
-    learns = request.labels != 0
-    if source is None:
-        return "target-only", f"there is no source; {_offered(domain.kind)}"
-    if not learns:
-        return "source-only", "labels=0 hides every target label"
-    if source.body is not None and source.body.width:
-        return "feature-extraction", f"{source.spec} is a model"
-    if source.data is None:
-        return "target-only", f"{source.spec} has no features to build on; {_offered(domain.kind)}"
-    what = _unlike(request, source, source.data, domain)
-    if what is None:
-        return "pooled", f"{source.data.name} is labelled data like the target's"
-    return "target-only", f"{source.data.name} {what}"
-
-
-def _unlike(request: Request, source: Source, data: Domain, domain: Domain) -> str | None:
-    """In what the source's data are not like the target's, and what learns from both all the same."""
-    if data.kind != domain.kind:
-        return f"holds {kind_of(data.kind).noun}, not {kind_of(domain.kind).noun}"
-    task = infer_task(domain, request.task, request.metric)
-    known, _ = matched(renamed([source], request.map_classes, task)[0], task)
-    same = same_task(known, task)
-    if same and data.inputs.covers(domain.inputs):
-        return None
-    lacks = "lacks columns of the target" if same else "is not labelled as the target is"
-    return f"{lacks} (method='joint-training' learns from both)"
 
 
 def _offered(kind: str) -> str:

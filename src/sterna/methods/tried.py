@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,13 +14,13 @@ import numpy as np
 import torch
 
 from sterna.bench import Bench, Fitted, Problem
-from sterna.errors import RunError, SternaError, StoppedError
+from sterna.errors import RunError, SternaError, StoppedError, TooLongError
 from sterna.files import atomic
 from sterna.kinds.kind import kind_of
 from sterna.methods.candidates import Candidate
 from sterna.selection.cross_validation import Trial, folds_of, simplest
 from sterna.training.log import Log
-from sterna.training.search import ENDED
+from sterna.training.search import ENDED, LONG
 
 Array = np.ndarray[Any, Any]
 
@@ -49,8 +50,8 @@ class Tried:
         What was tried.
     outputs
         For every labelled row, ``(n, o)``; NaN where it was not asked.
-    seconds
-        How long it took.
+    seconds, ended
+        How long it took, and when it was done, in seconds of `time.monotonic`.
     left
         Why it was left before all rows were asked; empty if it was not.
     done
@@ -64,6 +65,7 @@ class Tried:
     candidate: Candidate
     outputs: Array
     seconds: float = 0.0
+    ended: float = 0.0
     left: str = ""
     done: bool = False
     part: bool = False
@@ -107,7 +109,9 @@ class ByLabels:
     bench
         Of the whole problem.
     seconds
-        What trying may take.
+        What trying the others may take once the first is done.
+    at_least
+        Whether it may take as long as the first took, where that is longer.
     tried
         So far.
     known
@@ -116,6 +120,7 @@ class ByLabels:
 
     bench: Bench
     seconds: float
+    at_least: bool = False
     tried: list[Tried] = field(default_factory=list)
     known: dict[int | None, bool] = field(default_factory=dict)
 
@@ -130,7 +135,7 @@ class ByLabels:
 
     def best(self, found: Sequence[Candidate]) -> Candidate:
         """The first candidate within one standard error of the lowest loss."""
-        problem, trainer, started = self.bench.problem, self.bench.trainer, time.monotonic()
+        problem, trainer = self.bench.problem, self.bench.trainer
         known = next((each for each in found if each.about(problem) == trainer.search.found), None)
         if known is not None:
             return known
@@ -138,7 +143,7 @@ class ByLabels:
         for number, candidate in enumerate(found):
             self.tried.append(Tried(candidate, np.full((len(problem.target), problem.task.outputs), np.nan)))
             try:
-                self._try(number, started)
+                self._try(number)
             except (KeyboardInterrupt, StoppedError) as stop:
                 asked = not isinstance(stop, StoppedError) or stop.by_user
                 if not (asked and trainer.search.keeps_best and any(each.done for each in self.tried)):
@@ -176,14 +181,26 @@ class ByLabels:
                 best = each
         return best
 
-    def _try(self, number: int, started: float) -> None:
+    @property
+    def _until(self) -> float | None:
+        """When the trying ends; ``None`` before anything was tried, since one candidate is tried in any case."""
+        first = next((each for each in self.tried if each.done), None)
+        if first is None:
+            return None
+        return first.ended + (max(self.seconds, first.seconds) if self.at_least else self.seconds)
+
+    def _try(self, number: int) -> None:
         """Ask the last candidate for rows that it has not learnt from."""
         each, began = self.tried[-1], time.monotonic()
         name, some = each.candidate.name(self.bench.problem), [one for one in self.tried if one.done]
         leader = f" (so far {self.chosen().candidate.name(self.bench.problem)})" if some else ""
         self.bench.trainer.progress.advance(what=f"auto: {name}{leader}")
-        if self.bench.trainer.strategy.agree(bool(some) and began - started > self.seconds):
+        until = self._until
+        if self.bench.trainer.strategy.agree(until is not None and began > until):
             each.left = OVER
+            return
+        if each.candidate.about(self.bench.problem) in self.bench.trainer.search.too_long:
+            each.left = LONG
             return
         if self._learnt_before(each.candidate):
             each.left = KNOWN
@@ -198,10 +215,15 @@ class ByLabels:
                 each.left = self._held_out(each, parts, number)
         except StoppedError:
             raise
+        except TooLongError as error:
+            each.left = LONG
+            needs = math.ceil(len(parts) * error.seconds)
+            self.bench.say(f"{name} was not tried: it takes about {needs} s; a larger budget includes it.")
         except SternaError as error:
             each.left = str(error)
         finally:
-            each.seconds = time.monotonic() - began
+            each.ended = time.monotonic()
+            each.seconds = each.ended - began
         each.done = not each.left
         best = self.chosen() if some or each.done else None
         for one in self.tried:  # networks may be large
@@ -239,6 +261,7 @@ class ByLabels:
         """Answers of fits on the other folds; why they ended, else an empty text."""
         for fold, (train, held) in enumerate(parts):
             bench = self.bench.aside(f"tried/{number}-{fold}", quiet=True)
+            bench = replace(bench, trainer=replace(bench.trainer, until=self._until))
             again = _kept(bench, (len(held), bench.task.outputs))
             if again is None:
                 problem = replace(each.candidate.problem(self.bench.problem), train=train, validation=held[:0])

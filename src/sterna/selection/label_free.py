@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
+from scipy.stats import norm
 
 Array = np.ndarray
 LEAST = 1e-12
@@ -30,12 +32,16 @@ class Answers:
         Class probabilities of these rows, ``(n, k)``.
     target
         Class probabilities of target rows, ``(m, k)``.
+    back
+        Whether the candidate's method is right for these source rows where it moves knowledge back: from the target's
+        rows, with the classes that it gave them, to the source, ``(n,)`` bool; ``None`` where that was not tried.
     """
 
     losses: Array
     right: Array
     source: Array
     target: Array
+    back: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +165,37 @@ def confidence_difference(found: list[Answers], beside: Beside) -> Array:
     return np.array([e.right.mean() - (e.source.max(1).mean() - e.target.max(1).mean()) for e in found])
 
 
+def agreement_on_the_line(found: list[Answers], beside: Beside) -> Array:
+    """Estimated target accuracy: on the line from agreements on the source to agreements on the target.
+
+    How often two candidates give a row the same class is known for both domains. Its line, in units of the normal
+    distribution, is that of their accuracies.
+
+    References
+    ----------
+    Baek, Jiang, Raghunathan and Kolter, "Agreement-on-the-line: Predicting the performance of neural networks under
+    distribution shift", NeurIPS 2022 (ALine-S).
+    """
+    theirs = agreements([each.source for each in found])
+    ours = agreements([each.target for each in found])
+    accuracies = np.array([each.right.mean() for each in found])
+    rows = len(found[0].source)
+    x = normal_units(theirs, rows)
+    slope, intercept = np.polyfit(x, normal_units(ours, len(found[0].target)), 1) if np.ptp(x) > 0 else (1.0, 0.0)
+    return np.asarray(norm.cdf(slope * normal_units(accuracies, rows) + intercept))
+
+
+def moved_back(found: list[Answers], beside: Beside) -> Array:
+    """Accuracy on the source's rows where the method moves back (circular validation); 0 where that was not tried.
+
+    References
+    ----------
+    Bruzzone and Marconcini, "Domain adaptation problems: A DASVM classification technique and a circular validation
+    strategy", IEEE TPAMI 2010.
+    """
+    return np.array([0.0 if each.back is None else each.back.mean() for each in found])
+
+
 VALIDATORS: Mapping[str, Validator] = {
     "source risk": source_risk,
     "weighted risk": weighted_risk,
@@ -170,12 +207,24 @@ VALIDATORS: Mapping[str, Validator] = {
     "transfer loss": transfer_loss,
     "confidence threshold": confidence_threshold,
     "confidence difference": confidence_difference,
+    "agreement on the line": agreement_on_the_line,
+    "moved back": moved_back,
 }
 
 
 def entropies(p: Array) -> Array:
     """Entropy of each row of probabilities ``(n, k)``, ``(n,)``, in nats."""
     return np.asarray(-(p * np.log(np.maximum(p, LEAST))).sum(1))
+
+
+def agreements(found: list[Array]) -> Array:
+    """How often every two of some candidates, probabilities ``(n, k)`` each, give a row the same class."""
+    return np.array([(a.argmax(1) == b.argmax(1)).mean() for a, b in combinations(found, 2)])
+
+
+def normal_units(shares: Array, rows: int) -> Array:
+    """Quantiles of the standard normal distribution; shares of 0 and 1 count as half a row."""
+    return np.asarray(norm.ppf(np.clip(shares, 0.5 / rows, 1 - 0.5 / rows)))
 
 
 def density(p: Array, temperature: float = 0.05) -> float:

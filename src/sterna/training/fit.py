@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sterna.errors import RequestError, RunError, StoppedError
+from sterna.errors import RequestError, RunError, StoppedError, TooLongError
 from sterna.networks.freezing import frozen_names
 from sterna.training import checkpoint
 from sterna.training.batches import Batch, Batches, Stream, Streams
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Score = tuple[float, ...]
 """A validation score, better when larger; later numbers break ties."""
+
+WARM = 2
+"""First steps that say nothing of how long the others take: memory is set aside in them."""
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Fit:
         folder = self.trainer.folder
         self.path = folder / f"{self.stage}.pt" if folder is not None else None
         self.saved = self.started = time.monotonic()
+        self.timed: tuple[int, float] | None = None
 
     def run(self, interruption: checkpoint.Interruption) -> str:
         """Train to the end: whose weights were kept."""
@@ -85,6 +89,7 @@ class Fit:
             if ended or state.step >= self.total or self._out_of_time():
                 break
             self._stop_if_asked(interruption)
+            self._stop_if_too_long()
             if time.monotonic() - self.saved > self.trainer.checkpoint_seconds:
                 self._save()
         # An epoch's last step and its end go together: no checkpoint comes between them.
@@ -100,6 +105,21 @@ class Fit:
             )
             stopped.by_user = interruption.by_user
             raise stopped
+
+    def _stop_if_too_long(self) -> None:
+        """Where steps as long as those before would not end in time."""
+        until, now, step = self.trainer.until, time.monotonic(), self.state.step
+        if until is None:
+            return
+        if self.timed is None:
+            self.timed = (step + WARM, now)
+        if step <= self.timed[0]:
+            self.timed = (self.timed[0], now)
+            return
+        each = (now - self.timed[1]) / (step - self.timed[0])
+        if self.trainer.strategy.agree(now + each * (self.total - step) > until):
+            whole = now - self.started + each * (self.total - step)
+            raise TooLongError(f"{self.stage} would take about {whole:.0f} s, longer than there is time.", whole)
 
     def _out_of_patience(self) -> bool:
         return self.patience is not None and self.state.stale >= self.patience

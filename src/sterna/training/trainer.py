@@ -68,6 +68,8 @@ class Trainer:
         Most seconds of work that a killed process loses.
     search
         What a search for the best candidate shares with those of other draws.
+    until
+        When a training must be able to end, in seconds of `time.monotonic`; without a bound where ``None``.
     """
 
     seed: int = 0
@@ -82,6 +84,7 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     log: Log = field(default_factory=Log)
     search: Search = field(default_factory=Search)
+    until: float | None = None
 
     def __post_init__(self) -> None:
         self.torch_device = pick_device(self.device)
@@ -280,7 +283,8 @@ class Trainer:
         Raises
         ------
         RunError
-            If the loss is not finite, memory runs out for a single row, or someone asked to stop.
+            If the loss is not finite, memory runs out for a single row, someone asked to stop, or it cannot end in
+            time (`until`).
         """
         fit = Fit(self, objective, stream, groups, stage, epochs, before_epoch, validate, patience, average)
         with torch.random.fork_rng(), checkpoint.interruptible() as interruption:

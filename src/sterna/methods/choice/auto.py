@@ -52,7 +52,8 @@ class Auto(Method):
     def run(self, bench: Bench) -> Fitted:
         problem = bench.problem
         found = candidates(problem, self.methods)
-        board = ByLabels(bench, self.budget or (DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS))
+        usual = DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS
+        board = ByLabels(bench, self.budget or usual, at_least=self.budget is None)
         chosen = board.best(found) if len(problem.train) else without_labels(found)
         fitted = board.fitted(chosen)
         lines = tuple(each.line(problem, chosen) for each in board.tried)
