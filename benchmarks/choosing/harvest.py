@@ -19,11 +19,10 @@ import numpy as np
 from benchmarks.choosing.problems import Pair, pairs
 from sterna.bench import Problem
 from sterna.domains.domain import Domain
-from sterna.domains.groups import unit_ids
 from sterna.errors import SternaError
 from sterna.experiment.plan import make_plan
 from sterna.experiment.problem import make_problem
-from sterna.experiment.units import Means, fit_unit
+from sterna.experiment.units import Means, seeded
 from sterna.kinds.kind import kind_of
 from sterna.methods.method import fitting, make_method, method_class, method_ids
 from sterna.methods.needs import have
@@ -36,7 +35,7 @@ from sterna.training.schedule import Budget
 from sterna.training.strategy import strategy_on
 from sterna.training.trainer import Trainer, pick_device
 
-MOST = 1500
+MOST = 1000
 """Rows of each domain without target labels; where there are more, so many are drawn."""
 
 FOLDS = 5
@@ -88,11 +87,14 @@ def harvest(pair: Pair, labels: str, seed: int, folder: Path) -> None:
         "validation": len(problem.validation), "unlabelled": len(problem.unlabelled), "test": len(plan.exam.rows),
         "source rows": len(problem.known) if problem.known else 0, "methods": {},
     }  # fmt: skip
-    problem, aside = (problem, None) if len(problem.train) else source_aside(problem)
+    known, aside = problem.known, None
+    if not len(problem.train):
+        assert known is not None
+        aside = part(known, some(len(known)))
     arrays: dict[str, Any] = {"test targets": plan.exam.targets, "targets": problem.targets,
                               "weights": problem.row_weights()}  # fmt: skip
     if aside is not None:
-        arrays |= {"source targets": aside.targets, "source weights": aside.weights, **compared(problem, aside, means)}
+        arrays |= {"source targets": aside.targets, "source weights": aside.weights, **compared(problem, means)}
     only = os.environ.get("STERNA_METHODS")
     for name in fitting(there, list(method_ids())):
         slow = name in DEEP and (len(problem.train) or not kind_of(target.kind).dear)
@@ -117,23 +119,23 @@ def one(name: str, method: Any, problem: Problem, aside: Any, plan: Any, means: 
 
     task, exam = plan.task, plan.exam
     with tempfile.TemporaryDirectory() as temporary:
-        run, kept = RunFolder(Path(temporary)), {}
+        trainer, kept = means.trainer(RunFolder(Path(temporary)), problem, name), {}
         began = time.perf_counter()
-        unit = fit_unit(name, method, problem, exam, run, means, keep=True)
+        again = method.refits(problem) and len(problem.validation) > 0
+        fitted = seeded(method, problem.joined() if again else problem, trainer)
         fit = time.perf_counter() - began
-        from sterna.networks.saved import load_network
-
-        network = load_network(Path(temporary) / "network", ("benchmarks",))
-        trainer = means.trainer(run, problem, name)
-        kept["test"] = unit.outputs
+        kept["test"] = trainer.outputs(fitted.network, exam.domain.inputs)
         if aside is not None:
-            every = trainer.outputs(network, problem.unlabelled.inputs)
+            every = trainer.outputs(fitted.network, problem.unlabelled.inputs)
             kept["unlabelled"] = every[some(len(every))]
-            kept["source"] = trainer.outputs(network, aside.inputs)
-            if name not in DEEP and task.one_class:
+            told = fitted.told_source
+            found_there = trainer.outputs(fitted.network, aside.inputs) if told is None else told[some(len(told))]
+            kept["source"] = found_there
+            if os.environ.get("STERNA_BACK") and name not in (*DEEP, "source-only") and task.one_class:
                 kept["back"] = moved_back(method, problem, every.argmax(1), aside, means)
-    scores = {key: float(value[0]) for key, value in task.metrics(task.statistics(unit.outputs, exam.targets)).items()}
-    found: dict[str, Any] = {"scores": scores, "seconds": fit, "trained": method.recipe() is not None,
+    statistics = task.statistics(kept["test"], exam.targets)
+    scores = {key: float(value[0]) for key, value in task.metrics(statistics).items()}
+    found: dict[str, Any] = {"scores": scores, "seconds": fit, "told": fitted.told_source is not None, "trained": method.recipe() is not None,
                              "kind": method_class(name).kind()}  # fmt: skip
     if len(problem.train):
         began = time.perf_counter()
@@ -153,7 +155,7 @@ def drawn(domain: Domain) -> Domain:
 def moved_back(method: Any, problem: Problem, codes: np.ndarray, aside: Any, means: Means) -> np.ndarray:
     """What the method answers for the source's held-out rows, learning from the target's with the codes it gave them.
 
-    The source's other rows are what is moved to; a model loses its head, which has learnt from the source's labels.
+    A model loses its head, which has learnt from the source's labels.
     """
     import tempfile
 
@@ -178,23 +180,13 @@ def some(rows: int, most: int = 1000) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
-def source_aside(problem: Problem) -> tuple[Problem, Any]:
-    """The problem with four fifths of the source's rows, and up to 1,000 of the others."""
-    known = problem.known
-    assert known is not None
-    units = unit_ids(known.domain)
-    folds = folds_of(known.targets, known.task, FOLDS, problem.seed, units=units)
-    train, held = folds[0]
-    return problem.with_rows(part(known, train)), part(known, held[some(len(held))])
-
-
 def part(known: Any, rows: np.ndarray) -> Any:
     """Some of a source's labelled rows."""
     return replace(known, domain=known.domain.take(rows), targets=known.targets[rows], weights=known.weights[rows])
 
 
-def compared(problem: Problem, aside: Any, means: Means) -> dict[str, Any]:
-    """The density ratio at the rows of the source that are held out, and vectors of both domains."""
+def compared(problem: Problem, means: Means) -> dict[str, Any]:
+    """The density ratio at rows of the source, and vectors of both domains."""
     import tempfile
 
     from sterna.bench import Bench
@@ -204,15 +196,15 @@ def compared(problem: Problem, aside: Any, means: Means) -> dict[str, Any]:
     if Needs.COMPARABLE not in have(problem):
         return {}
     with tempfile.TemporaryDirectory() as temporary:
-        bench = Bench(problem.with_rows(aside), means.trainer(RunFolder(Path(temporary)), problem, "odds"), make_method)
+        bench = Bench(problem, means.trainer(RunFolder(Path(temporary)), problem, "odds"), make_method)
         both = both_domains(bench)
-        odds = np.empty(len(aside))
+        odds = np.empty(len(both.order))
         odds[both.order] = likeness(both, problem.seed)
         source, target = both.standardised()
         back = np.empty_like(source)
         back[both.order] = source
-    rows = some(len(problem.unlabelled))
-    return {"odds": odds, "source vectors": small(back), "target vectors": small(target[rows])}
+    rows, theirs = some(len(problem.unlabelled)), some(len(odds))
+    return {"odds": odds[theirs], "source vectors": small(back[theirs]), "target vectors": small(target[rows])}
 
 
 def small(x: np.ndarray, width: int = 256) -> np.ndarray:

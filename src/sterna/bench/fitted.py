@@ -28,6 +28,10 @@ class Fitted:
     told
         What fits that had not seen their labels answered for the problem's rows, ``(n, o)``, where the method held rows
         out to choose by; NaN for rows that were not.
+    told_fair
+        Whether these are as good as by fits that did not choose by them: the best of several is not, by few rows.
+    told_source
+        The same for the source's labelled rows, ``(n_s, o)``, as the method brings them to the target.
     """
 
     network: Network
@@ -35,3 +39,5 @@ class Fitted:
     held_out: Network | None = None
     candidates: tuple[dict[str, Any], ...] = ()
     told: np.ndarray[Any, Any] | None = None
+    told_fair: bool = True
+    told_source: np.ndarray[Any, Any] | None = None

@@ -33,12 +33,18 @@ def fitted_head(
 
 def fit_on_head(
     bench: Bench, network: Callable[[nn.Linear], Network], x: Array, targets: Array, weights: Array, of: str | None,
-    units: Array,
+    units: Array, source: Array | None = None,
 ) -> Fitted:  # fmt: skip
-    """A network on the head that is fitted on rows `x`, of which the problem's training rows are the first."""
+    """A network on the head that is fitted on rows `x`, of which the problem's training rows are the first.
+
+    The others may be all of the source's labelled rows: `source` says which stands at each place, ``(n_s,)``.
+    """
     head, choice = fitted_head(bench, x, targets, weights, None, of, units)
-    rows = bench.problem.train
-    return Fitted(network(head.layer), (choice,), told=told_of(bench, rows, head.told[: len(rows)]))
+    rows, theirs = bench.problem.train, None
+    if source is not None:
+        theirs = np.empty((len(source), bench.task.outputs))
+        theirs[source] = head.told[len(rows) :]
+    return Fitted(network(head.layer), (choice,), told=told_of(bench, rows, head.told[: len(rows)]), told_source=theirs)
 
 
 def told_of(bench: Bench, rows: Array, outputs: Array | None) -> Array:

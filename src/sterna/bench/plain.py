@@ -85,7 +85,7 @@ def plain_learner(bench: Bench) -> Fitted:
     network = bench.network(preparation, body, head)
     freeze(network)
     choice = bench.cross_validated(chosen, _describe(head), len(rows) if compared else 0)
-    return Fitted(network, (choice,), told=told_of(bench, rows, told) if len(rows) >= ENOUGH else None)
+    return Fitted(network, (choice,), told=told_of(bench, rows, told), told_fair=len(rows) >= ENOUGH)
 
 
 def rows_of(problem: Problem) -> Any:

@@ -171,7 +171,7 @@ class EachScaled:
         def network(head: nn.Linear) -> Network:
             return self.vectors.network(behind(head, self.mean, self.scale, bench.task))
 
-        return fit_on_head(bench, network, x, targets, weights, of, units)
+        return fit_on_head(bench, network, x, targets, weights, of, units, np.arange(len(source)))
 
 
 def each_scaled(bench: Bench) -> EachScaled:

@@ -250,7 +250,7 @@ class ByLabels:
         if told is None:
             each.fitted, each.log = each.candidate.fit(bench), bench.trainer.log
             blind = each.candidate.method.blind
-            told = bench.outputs(each.fitted.network) if blind else each.fitted.told
+            told = bench.outputs(each.fitted.network) if blind else each.fitted.told if each.fitted.told_fair else None
             if told is None or np.isnan(told[bench.problem.row_weights() > 0]).any():
                 return False
             _keep(bench, told)

@@ -21,4 +21,5 @@ class Pooled(Method):
 
     def run(self, bench: Bench) -> Fitted:
         found = bench.on(bench.problem.pooled()).learn()
-        return found if found.told is None else replace(found, told=found.told[: len(bench.problem.target)])
+        count = len(bench.problem.target)
+        return found if found.told is None else replace(found, told=found.told[:count], told_source=found.told[count:])

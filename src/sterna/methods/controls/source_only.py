@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sterna.bench import Bench, Fitted
 from sterna.errors import RequestError
 from sterna.methods.method import Method, Needs
@@ -26,7 +28,8 @@ class SourceOnly(Method):
         if network is not None:
             found = Fitted(network)
         elif problem.known is not None:
-            found = bench.on(problem.on_source()).learn()
+            learnt = bench.on(problem.on_source()).learn()
+            found = replace(learnt, told=None, told_source=learnt.told)
         else:
             own = None if problem.source is None else problem.source.task
             assert own is not None

@@ -72,7 +72,7 @@ class ExampleWeighting(Method):
         counts = np.concatenate([both.weights * rows / effective, weights * both.source_weights])
         units = np.concatenate([both.labelled_units, both.source_units])
         of = "source and target" if len(ours) else "source"
-        return fit_on_head(bench, both.vectors.network, x, targets, counts, of, units)
+        return fit_on_head(bench, both.vectors.network, x, targets, counts, of, units, both.order)
 
 
 def weights_of(odds: Array, power: float = 1.0) -> Array:
