@@ -135,8 +135,10 @@ def one(name: str, method: Any, problem: Problem, aside: Any, plan: Any, means: 
                 kept["back"] = moved_back(method, problem, every.argmax(1), aside, means)
     statistics = task.statistics(kept["test"], exam.targets)
     scores = {key: float(value[0]) for key, value in task.metrics(statistics).items()}
-    found: dict[str, Any] = {"scores": scores, "seconds": fit, "told": fitted.told_source is not None, "trained": method.recipe() is not None,
-                             "kind": method_class(name).kind()}  # fmt: skip
+    found: dict[str, Any] = {
+        "scores": scores, "seconds": fit, "told": fitted.told_source is not None,
+        "trained": method.recipe() is not None, "kind": method_class(name).kind(),
+    }  # fmt: skip
     if len(problem.train):
         began = time.perf_counter()
         kept["held"] = held_out(method, problem, means)

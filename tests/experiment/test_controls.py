@@ -86,12 +86,14 @@ def test_one_draw_of_few_labels_decides_nothing(few, monkeypatch):
 def test_controls_that_do_not_run_are_named_with_the_reason(source, digits, several):
     left = several.record["left_out"]
     assert set(left) == {"source-only", "pooled"} and "labelled source data (source=load_domain(...))" in left["pooled"]
-    photos = transfer(source, digits(60), settings={"blocks": "last", "penalty": 1.0}, seeds=1)
+    photos = transfer(
+        source, digits(60), method="feature-extraction", settings={"blocks": "last", "penalty": 1.0}, seeds=1
+    )
     assert (
         set(photos.controls) == {"constant", "target-only"}
         and "control='scratch' runs it" in photos.record["left_out"]["scratch"]
     )
-    run = dict(settings={"blocks": "last", "penalty": 1.0}, seeds=1, steps=1)
+    run = dict(method="feature-extraction", settings={"blocks": "last", "penalty": 1.0}, seeds=1, steps=1)
     assert set(transfer(source, digits(60), **run).controls) == {
         "constant",
         "target-only",
@@ -104,7 +106,9 @@ def test_controls_that_do_not_run_are_named_with_the_reason(source, digits, seve
 def test_the_gain_is_that_of_the_predictions(source, digits):
     """Recomputed from predictions.parquet alone: Student's paired interval, and what the rows need not have shown."""
     settings = {"blocks": "last", "penalty": 0.1}
-    result = transfer(source, digits(600), settings=settings, control="scratch", epochs=2, seeds=1)
+    result = transfer(
+        source, digits(600), method="feature-extraction", settings=settings, control="scratch", epochs=2, seeds=1
+    )
     table = pd.read_parquet(result.folder.path / "predictions.parquet")
     ours = (table["answer"] == table["label"]).to_numpy(float)
     theirs = (table["control_scratch"] == table["label"]).to_numpy(float)

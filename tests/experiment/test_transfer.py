@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, r2_score
 
-from sterna import Domain, RequestError, load_transfer, transfer
+from sterna import Domain, RequestError, Source, load_transfer, transfer
 from sterna.data import demo_path
 
 TIMES = {"seconds", "created", "peak_memory_bytes", "run", "name"}
@@ -57,11 +57,13 @@ def test_the_order_of_rows_changes_nothing_that_it_should_not(source, digits_arr
     moved = {name: np.flatnonzero(np.isin(order, rows)) for name, rows in given.items()}
     settings = {"blocks": "last", "penalty": 0.1}
     plain = transfer(
-        source, Domain.from_arrays(images, labels, splits=given), settings=settings, control="none", seeds=1
-    )
+        source, Domain.from_arrays(images, labels, splits=given), method="feature-extraction", settings=settings,
+        control="none", seeds=1,
+    )  # fmt: skip
     other = transfer(
         source,
         Domain.from_arrays(images[order], labels[order], splits=moved),
+        method="feature-extraction",
         settings=settings,
         control="none",
         seeds=1,
@@ -102,6 +104,7 @@ def test_several_labels_a_row_end_to_end(source, digits_arrays, tmp_path):
     result = transfer(
         source,
         domain,
+        method="feature-extraction",
         settings={"blocks": "last"},
         control=["target-only", "scratch"],
         epochs=2,
@@ -157,7 +160,7 @@ def test_a_class_that_training_lacks_is_no_obstacle(source, digits_arrays, balan
 
 
 def test_a_curve_repeats_the_run_and_keeps_each_point(source, digits, tmp_path):
-    options = {"settings": {"blocks": "last"}, "control": "target-only", "seeds": 2}
+    options = {"method": "feature-extraction", "settings": {"blocks": "last"}, "control": "target-only", "seeds": 2}
     result = transfer(source, digits(300), curve=[2, 6], out=tmp_path / "curve", **options)
     points = result.record["curve"]
     assert [p["labels_per_class"] for p in points] == [2, 6]
@@ -169,11 +172,21 @@ def test_a_curve_repeats_the_run_and_keeps_each_point(source, digits, tmp_path):
     assert load_transfer(tmp_path / "curve" / "curve" / "2").record["scores"] == points[0]["scores"]
 
 
+def test_a_curve_may_begin_without_labels(digits):
+    whole = digits(300)
+    source, target = Source("first", data=whole.take(np.arange(150))), whole.take(np.arange(150, 300))
+    options = {"method": "domain-scaling", "control": "source-only", "seeds": 1}
+    points = transfer(source, target, curve=[0, 3], **options).record["curve"]
+    assert [point["labels_per_class"] for point in points] == [0, 3]
+    assert points[0]["scores"] == transfer(source, target, labels=0, **options).record["scores"]
+    assert points[1]["scores"] == transfer(source, target, labels_per_class=3, **options).record["scores"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"curve": [2, 2]}, "name each number of labels once"),
-        ({"curve": [0]}, "1 or more"),
+        ({"curve": [-1]}, "0 or more"),
         ({"curve": [2], "labels": 5}, "leave out labels"),
         ({"labels": 3, "labels_per_class": 2}, "give one of them"),
         ({"labels": -1}, "labels=-1"),

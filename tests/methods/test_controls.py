@@ -224,7 +224,15 @@ def test_a_source_that_answers_a_number_answers_in_its_own_units(source, digits_
 
 
 def test_an_earlier_run_is_a_source_that_answers(digits, tmp_path, source):
-    first = transfer(source, digits(200), control="none", settings={"blocks": "last"}, out=tmp_path / "first", seeds=1)
+    first = transfer(
+        source,
+        digits(200),
+        control="none",
+        method="feature-extraction",
+        settings={"blocks": "last"},
+        out=tmp_path / "first",
+        seeds=1,
+    )
     again = transfer(f"run:{tmp_path / 'first'}", digits(200), method="source-only", control="none", seeds=1)
     assert again.scores["accuracy"].value == first.scores["accuracy"].value
     assert load_source(f"run:{tmp_path / 'first'}").task.classes == first.task.classes

@@ -54,7 +54,7 @@ def test_the_command_has_an_option_for_each_field():
          "labels= and labels_per_class= both limit the labels; give one of them."),
         ({"curve": (5,), "labels": 2},
          "curve= sets the labels a class of each run; leave out labels= and labels_per_class=."),
-        ({"curve": (0, 5)}, "curve=[0, 5]; expected numbers of labels a class, 1 or more."),
+        ({"curve": (-1, 5)}, "curve=[-1, 5]; expected numbers of labels a class, 0 or more."),
         ({"curve": (5, 5)}, "curve=[5, 5]; name each number of labels once."),
         ({"image_size": 96}, "image_size=96 is for a source, but none is given; add source=."),
         ({"source_domain": ("a",), "target_domain": "a"},

@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 from sterna.errors import RequestError
+from sterna.record.record import read_record
 from sterna.report import write_report
+from sterna.report.charts import learning_curve
 from sterna.report.words import plain
 
 VOID = {"meta", "br", "img", "link", "hr", "input"}
@@ -188,6 +190,19 @@ def test_the_learning_curve_and_the_training_curves_are_drawn(make_run: MakeRun,
     training = source[source.index("fine-tuning: loss") : source.index("fine-tuning: validation score")]
     assert training.count("<polyline") == 5  # a line a draw
     assert ">linear probe<" in training and ">fine-tuning<" in training
+
+
+def test_a_curve_that_begins_without_labels_has_them_at_half_of_the_least(make_run: MakeRun) -> None:
+    record = read_record(make_run("flowers") / "manifest.json")
+    assert record.curve is not None
+    first, *others = record.curve  # 5, then 10 and 20
+    without = learning_curve(
+        record.model_copy(update={"curve": (first.model_copy(update={"labels_per_class": 0}), *others)})
+    )
+    whole = learning_curve(record)
+    assert without is not None and whole is not None
+    drawn = [re.findall(r'points="([^"]+)"', str(each.svg)) for each in (without, whole)]
+    assert drawn[0] == drawn[1] and drawn[0] and ">0<" in str(without.svg) and ">0<" not in str(whole.svg)
 
 
 def test_loss_terms_are_named_and_a_single_fit_draws_nothing(make_run: MakeRun, tmp_path: Path) -> None:

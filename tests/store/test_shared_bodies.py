@@ -19,7 +19,12 @@ def runs(source, digits, tmp_path, monkeypatch):
     """Two runs with one frozen body, and one whose body was trained."""
     monkeypatch.setattr(saved, "LARGE", 1000)
     domain = digits(60)
-    options = {"settings": {"blocks": "last", "penalty": 1.0}, "control": "none", "seeds": 1}
+    options = {
+        "method": "feature-extraction",
+        "settings": {"blocks": "last", "penalty": 1.0},
+        "control": "none",
+        "seeds": 1,
+    }
     for seed, name in enumerate(("a", "b")):
         transfer(source, domain, out=tmp_path / name, seed=seed, **options)
     transfer(source, domain, method="fine-tuning", epochs=1, control="none", seeds=1, out=tmp_path / "tuned")

@@ -448,7 +448,14 @@ def test_several_seeds_send_each_row_through_the_source_once(source, digits, mon
 
     monkeypatch.setenv("STERNA_CACHE", str(tmp_path))
     rows = counted(monkeypatch)
-    transfer(source, digits(90), seeds=3, control="none", settings={"blocks": "last", "penalty": 0.1})
+    transfer(
+        source,
+        digits(90),
+        seeds=3,
+        control="none",
+        method="feature-extraction",
+        settings={"blocks": "last", "penalty": 0.1},
+    )
     assert sum(rows) == 90
 
 

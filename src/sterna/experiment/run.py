@@ -200,10 +200,10 @@ def run(
     if request.resume and request.out is not None:
         request = begun_with(request, request.out / "request.json")
     request = identified(request, sources, domain, method)
-    amounts: Sequence[int | None] = request.curve or [request.labels_per_class]
+    points = [request.at(k) for k in request.curve] or [request]
     plans = [
         [replace(plan, notes=(*notes, *said, *plan.notes)) for plan in make_plans(sources, domain, method, asked)]
-        for asked in (replace(request, curve=(), labels_per_class=k) for k in amounts)
+        for asked in points
     ]
     temporary = tempfile.TemporaryDirectory(prefix="sterna-") if request.out is None else None
     folder = request.out or Path(temporary.name) / "run"  # type: ignore[union-attr]
@@ -272,7 +272,7 @@ def _fill(
     started = begin_leg(path / "work", path) if means.strategy.leads else time.monotonic()
     points = []
     for k, plan in zip(request.curve[:-1], plans, strict=False):
-        asked = replace(request, curve=(), labels_per_class=k, overwrite=False)
+        asked = replace(request.at(k), overwrite=False)
         points.append(_run(sources, domain, method, asked, [plan], path / "curve" / str(k), means).at(k))
     fitted = fit_all(plans[-1], domain, method, folder, means)
     record = record_of(request, sources, domain, fitted, path, started)

@@ -202,8 +202,8 @@ class Request:
                 f"curve= repeats a run with several numbers of labels, test_repeats={self.test_repeats} on several "
                 "test splits; give one of them."
             )
-        if any(k < 1 for k in self.curve):
-            raise RequestError(f"curve={list(self.curve)}; expected numbers of labels a class, 1 or more.")
+        if any(k < 0 for k in self.curve):
+            raise RequestError(f"curve={list(self.curve)}; expected numbers of labels a class, 0 or more.")
         if len(set(self.curve)) < len(self.curve):
             raise RequestError(f"curve={list(self.curve)}; name each number of labels once.")
 
@@ -226,6 +226,11 @@ class Request:
                 )
         if self.source_label is not None and not self.source_data and not self.source_domain:
             raise RequestError(f"source_label={self.source_label!r} is for source_data=; give that as well.")
+
+    def at(self, labels_per_class: int) -> Request:
+        """The request of one point of its learning curve."""
+        asked: dict[str, Any] = {"labels_per_class": labels_per_class} if labels_per_class else {"labels": 0}
+        return replace(self, curve=(), **asked)
 
     @property
     def chosen(self) -> str:

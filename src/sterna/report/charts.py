@@ -99,21 +99,21 @@ def control_bars(record: Record, say: Language = ENGLISH) -> tuple[list[Bar], Ma
 
 def learning_curve(record: Record, say: Language = ENGLISH) -> Figure | None:
     """Score against labels a class, with interval bands; ``None`` where the run has fewer than two such points."""
-    points = sorted((p for p in record.curve or () if p.labels_per_class > 0), key=lambda point: point.labels_per_class)
+    points = sorted(record.curve or (), key=lambda point: point.labels_per_class)
     if len(points) < 2:
         return None
     metric = record.gain.metric if record.gain is not None else record.task.metric
     controls = list(dict.fromkeys(name for point in points for name in point.controls))
     if record.gain is not None and record.gain.control in controls:
         controls.sort(key=lambda name: name != record.gain.control if record.gain else False)
-    lines = [_curve_line(record.method, "a", points, None, metric)]
-    lines += [
-        _curve_line(name, style, points, name, metric) for name, style in zip(controls[:5], _STYLES[1:], strict=False)
-    ]
+    # The axis is logarithmic: no labels stand where half of the least would.
+    places = [float(point.labels_per_class or points[1].labels_per_class / 2) for point in points]
+    named = zip([record.method, *controls[:5]], ["a", *_STYLES[1:]], strict=False)
+    lines = [_curve_line(name, style, places, points, name != record.method, metric) for name, style in named]
     lines = [line for line in lines if line.marks]
     if not lines:
         return None
-    labels = [(point.labels_per_class, count(point.labels_per_class)) for point in points]
+    labels = [(place, count(point.labels_per_class)) for place, point in zip(places, points, strict=True)]
     name = metric_name(metric, say)
     svg = line_chart(
         lines,
@@ -137,16 +137,18 @@ def _apart(labels: Sequence[tuple[float, str]], least: float = 9.0) -> list[tupl
     return kept
 
 
-def _curve_line(name: str, style: str, points: Sequence[Point], control: str | None, metric: str) -> Line:
+def _curve_line(
+    name: str, style: str, places: Sequence[float], points: Sequence[Point], control: bool, metric: str
+) -> Line:
     marks = []
-    for point in points:
-        scores = point.scores if control is None else point.controls.get(control, {})
+    for place, point in zip(places, points, strict=True):
+        scores = point.controls.get(name, {}) if control else point.scores
         score = scores.get(metric)
         if score is not None and _finite(score.value):
             # Bands for the transfer and the control to beat only: more of them hide each other.
             banded = style in "ab" and _finite(score.low) and _finite(score.high)
             low, high = (score.low, score.high) if banded else (None, None)
-            marks.append(Mark(point.labels_per_class, score.value, low, high))
+            marks.append(Mark(place, score.value, low, high))
     return Line(name, tuple(marks), style)
 
 
