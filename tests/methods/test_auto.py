@@ -103,8 +103,8 @@ def test_what_a_method_tells_it_has_not_learnt(problem_of, bench_of, monkeypatch
 
 def test_the_best_of_several_learners_by_few_labels_tells_nothing(problem_of, bench_of, target):
     few, many = (problem_of(None, rows(0, n, name="target"), labels=n - 60)[0] for n in (160, 300))
-    told = [Candidate(make_method("target-only"), None).fit(bench_of(problem)).told for problem in (few, many)]
-    assert told[0] is None and not np.isnan(told[1]).any()
+    told = [Candidate(make_method("target-only"), None).fit(bench_of(problem)) for problem in (few, many)]
+    assert [each.told_fair for each in told] == [False, True] and not np.isnan(told[1].told).any()
 
 
 def test_the_first_of_candidates_that_are_as_good_is_taken(problem_of, bench_of, target):

@@ -87,6 +87,9 @@ class Grades(Task):
     def as_features(self, outputs):
         return self.plain.as_features(outputs)
 
+    def mean_of(self, answers, weights):
+        return self.plain.mean_of(answers, weights)
+
     def linear_estimator(self, strength):
         return self.plain.linear_estimator(strength)
 

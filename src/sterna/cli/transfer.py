@@ -264,7 +264,8 @@ def _show_tried(console: Console, record: Record) -> None:
         return
     more = f"; {len(lines) - BEST} more are in candidates.parquet" if len(lines) > BEST else ""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in (f"tried on held-out labels{more}", record.task.metric, "loss", "time"):
+    held = "labels" if record.target.splits.get("train") else "rows of the source"
+    for name in (f"tried on held-out {held}{more}", record.task.metric, "loss", "time"):
         table.add_column(escape(name), justify="left" if name.startswith("tried") else "right")
     table.add_column("")
     for each in lines[:BEST]:
@@ -277,11 +278,6 @@ def shown_metrics(scores: Mapping[str, Score]) -> list[str]:
     return [name for name in scores if "[" not in name]
 
 
-def chosen_by(words: str) -> str:
-    """Who chose the control of the headline."""
-    return words if words.startswith("the ") else f"control chosen by {words}"
-
-
 def verdict_lines(record: Record) -> list[str]:
     """The headline gain in words, with rich's markup."""
     from rich.markup import escape
@@ -292,9 +288,11 @@ def verdict_lines(record: Record) -> list[str]:
     if gain is None:
         return ["no control ran, so nothing is said about the gain"]
     colour = {"helps": "green", "hurts": "red", "unclear": "yellow"}[gain.verdict]
+    who = record.control_selected_by
+    by = who if who.startswith("the ") else f"control chosen by {who}"
     left = "; ".join(f"{name} ({in_terminal(reason)})" for name, reason in record.left_out.items())
     return [
         f"gain over {escape(gain.control)}: [bold {colour}]{with_interval(gain, '+')} "
-        f"{escape(gain.metric)}: {record.verdict}[/]  ({escape(chosen_by(record.control_selected_by))})",
+        f"{escape(gain.metric)}: {record.verdict}[/]  ({escape(by)})",
         *([f"controls not run: {escape(left)}"] if left else []),
     ]

@@ -26,7 +26,7 @@ def board(units: Sequence[Unit]) -> tuple[CandidateRecord, ...]:
 
 def _summed(lines: Sequence[Line]) -> CandidateRecord:
     """One candidate over its draws."""
-    whole = [line for line in lines if not line["left"] or line["chosen"]]
+    whole = [line for line in lines if line["score"] is not None and (not line["left"] or line["chosen"])]
     left = Counter(line["left"] for line in lines if not line["chosen"] and line["left"])
     return CandidateRecord(
         **{name: lines[0][name] for name in ("method", "settings", "source")},

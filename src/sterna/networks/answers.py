@@ -34,6 +34,30 @@ class Answers(nn.Module):
         return self.task.as_features(at_least_float32(self.head(features))).float()
 
 
+class Mean(nn.Module):
+    """The weighted mean of several networks' answers: of their probabilities where they say how likely something is.
+
+    Parameters
+    ----------
+    weights
+        Of each network, ``(c,)``, with the sum 1.
+    task
+        What they answer.
+    """
+
+    weights: Tensor
+
+    def __init__(self, weights: Tensor, task: Task) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+        self.task = task
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Answers as `Answers` gives them, side by side, ``(n, c · o)``, to outputs ``(n, o)``."""
+        answers = features.reshape(len(features), len(self.weights), -1)
+        return self.task.mean_of(answers, self.weights[:, None])
+
+
 class Beside(nn.Module):
     """Features with what a part makes of them beside them: ``x`` to ``[x; part(x)]``."""
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sterna.errors import RequestError
-from sterna.networks.answers import Answers, Beside
+from sterna.networks.answers import Answers, Beside, Mean
 from sterna.networks.estimator import EstimatorHead
 from sterna.networks.gate import Gate, Scaled
 from sterna.networks.rule_vote import RuleVote
@@ -160,6 +160,11 @@ _PARTS: dict[str, Part] = {
             "head": describe_part(part.head, f"{name}-head", folder),
         },
         lambda about, folder: Answers(build_part(about["head"], folder), _answered(about)),
+    ),
+    "mean": Part(
+        Mean,
+        lambda part, name, folder: {"task": part.task.state(), "count": len(part.weights)},
+        lambda about, folder: Mean(torch.zeros(about["count"]), task_from_state(about["task"])),
     ),
     "beside": Part(
         Beside,

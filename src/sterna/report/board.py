@@ -56,6 +56,11 @@ def _state(each: CandidateRecord, say: Language) -> str:
         "its source learnt from labels that choose": say("its source learnt from labels that choose"),
         "the trying was ended": say("the trying was ended"),
         "its training takes long, and too few rows validate": say("its training takes long, and too few rows validate"),
+        "worse than the source's model on held-out rows of the source": say(
+            "worse than the source's model on held-out rows of the source"
+        ),
+        "another source seems nearer": say("another source seems nearer"),
+        "its training takes longer than the budget": say("its training takes longer than the budget"),
         "on the validation rows not better than by chance": say("on the validation rows not better than by chance"),
     }
     return known.get(each.left, each.left)

@@ -181,7 +181,9 @@ def agreement_on_the_line(found: list[Answers], beside: Beside) -> Array:
     accuracies = np.array([each.right.mean() for each in found])
     rows = len(found[0].source)
     x = normal_units(theirs, rows)
-    slope, intercept = np.polyfit(x, normal_units(ours, len(found[0].target)), 1) if np.ptp(x) > 0 else (1.0, 0.0)
+    y, slope, intercept = normal_units(ours, len(found[0].target)), 1.0, 0.0
+    if len(np.unique(x)) > 1:  # two points or more make a line; without it accuracies are those of the source
+        slope, intercept = np.polyfit(x, y, 1)
     return np.asarray(norm.cdf(slope * normal_units(accuracies, rows) + intercept))
 
 

@@ -194,6 +194,10 @@ class Classification(Task):
         """Logarithms of the probabilities, none below that of 0.001."""
         return outputs.log_softmax(1).clamp_min(LEAST)
 
+    def mean_of(self, answers: Tensor, weights: Tensor) -> Tensor:
+        """Logarithms of the mean probabilities."""
+        return (answers.softmax(2) * weights).sum(1).log()
+
     def from_estimator(self, estimator: Any, x: Any) -> Floats:
         """Logarithms of the probabilities; a class that was not among the training rows gets the smallest."""
         found = np.asarray(estimator.predict_proba(x), dtype=np.float64)

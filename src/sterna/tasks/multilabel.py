@@ -175,6 +175,10 @@ class MultiLabel(Task):
         """Log-odds of each label, at most ±6.9."""
         return outputs.clamp(LEAST, -LEAST)
 
+    def mean_of(self, answers: Tensor, weights: Tensor) -> Tensor:
+        """Log-odds of the mean probabilities."""
+        return (answers.sigmoid() * weights).sum(1).logit()
+
     def from_estimator(self, estimator: Any, x: Any) -> Floats:
         """Log-odds of each label."""
         likely = np.clip(np.asarray(estimator.predict_proba(x), dtype=np.float64), UNLIKELY, 1 - UNLIKELY)

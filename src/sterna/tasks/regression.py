@@ -155,6 +155,10 @@ class Regression(Task):
         """Standardised numbers."""
         return (outputs - self.mean) / self.scale
 
+    def mean_of(self, answers: Tensor, weights: Tensor) -> Tensor:
+        """The mean of the numbers."""
+        return (answers * weights).sum(1) * self.scale + self.mean
+
     def from_estimator(self, estimator: Any, x: Any) -> Floats:
         """The numbers predicted."""
         return np.asarray(estimator.predict(x), dtype=np.float64).reshape(-1, 1)

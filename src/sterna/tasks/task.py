@@ -119,6 +119,10 @@ class Task(ABC):
         """Outputs ``(n, o)`` on a scale that suits a linear model, which can repeat them as they are."""
 
     @abstractmethod
+    def mean_of(self, answers: Tensor, weights: Tensor) -> Tensor:
+        """Outputs ``(n, o)`` of the mean of several answers of `as_features`, ``(n, c, o)``, by weights ``(c, 1)``."""
+
+    @abstractmethod
     def from_estimator(self, estimator: Any, x: Any) -> Floats:
         """Outputs ``(n, o)`` of a scikit-learn estimator that was fitted on encoded targets, for rows `x`."""
 
@@ -154,7 +158,7 @@ class Task(ABC):
     def statistics(
         self, outputs: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], names: Sequence[str] | None = None
     ) -> Statistics:
-        """What the metrics need of each row.
+        """What the metrics need of each row; those of several batches may be `joined`.
 
         Parameters
         ----------
@@ -164,11 +168,6 @@ class Task(ABC):
             Encoded labels of the same rows, all labelled.
         names : sequence of str, optional
             What only these metrics need; otherwise what all of them do.
-
-        Returns
-        -------
-        Statistics
-            Of these rows; those of several batches may be `joined`.
 
         Raises
         ------
@@ -189,10 +188,7 @@ class Task(ABC):
     def loss(
         self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None, label_smoothing: float = 0.0
     ) -> Tensor:
-        """The weighted mean of the `losses`, a scalar; the plain mean without weights ``(n,)``.
-
-        It is computed in float32 or wider, whatever type the outputs have.
-        """
+        """The weighted mean of the `losses`, in float32 or wider; the plain mean without weights ``(n,)``."""
         outputs = at_least_float32(outputs)
         cells = self.cells(targets)
         if cells is not None:

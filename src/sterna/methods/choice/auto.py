@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,9 @@ from pydantic import Field
 from sterna.bench import Bench, Fitted, Problem
 from sterna.kinds.kind import kind_of
 from sterna.methods.candidates import Candidate, candidates
-from sterna.methods.method import Method, Needs, make_method
+from sterna.methods.method import Method, Needs, make_method, method_ids
 from sterna.methods.tried import ByLabels
+from sterna.methods.without_labels import WithoutLabels
 from sterna.record.choice import Choice
 
 SECONDS, DEAR_SECONDS = 60.0, 120.0
@@ -30,8 +31,10 @@ class Auto(Method):
     source's, is fitted on the training rows alone, and only where 20 rows or more validate. From 1,000 labels on the
     validation rows choose. Of the
     candidates whose loss is within one standard error of the lowest, the first in the order of preference is taken:
-    the simpler and the cheaper before the other. The test rows are not looked at. Without target labels domain-scaling
-    is taken where it fits, else source-only.
+    the simpler and the cheaper before the other. The test rows are not looked at.
+
+    Without target labels domain-scaling and coral answer together with the source's own model: the mean of their
+    probabilities is taken. What does worse than that model on the source's held-out rows has no part in it.
 
     When to use it: where no one knows which method suits, which is nearly always.
 
@@ -52,36 +55,28 @@ class Auto(Method):
     def run(self, bench: Bench) -> Fitted:
         problem = bench.problem
         found = candidates(problem, self.methods)
+        if not len(problem.train):
+            return WithoutLabels(bench).fitted(found)
         usual = DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS
         board = ByLabels(bench, self.budget or usual, at_least=self.budget is None)
-        chosen = board.best(found) if len(problem.train) else without_labels(found)
+        chosen = board.best(found)
         fitted = board.fitted(chosen)
         lines = tuple(each.line(problem, chosen) for each in board.tried)
         return replace(fitted, choices=(*named(bench, chosen, board), *fitted.choices), candidates=lines)
 
     def beside(self, problem: Problem, chosen: Mapping[str, Any]) -> tuple[Method, Problem]:
-        settings = chosen.get("settings") or {}
         specs = [known.source.spec for known in problem.sources]
         source = specs.index(chosen["source"]) if "source" in chosen else 0 if specs else None
-        candidate = Candidate(make_method(chosen["method"], settings), source)
-        return candidate.method, candidate.problem(problem)
-
-
-WITHOUT = ("domain-scaling", "source-only")
-"""What is taken where no label can tell, the first that fits."""
-
-
-def without_labels(found: Sequence[Candidate]) -> Candidate:
-    """The candidate to take where there are no labels to compare any by: that of the first source."""
-    order = {name: place for place, name in enumerate(WITHOUT)}
-    return min(found, key=lambda each: order.get(each.method.id(), len(order)))
+        known = chosen["method"] in method_ids()  # the mean of several is no method
+        method = make_method(chosen["method"], chosen.get("settings") or {}) if known else self
+        return method, Candidate(method, source).problem(problem)
 
 
 def named(bench: Bench, chosen: Candidate, board: ByLabels) -> list[Choice]:
     """Which method and which source, as choices."""
-    parts = board.parts() if len(bench.problem.train) else []
+    parts = board.parts()
     by = "validation" if len(parts) == 1 else "cross-validation"
-    if not board.tried and parts:
+    if not board.tried:
         by += " on another draw"
     rows = sum(len(held) for _, held in parts)
     found: dict[str, Any] = {"method": chosen.method.id()}
