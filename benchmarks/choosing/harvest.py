@@ -35,6 +35,9 @@ from sterna.training.schedule import Budget
 from sterna.training.strategy import strategy_on
 from sterna.training.trainer import Trainer, pick_device
 
+FOLDER = Path(os.environ.get("STERNA_HARVEST", Path(__file__).parent.parent / ".harvest"))
+"""Where what was fitted is kept."""
+
 MOST = 1000
 """Rows of each domain without target labels; where there are more, so many are drawn."""
 

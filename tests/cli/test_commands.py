@@ -246,7 +246,7 @@ def test_the_demo_tells_of_the_data_once_and_in_the_words_of_the_terminal(sterna
     monkeypatch.setattr(experiment, "run", told_of)
     monkeypatch.setattr("sterna.sources.load_source", lambda spec: None)
     monkeypatch.setattr(demo, "demo_domain", lambda name: None)
-    found = sterna("demo", "text", "--out", tmp_path)
+    found = sterna("demo", "pneumonia", "--out", tmp_path)
     assert found.code == 0 and found.error.splitlines() == [
         "rows: train 40 (drawn at random, --split-seed 0)", "feature-extraction: fit 1 of 3", "fine-tuning: fit 1 of 3",
     ]  # fmt: skip

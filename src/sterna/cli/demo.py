@@ -48,15 +48,14 @@ PLANS: dict[Demo, dict[str, Any]] = {
         "title": "English sentences → departments of short product reviews, 10 labels a class",
         "source": "packaged/minilm-l6",
         "labels_per_class": 10,
-        "methods": ("feature-extraction", "fine-tuning"),
-        "seeds": {"feature-extraction": 3, "fine-tuning": 1},
+        "methods": ("auto",),
     },
 }
 
 
 @app.command()
 def demo(
-    name: Annotated[Demo, typer.Argument(help="Which knowledge moves where.")] = Demo.pneumonia,
+    name: Annotated[Demo, typer.Argument(help="Which knowledge moves where.")] = Demo.text,
     out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path("runs"),
     json: Json = False,
     quiet: Quiet = False,
@@ -127,6 +126,9 @@ def _show(records: list[Record]) -> None:
             own = with_interval(record.controls[control][metric])
             table.add_row(f"  {control}", own, with_interval(gain, "+"), _verdict(gain))
     Console().print(table)
+    for record in (each for each in records if each.candidates):
+        taken = " or ".join(each.method for each in record.candidates if each.chosen)
+        print(f"{record.method} tried {len(record.candidates)} candidates on held-out labels and took {taken}")
     splits = records[0].target.splits
     draws = ", ".join(f"{len(record.seeds)} ({record.method})" for record in records)
     print(f"labels used: {splits['train'] + splits['validation']}; draws of them: {draws}")

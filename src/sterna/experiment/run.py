@@ -90,9 +90,7 @@ def transfer(
     weight
         The column that says how much each row counts, of a target, and of source data if they have it, read here.
     method
-        Id of a method (see ``sterna methods``). If ``None``: ``"feature-extraction"`` with a source model, ``"pooled"``
-        with source data that are labelled as the target is, ``"target-only"`` with neither; without target labels
-        ``"source-only"``. A note in the record says which.
+        Id of a method (see ``sterna methods``); if ``None`` ``"auto"``, which tries what fits and takes the best.
     settings
         The method's settings.
     task

@@ -91,7 +91,7 @@ class Request:
     )
     image_size: int | None = _read(None, "Pixels a side that the body sees; its own size if not given.", "PIXELS")
     method: str | None = _option(
-        None, "Id of the method (sterna methods); told from what there is if not given.", TRAINING, "ID"
+        None, "Id of the method (sterna methods); auto, which takes the best, if not given.", TRAINING, "ID"
     )
     settings: Mapping[str, Any] = _option(
         {}, "A setting of the method; may be repeated.", TRAINING, "NAME=VALUE", flag="set", typed=list[str]
