@@ -37,8 +37,8 @@ def data(name: str) -> Path:
     return path
 
 
-def write(name: str, title: str, rows: Sequence[Mapping[str, Any]], quiet: bool = False) -> None:
-    """Write a result, and print it unless `quiet`."""
+def write(name: str, title: str, rows: Sequence[Mapping[str, Any]], quiet: bool = False, **more: Any) -> None:
+    """Write a result, and print it unless `quiet`; `more` is kept, and no line of the table."""
     packages = ("torch", "timm", "transformers", "scikit-learn", "numpy")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; " + ", ".join(
         f"{package} {version(package)}" for package in packages
@@ -49,6 +49,7 @@ def write(name: str, title: str, rows: Sequence[Mapping[str, Any]], quiet: bool 
         "machine": machine,
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),
         "rows": list(rows),
+        **more,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

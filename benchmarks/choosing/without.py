@@ -203,7 +203,11 @@ def main() -> None:
         for pair in pairs():
             if pair.sets not in ALONE:
                 harvest(pair, "0", seed, FOLDER)
-    some = list(cases(FOLDER))
+    report(list(cases(FOLDER)))
+
+
+def report(some: list[Case]) -> None:
+    """Write a line for each policy, and one for each problem."""
     names = sorted({name for case in some for name in case.names if name != SOURCE})
     lines = table(some, POLICIES | {f"always {name}": always(name) for name in names})
     each = [
@@ -212,7 +216,7 @@ def main() -> None:
          "gate": float(case.scores[0] + outcome(case, gate(case))[0])}
         for case in some
     ]  # fmt: skip
-    write("without", f"Without target labels: {len(some)} problems", [*lines, *each], quiet=True)
+    write("without", f"Without target labels: {len(some)} problems", lines, quiet=True, problems=each)
     for line in lines:
         print("  ".join(f"{v:36}" if isinstance(v, str) else f"{k[:9]} {v:+.3f}" for k, v in line.items()))
 
