@@ -9,9 +9,10 @@ import pytest
 
 import sterna
 from sterna import Domain, RequestError, RunError, Source, transfer
+from sterna.methods.by_labels import ByLabels
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import make_method
-from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER, ByLabels
+from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER
 from sterna.methods.tried import FEW as FEW_ROWS
 from sterna.selection import cross_validation
 
@@ -162,8 +163,8 @@ def test_what_trains_for_long_is_taken_where_it_is_better_than_by_chance(problem
     run = board._held_out
     right = np.where(np.arange(2) == problem.targets[:, None], 3.0, -3.0)
 
-    def knows(each, parts, number):
-        left = run(each, parts, number)
+    def knows(each, parts):
+        left = run(each, parts)
         if each.candidate.method.id() == "scratch":
             each.outputs[each.asked] = right[each.asked]
         return left

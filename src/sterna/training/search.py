@@ -18,12 +18,15 @@ class Search:
     ----------
     keeps_best
         Whether it does; otherwise the whole run stops, and can be resumed.
+    storage
+        Where searches for settings keep what did best; the journal in Sterna's cache if ``None``.
     found
         What was the best when the search was ended, by its `method`, `settings` and `source`: the searches that follow
         take it, and try nothing.
     """
 
     keeps_best: bool = False
+    storage: str | None = None
     found: dict[str, Any] | None = None
 
     def goes_on_from(self, candidates: Sequence[dict[str, Any]]) -> None:
