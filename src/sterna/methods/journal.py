@@ -23,6 +23,9 @@ from sterna.training.strategy import Strategy
 
 FILE, STUDY = "trials.journal", "sterna"
 
+KEPT = "tried/starts.json"
+"""Where a run keeps what its search started from."""
+
 GRACE = 5
 """Seconds after which the lock on a journal counts as left by a process that was killed: an entry takes less."""
 
@@ -77,21 +80,22 @@ class Entry:
         return not set(self.rows).isdisjoint(other.rows)
 
 
-def described(problem: Problem, candidate: Candidate) -> Entry:
-    """A candidate and its problem, before anything is known of how it did."""
-    seen, target = candidate.problem(problem), problem.target
-    body, known = seen.source_body, seen.known
-    sizes = {
-        "classes": problem.task.outputs, "labels": len(target), "unlabelled": len(problem.unlabelled),
+def described(problem: Problem, candidates: Sequence[Candidate]) -> list[Entry]:
+    """Candidates and their problem, before anything is known of how their settings did."""
+    keys = chain(problem.inputs.keys(), problem.unlabelled.inputs.keys())
+    hashes = {int.from_bytes(blake2b(key.encode(), digest_size=4).digest()) for key in keys}
+    rows = tuple(sorted(hashes)[:ROWS])
+    return [_described(candidate.problem(problem), candidate, rows) for candidate in candidates]
+
+
+def _described(problem: Problem, candidate: Candidate, rows: tuple[int, ...]) -> Entry:
+    body, known = problem.source_body, problem.known
+    sizes: dict[str, float] = {
+        "classes": problem.task.outputs, "labels": len(problem.target), "unlabelled": len(problem.unlabelled),
         "columns": len(problem.inputs.columns), "width": body.width if body else 0, "source": len(known or ()),
     }  # fmt: skip
-    keys = chain(target.inputs.keys(), problem.unlabelled.inputs.keys())
-    hashes = {int.from_bytes(blake2b(key.encode(), digest_size=4).digest()) for key in keys}
-    sorts = [name for name, there in (("model", body), ("data", known)) if there is not None]
-    return Entry(
-        candidate.method.id(), target.kind, problem.task.id, " and ".join(sorts), dict(sizes),
-        tuple(sorted(hashes)[:ROWS]), candidate.settings(),
-    )  # fmt: skip
+    source = " and ".join(name for name, there in (("model", body), ("data", known)) if there is not None)
+    return Entry(candidate.method.id(), problem.target.kind, problem.task.id, source, sizes, rows, candidate.settings())
 
 
 def nearest(entries: Sequence[Entry], here: Entry) -> list[Entry]:
@@ -159,18 +163,20 @@ def _journal(storage: str | None) -> Any:
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path), lock))
 
 
-def _unreachable(storage: str | None, error: Exception) -> str:
+def _unreachable(storage: str | None, error: BaseException) -> str:
     """What is wrong, without what stands in an address before its host and after its path."""
-    said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-    why = said.splitlines()[0].rstrip(".")
+    while error.__cause__ is not None:
+        error = error.__cause__
+    why = str(getattr(error, "strerror", None) or getattr(error, "orig", None) or error).strip() or type(error).__name__
     scheme, slashes, rest = (storage or "").partition("://")
     if not slashes:
-        place = storage or str(default_folder() / FILE)
-        return f"The journal of searches {place!r} cannot be used ({why}): mend it, or move it away to begin a new one."
+        place, why = storage or str(default_folder() / FILE), why if isinstance(error, OSError) else "it is damaged"
+        return f"The journal of searches {place!r} cannot be used ({why}); move it away to begin a new one."
     login, _, host = rest.rpartition("@")
     host, _, query = host.partition("?")
     password = login.partition(":")[2]
-    for secret in sorted({storage or "", login, password, unquote(password), query} - {""}, key=len, reverse=True):
+    why = why.splitlines()[0].rstrip(".")
+    for secret in sorted({rest, login, password, unquote(password), query} - {""}, key=len, reverse=True):
         why = why.replace(secret, "...")
     return (
         f"storage='{scheme}://{host}' cannot be used ({why}); expected the path of a journal, or the address of a "
@@ -178,39 +184,62 @@ def _unreachable(storage: str | None, error: Exception) -> str:
     )
 
 
-def starts(bench: Bench, candidates: Sequence[Candidate]) -> Mapping[str, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Starts:
+    """Where searches start.
+
+    Attributes
+    ----------
+    settings
+        Of each method, those to try first.
+    said
+        What the user should know.
+    """
+
+    settings: dict[str, list[dict[str, Any]]]
+    said: list[str]
+
+
+STARTS = TypeAdapter(Starts)
+
+
+def starts(bench: Bench, here: Sequence[Entry]) -> Mapping[str, list[dict[str, Any]]]:
     """For each method the settings that did best on similar problems before; the same ones when a run goes on.
 
     The first process reads the journal, and the others are told.
     """
-    trainer, found = bench.trainer, dict[str, Any]()
-    path = None if trainer.folder is None else trainer.folder / "tried" / "starts.json"
-    if trainer.strategy.leads:
-        if trainer.resume and path is not None and path.is_file():
-            found = json.loads(path.read_text("utf-8"))
-        else:
-            found = _read(bench, candidates)
-            if path is not None:
-                with atomic(path) as temporary:
-                    temporary.write_text(json.dumps(found), "utf-8")
-    found = json.loads(told_to_all(trainer.strategy, json.dumps(found)))
-    for sentence in found["said"]:
+    strategy, text = bench.trainer.strategy, ""
+    if strategy.leads:
+        text = json.dumps(asdict(_kept(bench) or _read(bench, here)))
+        if bench.trainer.folder is not None:
+            with atomic(bench.trainer.folder / KEPT) as temporary:
+                temporary.write_text(text, "utf-8")
+    found = STARTS.validate_json(told_to_all(strategy, text))
+    for sentence in found.said:
         bench.say(sentence)
-    settings: Mapping[str, list[dict[str, Any]]] = found["settings"]
-    return settings
+    return found.settings
 
 
-def _read(bench: Bench, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def _kept(bench: Bench) -> Starts | None:
+    """What the run that was interrupted started from."""
+    try:
+        if bench.trainer.resume and bench.trainer.folder is not None:
+            return STARTS.validate_json((bench.trainer.folder / KEPT).read_bytes())
+    except (OSError, ValidationError):
+        pass
+    return None
+
+
+def _read(bench: Bench, here: Sequence[Entry]) -> Starts:
     try:
         trials = opened(bench.trainer.search.storage).get_trials(deepcopy=False)
     except SternaError as error:
-        return {"settings": {}, "said": [f"{error} The search starts without what did best before, and keeps nothing."]}
+        return Starts({}, [f"{error} The search does not start from what did best before."])
     entries = [entry for trial in trials if (entry := _entry(trial)) is not None]
-    near = {each.method.id(): nearest(entries, described(bench.problem, each)) for each in candidates}
+    near = {each.method: nearest(entries, each) for each in here}
     problems = len({entry.rows for some in near.values() for entry in some})
     said = f"Started from settings that did best on {problems} earlier problem{'s' * (problems != 1)}."
-    settings = {name: [entry.settings for entry in some] for name, some in near.items()}
-    return {"settings": settings, "said": [said] if problems else []}
+    return Starts({name: [e.settings for e in some] for name, some in near.items()}, [said] if problems else [])
 
 
 def _entry(trial: Any) -> Entry | None:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from sterna.bench import Problem
 from sterna.errors import RequestError, require
 from sterna.methods.by_labels import ByLabels
 from sterna.methods.candidates import Candidate
-from sterna.methods.journal import Entry, described, keep, quiet, starts
+from sterna.methods.journal import described, keep, quiet, starts
 from sterna.methods.method import Method, make_method, properties
 from sterna.methods.tried import BEHIND, Tried
 
@@ -162,12 +161,11 @@ class Suggestions:
             self._tell(*self.told[text])
         return None
 
-    def entry(self, problem: Problem) -> Entry:
-        """What did best, for the journal; the defaults were told first."""
+    def best(self) -> dict[str, Any]:
+        """What did best, and how the defaults did, which were told first."""
         losses = {text: loss for text, (loss, state) in self.told.items() if state == STATES[0]}
-        best = min(losses, key=lambda text: losses[text])
-        found = replace(self.candidate, method=make_method(self.method.id(), json.loads(best)))
-        return replace(described(problem, found), loss=losses[best], default=losses["{}"])
+        text = min(losses, key=lambda text: losses[text])
+        return {"settings": json.loads(text), "loss": losses[text], "default": next(iter(losses.values()))}
 
     def tell(self, candidate: Candidate, loss: float, state: str) -> None:
         """How the candidate that was asked for did."""
@@ -194,10 +192,9 @@ def searched(board: ByLabels, trials: int) -> Iterator[Candidate]:
     Each is tried before the next is asked for. What did best on similar problems before comes first, and what did best
     here is kept for problems to come.
     """
-    bench = board.bench
-    first = leading(board)
-    before = starts(bench, [each.candidate for each in first])
-    searches = []
+    bench, first = board.bench, leading(board)
+    here = described(bench.problem, [each.candidate for each in first])
+    before, searches = starts(bench, here), []
     for each in first:
         search = Suggestions(each.candidate, bench.seed)
         for settings in ({}, *before.get(each.candidate.method.id(), ())):
@@ -217,7 +214,7 @@ def searched(board: ByLabels, trials: int) -> Iterator[Candidate]:
         why = "the budget was over (budget= gives more)" if left else "the best methods have no more settings to try"
         bench.say(f"{made} of {trials} trials were made: {why}.")
     if made:
-        keep(bench, [search.entry(bench.problem) for search in searches])
+        keep(bench, [replace(entry, **search.best()) for entry, search in zip(here, searches, strict=True)])
 
 
 def leading(board: ByLabels) -> list[Tried]:
