@@ -56,6 +56,8 @@ class Auto(Method):
         problem = bench.problem
         found = candidates(problem, self.methods)
         board = ByLabels(bench, self.budget or (DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS))
+        if self.trials and not len(problem.train):
+            bench.say("trials= compares settings by target labels, and there are none: no settings were searched.")
         search = partial(searched, trials=self.trials) if self.trials else None
         chosen = board.best(found, search) if len(problem.train) else without_labels(found)
         fitted = board.fitted(chosen)
