@@ -36,38 +36,39 @@ from sterna.training.trainer import Trainer
 METHODS = ("scratch",)
 """Of the methods with more than two settings that of which a trial costs least."""
 
-TRIALS, LABELS, STEPS = 16, 60, 40
+TRIALS, LABELS, STEPS = 16, 40, 15
 SEEDS = int(os.environ.get("STERNA_SEEDS", "2"))
 NEAR = 1.01
 """A loss this much above that which the search without a journal ends with counts as it."""
 
 NAMES = (
     "hearts, cleveland → hungarian", "hearts, hungarian → cleveland", "hearts, cleveland → va_long_beach",
-    "hearts, va_long_beach → switzerland", "gas, 2 → 3", "gas, 3 → 4", "gas, 1 → 2",
-    "office, amazon → caltech", "office, caltech → webcam", "office, caltech → amazon", "credit, young → old",
+    "hearts, va_long_beach → switzerland", "gas, 2 → 3", "gas, 3 → 4",
+    "office, amazon → caltech", "office, caltech → amazon", "credit, young → old",
     "credit, graduates → high school",
 )  # fmt: skip
 """One problem for each target."""
 
 
 def main() -> None:
-    """Every problem without a journal, then every one with that of the others."""
+    """Every problem without a journal, then every one with that of the others; with one seed after the other."""
     named = {pair.name: pair for pair in pairs()}
-    asked = [(named[name], seed) for name in NAMES for seed in range(SEEDS)]
     found: dict[tuple[str, int], dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         whole, own = Path(temporary) / "whole.journal", Path(temporary) / "own.journal"
-        for pair, seed in asked:
-            own.unlink(missing_ok=True)
-            found[pair.name, seed] = {"cold": losses(pair, seed, own)[0]}
-            for trial in opened(str(own)).trials:
-                opened(str(whole)).add_trial(trial)
-        for pair, seed in asked:
-            shutil.copy(whole, own)
-            there = found[pair.name, seed]
-            there["warm"], said = losses(pair, seed, own)
-            print(json.dumps({"problem": pair.name, "seed": seed, **there, "said": said}), flush=True)
-    write("settings", f"{TRIALS} trials from a journal of other problems, and from none", list(rows(found)))
+        for seed in range(SEEDS):
+            for name in NAMES:
+                own.unlink(missing_ok=True)
+                found[name, seed] = {"cold": losses(named[name], seed, own)[0]}
+                for trial in opened(str(own)).trials:
+                    opened(str(whole)).add_trial(trial)
+            for name in NAMES:
+                shutil.copy(whole, own)
+                there = found[name, seed]
+                there["warm"], said = losses(named[name], seed, own)
+                print(json.dumps({"problem": name, "seed": seed, **there, "said": said}), flush=True)
+            title = f"{TRIALS} trials from a journal of other problems, and from none"
+            write("settings", title, list(rows(found)), quiet=True)
 
 
 def losses(pair: Pair, seed: int, journal: Path) -> tuple[list[float], list[str]]:
@@ -118,7 +119,7 @@ def rows(found: dict[tuple[str, int], dict[str, list[float]]]) -> Iterator[dict[
     better = {n: float((every["warm"][:, n] < every["cold"][:, n]).mean()) for n in (4, 8, TRIALS)}
     worse = {n: float((every["warm"][:, n] > every["cold"][:, n]).mean()) for n in (4, 8, TRIALS)}
     yield {
-        "problem": f"all {len(means)}", "seeds": SEEDS,
+        "problem": f"all {len(means)}", "seeds": len(found) // len(means),
         "trials, cold": float(cold), "trials, warm": float(warm),
         "warm / cold": {"value": float(warm / cold), "low": float(low), "high": float(high)},
         **{f"lower loss after {n} trials, warm": share for n, share in better.items()},

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,12 +16,12 @@ from sterna.methods.candidates import Candidate, again, candidates
 from sterna.methods.examples.label_propagation import LabelPropagation
 from sterna.methods.journal import PROBLEMS, Entry, nearest, opened, told_to_all
 from sterna.methods.method import make_method, method_class, method_ids
-from sterna.methods.settings import FACTOR, Suggestions, leading, ranges
+from sterna.methods.settings import FACTOR, Suggestions, leading, ranges, searched
 
 pytest.importorskip("optuna", reason="the extra tune is not installed")
 
 ASKED = {
-    "method": "auto", "settings": {"methods": ("label-propagation",)}, "labels": 60, "seeds": 1, "control": "none",
+    "method": "auto", "settings": {"methods": ("label-propagation",)}, "labels": 40, "seeds": 1, "control": "none",
     "trials": 8, "budget": 600,
 }  # fmt: skip
 
@@ -116,32 +117,21 @@ def planted(monkeypatch):
 
 @pytest.fixture(scope="module")
 def cells():
-    """Two halves of real data: breast cancer by measures of cells."""
+    """Two parts of real data: breast cancer by measures of cells."""
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True, as_frame=True)
-    return [
-        Domain.from_arrays(x[part], y[part], name=f"half {part.start}") for part in (slice(0, 280), slice(280, 569))
-    ]
+    return [Domain.from_arrays(x[start::5], y[start::5], name=f"part {start}") for start in (0, 1)]
 
 
 def run(target, journal, **more):
     return transfer(None, target, **{**ASKED, "storage": str(journal), **more}).evidence
 
 
-def order(record):
-    """Settings in the order in which they were tried, from the folder's own table."""
-    return [each["settings"] for each in record]
-
-
-def tried(bench, journal, trials=8, seconds=600.0, methods=("label-propagation",)):
-    from functools import partial
-
-    from sterna.methods.settings import searched
-
+def tried(bench, journal, trials=8, seconds=600.0):
     bench.trainer.search.storage = str(journal)
     board = ByLabels(bench, seconds)
-    board.best(candidates(bench.problem, methods), partial(searched, trials=trials))
+    board.best(candidates(bench.problem, ("label-propagation",)), partial(searched, trials=trials))
     return board
 
 
@@ -149,7 +139,7 @@ def test_a_search_finds_what_does_better_than_the_defaults(cells, planted, tmp_p
     found = run(cells[0], tmp_path / "journal")
     chosen = found.chosen[0]
     assert chosen["method"] == "label-propagation" and chosen["settings"]["alpha"] > 0.25
-    assert found.scores["balanced_accuracy"].value > 0.85
+    assert found.scores["balanced_accuracy"].value > 0.8
     losses = {json.dumps(each.settings): each.loss for each in found.candidates}
     assert len(losses) == 9 and losses["{}"] > 0.6 > min(loss for loss in losses.values() if loss is not None)
     assert "cross-validation" in found.selected_by and "settings" in found.selected_by
@@ -157,7 +147,7 @@ def test_a_search_finds_what_does_better_than_the_defaults(cells, planted, tmp_p
 
 
 def test_defaults_are_kept_where_no_settings_are_clearly_better(cells, problem_of, bench_of, tmp_path):
-    board = tried(bench_of(problem_of(None, cells[0], labels=60)[0]), tmp_path / "journal", trials=3)
+    board = tried(bench_of(problem_of(None, cells[0], labels=40)[0]), tmp_path / "journal", trials=3)
     trial, default = board.tried[1], board.tried[0]
     assert len(board.tried) == 4 and not default.candidate.settings() and trial.candidate.settings()
     rows = default.asked
@@ -172,28 +162,28 @@ def test_a_search_starts_from_what_did_best_on_another_target_and_never_on_the_s
 ):
     journal = tmp_path / "journal"
 
-    def searched(target, seed=0):
-        board = tried(bench_of(problem_of(None, target, labels=60, seed=seed)[0]), journal)
+    def settings_of(target, seed=0):
+        board = tried(bench_of(problem_of(None, target, labels=40, seed=seed)[0]), journal)
         return [each.candidate.settings() for each in board.tried], board.bench.trainer.log.messages
 
-    first, said = searched(cells[0])
+    first, said = settings_of(cells[0])
     (entry,) = opened(str(journal)).trials
     best = entry.user_attrs["settings"]
     assert said == [] and best in first[1:] and best["alpha"] > 0.25
-    second, said = searched(cells[1])
+    second, said = settings_of(cells[1])
     assert said == ["Started from settings that did best on 1 earlier problem."] and second[1] == best
-    for same in (cells[1], cells[1].take(np.arange(40, 280))):  # also other labels of it, and fewer rows
-        third, said = searched(same, seed=1)
+    for same in (cells[1], cells[1].take(np.arange(20, 114))):  # also other labels of it, and fewer rows
+        third, said = settings_of(same, seed=1)
         assert said == ["Started from settings that did best on 1 earlier problem."] and third[1] == best
-    (journal).unlink()
-    searched(cells[0])
-    again, said = searched(cells[0], seed=1)
+    journal.unlink()
+    settings_of(cells[0])
+    again, said = settings_of(cells[0], seed=1)
     assert said == [] and again[1] != best
 
 
 def test_the_journal_holds_settings_losses_and_sizes_alone(cells, planted, problem_of, bench_of, tmp_path):
     journal = tmp_path / "journal"
-    board = tried(bench_of(problem_of(None, cells[0], labels=60)[0]), journal)
+    board = tried(bench_of(problem_of(None, cells[0], labels=40)[0]), journal)
     (entry,) = opened(str(journal)).trials
     known = entry.user_attrs
     done = [each.trial(board.bench.problem, each.asked).loss for each in board.tried if each.done]
@@ -202,14 +192,14 @@ def test_the_journal_holds_settings_losses_and_sizes_alone(cells, planted, probl
         "method": "label-propagation", "kind": "table", "task": "classification", "source": "",
     }  # fmt: skip
     assert known["sizes"] == {
-        "classes": 2, "labels": 60, "unlabelled": len(board.bench.problem.unlabelled), "columns": 30, "width": 0,
+        "classes": 2, "labels": 40, "unlabelled": len(board.bench.problem.unlabelled), "columns": 30, "width": 0,
         "source": 0,
     }  # fmt: skip
     assert set(known) == {"method", "kind", "task", "source", "sizes", "rows", "settings", "default"}
-    assert len(known["rows"]) == 32 and "half" not in journal.read_text()
+    assert len(known["rows"]) == 32 and "part" not in journal.read_text()
 
 
-def entry(alpha, rows, labels=60, loss=0.1, **more):
+def entry(alpha, rows, labels=40, loss=0.1, **more):
     about = {"method": "label-propagation", "kind": "table", "task": "classification", "source": "data"}
     sizes = {"classes": 2.0, "labels": float(labels)}
     return Entry(**{**about, **more}, sizes=sizes, rows=rows, settings={"alpha": alpha}, loss=loss, default=0.2)
@@ -231,8 +221,8 @@ def test_the_most_similar_problems_are_those_whose_sizes_differ_least_by_their_l
 @pytest.mark.parametrize("address", ["sqlite:///{}/trials.db", "{}/deep/trials.journal"])
 def test_searches_share_a_storage_that_is_named(cells, planted, tmp_path, address):
     place = address.format(tmp_path)
-    assert run(cells[0], place).messages == ()
-    assert "Started from settings that did best on 1 earlier problem." in run(cells[1], place).messages
+    started = "Started from settings that did best on 1 earlier problem."
+    assert [started in run(part, place).messages for part in cells] == [False, True]
     assert len(opened(place).trials) == 2
 
 
@@ -266,7 +256,7 @@ def test_a_local_journal_that_cannot_be_used_costs_no_run(cells, planted, monkey
     found = run(cells[1], "", storage=None)
     assert found.scores["balanced_accuracy"].value > 0.8 and found.chosen[0]["settings"]["alpha"] > 0.25
     said = [message for message in found.messages if "trials.journal" in message]
-    assert len(said) == 1 and "does not start from what did best before" in said[0]
+    assert len(said) == 1 and "starts without what did best before, and keeps nothing" in said[0]
     assert damage == "folder" or journal.read_bytes() == before
     if damage != "folder":
         with pytest.raises(RequestError, match="it is damaged.; move it away"):
@@ -278,11 +268,12 @@ def test_processes_that_write_at_once_are_all_kept(tmp_path):
         "import sys; from types import SimpleNamespace as N; from sterna.methods.journal import Entry, keep\n"
         "trainer = N(strategy=N(leads=True), search=N(storage=sys.argv[1]))\n"
         "for n in range(10):\n"
-        "    keep(N(trainer=trainer, say=print), [Entry('coral', 'table', '', '', {}, (int(sys.argv[2]), n), {}, 1.0, 2.0)])\n"
+        "    entry = Entry('coral', 'table', '', '', {}, (int(sys.argv[2]), n), {}, 1.0, 2.0)\n"
+        "    keep(N(trainer=trainer, say=print), [entry])\n"
     )
     asked = [sys.executable, "-c", code, str(tmp_path / "journal")]
-    both = [subprocess.Popen([*asked, str(n)], stdout=subprocess.PIPE) for n in range(3)]
-    assert [process.communicate()[0] for process in both] == [b""] * 3
+    writers = [subprocess.Popen([*asked, str(n)], stdout=subprocess.PIPE) for n in range(3)]
+    assert [process.communicate()[0] for process in writers] == [b""] * 3
     rows = sorted(tuple(trial.user_attrs["rows"]) for trial in opened(str(tmp_path / "journal")).trials)
     assert rows == [(process, n) for process in range(3) for n in range(10)]
 
@@ -324,7 +315,7 @@ def test_a_resumed_search_suggests_the_same_and_asks_nothing_twice(cells, plante
 
 
 def test_what_an_ended_search_chose_is_found_again(problem_of, cells):
-    problem = problem_of(None, cells[0], labels=60)[0]
+    problem = problem_of(None, cells[0], labels=40)[0]
     (found,) = candidates(problem, ("label-propagation",))
     about = {"method": "label-propagation", "source": "", "settings": {"alpha": 0.5}}
     assert again(problem, [found], {**about, "settings": {}}) is found
@@ -333,7 +324,7 @@ def test_what_an_ended_search_chose_is_found_again(problem_of, cells):
 
 
 def test_methods_far_behind_the_best_are_not_searched(problem_of, bench_of, cells, tmp_path):
-    bench = bench_of(problem_of(None, cells[0], labels=60)[0])
+    bench = bench_of(problem_of(None, cells[0], labels=40)[0])
     names = ("label-propagation", "prototypes", "target-only")
     board = ByLabels(bench, 1e9)
     board.best(candidates(bench.problem, names))
@@ -350,7 +341,7 @@ def test_methods_far_behind_the_best_are_not_searched(problem_of, bench_of, cell
 
 
 def test_the_budget_bounds_the_trials_too_and_that_is_said(problem_of, bench_of, cells, tmp_path):
-    board = tried(bench_of(problem_of(None, cells[0], labels=60)[0]), tmp_path / "journal", seconds=1e-9)
+    board = tried(bench_of(problem_of(None, cells[0], labels=40)[0]), tmp_path / "journal", seconds=1e-9)
     assert len(board.tried) == 1
     assert board.bench.trainer.log.messages == ["0 of 8 trials were made: the budget was over (budget= gives more)."]
 
@@ -398,7 +389,7 @@ def test_two_processes_suggest_what_one_does(cells, tmp_path):
     x.to_csv(tmp_path / "cells.csv", index=False)
     asked = [
         "-m", "sterna", "transfer", str(tmp_path / "cells.csv"), "--label", "label", "--method", "auto", "--labels",
-        "60", "--seeds", "1", "--control", "none", "--trials", "4", "--budget", "10m", "--set",
+        "40", "--seeds", "1", "--control", "none", "--trials", "4", "--budget", "10m", "--set",
         "methods=[label-propagation, prototypes]", "--json",
     ]  # fmt: skip
     many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

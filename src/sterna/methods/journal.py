@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -194,16 +194,19 @@ class Starts:
         Of each method, those to try first.
     said
         What the user should know.
+    works
+        Whether the journal could be read, so that the search is kept in it, too.
     """
 
     settings: dict[str, list[dict[str, Any]]]
     said: list[str]
+    works: bool = True
 
 
 STARTS = TypeAdapter(Starts)
 
 
-def starts(bench: Bench, here: Sequence[Entry]) -> Mapping[str, list[dict[str, Any]]]:
+def starts(bench: Bench, here: Sequence[Entry]) -> Starts:
     """For each method the settings that did best on similar problems before; the same ones when a run goes on.
 
     The first process reads the journal, and the others are told.
@@ -217,7 +220,7 @@ def starts(bench: Bench, here: Sequence[Entry]) -> Mapping[str, list[dict[str, A
     found = STARTS.validate_json(told_to_all(strategy, text))
     for sentence in found.said:
         bench.say(sentence)
-    return found.settings
+    return found
 
 
 def _kept(bench: Bench) -> Starts | None:
@@ -234,7 +237,7 @@ def _read(bench: Bench, here: Sequence[Entry]) -> Starts:
     try:
         trials = opened(bench.trainer.search.storage).get_trials(deepcopy=False)
     except SternaError as error:
-        return Starts({}, [f"{error} The search does not start from what did best before."])
+        return Starts({}, [f"{error} The search starts without what did best before, and keeps nothing."], False)
     entries = [entry for trial in trials if (entry := _entry(trial)) is not None]
     near = {each.method: nearest(entries, each) for each in here}
     problems = len({entry.rows for some in near.values() for entry in some})

@@ -197,7 +197,7 @@ def searched(board: ByLabels, trials: int) -> Iterator[Candidate]:
     before, searches = starts(bench, here), []
     for each in first:
         search = Suggestions(each.candidate, bench.seed)
-        for settings in ({}, *before.get(each.candidate.method.id(), ())):
+        for settings in ({}, *before.settings.get(each.candidate.method.id(), ())):
             search.start(settings)
         search.tell(search.ask() or each.candidate, *how(board, each))
         searches.append(search)
@@ -213,7 +213,7 @@ def searched(board: ByLabels, trials: int) -> Iterator[Candidate]:
     if made < trials:
         why = "the budget was over (budget= gives more)" if left else "the best methods have no more settings to try"
         bench.say(f"{made} of {trials} trials were made: {why}.")
-    if made:
+    if made and before.works:
         keep(bench, [replace(entry, **search.best()) for entry, search in zip(here, searches, strict=True)])
 
 
