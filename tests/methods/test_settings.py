@@ -106,13 +106,9 @@ def test_what_is_started_with_comes_first_and_what_is_out_of_range_is_left_out()
 
 @pytest.fixture
 def planted(monkeypatch):
-    """Label propagation that does well above α = 0.25 alone, which is not the default."""
-    run = LabelPropagation.run
-    monkeypatch.setattr(
-        LabelPropagation,
-        "run",
-        lambda self, bench: run(self, bench) if self.alpha > 0.25 else bench.component("constant"),
-    )
+    """A method that does well above α = 0.25 alone, which is not the default, and takes little time."""
+    names = {True: "prototypes", False: "constant"}
+    monkeypatch.setattr(LabelPropagation, "run", lambda self, bench: bench.component(names[self.alpha > 0.25]))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +135,7 @@ def test_a_search_finds_what_does_better_than_the_defaults(cells, planted, tmp_p
     found = run(cells[0], tmp_path / "journal")
     chosen = found.chosen[0]
     assert chosen["method"] == "label-propagation" and chosen["settings"]["alpha"] > 0.25
-    assert found.scores["balanced_accuracy"].value > 0.8
+    assert found.scores["balanced_accuracy"].value > 0.6
     losses = {json.dumps(each.settings): each.loss for each in found.candidates}
     assert len(losses) == 9 and losses["{}"] > 0.6 > min(loss for loss in losses.values() if loss is not None)
     assert "cross-validation" in found.selected_by and "settings" in found.selected_by
@@ -199,7 +195,7 @@ def test_the_journal_holds_settings_losses_and_sizes_alone(cells, planted, probl
     assert len(known["rows"]) == 32 and "part" not in journal.read_text()
 
 
-def entry(alpha, rows, labels=40, loss=0.1, **more):
+def entry(alpha, rows, labels=60, loss=0.1, **more):
     about = {"method": "label-propagation", "kind": "table", "task": "classification", "source": "data"}
     sizes = {"classes": 2.0, "labels": float(labels)}
     return Entry(**{**about, **more}, sizes=sizes, rows=rows, settings={"alpha": alpha}, loss=loss, default=0.2)
@@ -254,7 +250,7 @@ def test_a_local_journal_that_cannot_be_used_costs_no_run(cells, planted, monkey
         journal.write_bytes(whole[:-9] if damage == "torn" else b"{}\nno\n" + whole)
         before = journal.read_bytes()
     found = run(cells[1], "", storage=None)
-    assert found.scores["balanced_accuracy"].value > 0.8 and found.chosen[0]["settings"]["alpha"] > 0.25
+    assert found.scores["balanced_accuracy"].value > 0.6 and found.chosen[0]["settings"]["alpha"] > 0.25
     said = [message for message in found.messages if "trials.journal" in message]
     assert len(said) == 1 and "starts without what did best before, and keeps nothing" in said[0]
     assert damage == "folder" or journal.read_bytes() == before
