@@ -14,7 +14,7 @@ from sterna import Domain, RequestError, RunError, transfer
 from sterna.methods.by_labels import ByLabels
 from sterna.methods.candidates import Candidate, again, candidates
 from sterna.methods.examples.label_propagation import LabelPropagation
-from sterna.methods.journal import PROBLEMS, Entry, nearest, opened, told_to_all
+from sterna.methods.journal import PROBLEMS, Entry, nearest, opened, told_to_all, unreachable
 from sterna.methods.method import make_method, method_class, method_ids
 from sterna.methods.settings import FACTOR, Suggestions, leading, ranges, searched
 
@@ -236,6 +236,11 @@ def test_a_storage_that_cannot_be_reached_is_one_sentence_without_its_password(c
         run(cells[0], address, out=tmp_path / "run")
     assert "s3" not in str(said.value) and "me:" not in str(said.value) and not (tmp_path / "run").exists()
     assert said.value.__cause__ is None
+
+
+def test_what_a_driver_says_of_an_address_is_told_without_the_password():
+    said = unreachable("postgresql://me:s3%40cret@here/db?x=y9", OSError("s3@cret of me:s3%40cret, y9, is refused"))
+    assert "here/db' cannot be used (... of ..., ..., is refused)" in said
 
 
 @pytest.mark.parametrize("damage", ["torn", "words", "folder"])

@@ -146,7 +146,7 @@ def opened(storage: str | None) -> Any:
                 return optuna.load_study(study_name=STUDY, storage=place)
             return optuna.create_study(study_name=STUDY, storage=place, load_if_exists=True)
         except Exception as error:  # of files, drivers, networks, and whatever a damaged journal holds
-            raise RequestError(_unreachable(storage, error)) from None  # its cause may hold the address
+            raise RequestError(unreachable(storage, error)) from None  # its cause may hold the address
 
 
 def _journal(storage: str | None) -> Any:
@@ -163,7 +163,7 @@ def _journal(storage: str | None) -> Any:
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path), lock))
 
 
-def _unreachable(storage: str | None, error: BaseException) -> str:
+def unreachable(storage: str | None, error: BaseException) -> str:
     """What is wrong, without what stands in an address before its host and after its path."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -263,7 +263,7 @@ def keep(bench: Bench, entries: Sequence[Entry]) -> None:
             attributes = {name: value for name, value in asdict(entry).items() if name != "loss"}
             study.add_trial(optuna.trial.create_trial(value=entry.loss, user_attrs=attributes))
     except Exception as error:
-        why = str(error) if isinstance(error, SternaError) else _unreachable(bench.trainer.search.storage, error)
+        why = str(error) if isinstance(error, SternaError) else unreachable(bench.trainer.search.storage, error)
         bench.say(f"{why} What this search found is not kept for others.")
 
 
