@@ -10,9 +10,10 @@ import pytest
 
 import sterna
 from sterna import Domain, RequestError, RunError, Source, transfer
+from sterna.methods.by_labels import ByLabels
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import make_method
-from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER, ByLabels, Tried
+from sterna.methods.tried import BEHIND, CHANCE, KNOWN, OVER, Tried
 from sterna.methods.tried import FEW as FEW_ROWS
 from sterna.selection import cross_validation
 from sterna.training.fit import Fit
@@ -139,7 +140,7 @@ def test_the_usual_budget_is_at_least_what_the_first_took(
     known = candidates(problem, FEW)
     first = Tried(known[0], np.zeros((len(problem.target), 2)), took, time.monotonic() - 5.0, done=True)
     tried.tried = [first, Tried(known[1], np.full((len(problem.target), 2), np.nan))]
-    tried._try(1)
+    tried._try()
     assert tried.tried[1].left == ("" if tries else OVER)
 
 
@@ -195,8 +196,8 @@ def test_what_trains_for_long_is_taken_where_it_is_better_than_by_chance(problem
     run = board._held_out
     right = np.where(np.arange(2) == problem.targets[:, None], 3.0, -3.0)
 
-    def knows(each, parts, number):
-        left = run(each, parts, number)
+    def knows(each, parts):
+        left = run(each, parts)
         if each.candidate.method.id() == "scratch":
             each.outputs[each.asked] = right[each.asked]
         return left

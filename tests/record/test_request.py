@@ -81,7 +81,7 @@ def test_a_request_of_format_1_is_read(name):
     path = OLD / name / "request.json"
     found, written = read_request(path), json.loads(path.read_text())
     since = {"split_seed": written["seed"], "test_size": None, "gap": 0.0, "target_splits": None, "source_splits": None}
-    since |= {"map_classes": {}, "test_repeats": 1, "budget": None, "interval": "rows"}
+    since |= {"map_classes": {}, "test_repeats": 1, "budget": None, "interval": "rows", "trials": 0}
     since["source"] = [] if written["source"] is None else [written["source"]]
     assert found.kept() == written | since
     assert (found.method, found.steps, found.control, found.curve) == (

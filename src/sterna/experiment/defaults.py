@@ -8,13 +8,15 @@ from typing import Any
 
 from sterna.domains import Domain, load_domain
 from sterna.domains.given import is_data
-from sterna.errors import RequestError, listed
+from sterna.errors import RequestError, listed, require
 from sterna.kinds.kind import kind_of
+from sterna.methods.journal import opened
 from sterna.methods.method import method_class, method_ids
 from sterna.record.request import Request
 from sterna.sources import Source, load_source
 from sterna.sources.listing import packaged_for
 from sterna.sources.source import named
+from sterna.training.strategy import leads
 
 
 def with_method(request: Request, sources: Sequence[Source], domain: Domain) -> tuple[Request, tuple[str, ...]]:
@@ -35,10 +37,20 @@ def with_method(request: Request, sources: Sequence[Source], domain: Domain) -> 
 
 
 def budgeted(request: Request) -> Request:
-    """The request with its budget among the settings of the method, which must be one that tries others."""
-    if request.budget is None and request.on_interrupt == "resume":
+    """The request with its budget and trials among the settings of the method, which must be one that tries others."""
+    more = {name: value for name in ("budget", "trials") if (value := getattr(request, name))}
+    settings = {**request.settings, **more}
+    searches = bool(settings.get("trials"))
+    if request.storage is not None and not searches:
+        raise RequestError("storage= is where a search for settings keeps what did best, but trials= asks for none.")
+    if not more and not searches and request.on_interrupt == "resume":
         return request
     if not method_class(request.chosen).several:
+        if searches:
+            raise RequestError(
+                f"trials={settings['trials']} is for the method auto, which searches settings, but the method is "
+                f"{request.chosen}; settings= gives it others."
+            )
         if request.budget is None:
             raise RequestError(
                 f"on_interrupt={request.on_interrupt!r} is for the method auto, which tries others, but the method is "
@@ -48,8 +60,11 @@ def budgeted(request: Request) -> Request:
             f"budget={request.budget:g} is what the method auto may spend on trying, but the method is "
             f"{request.chosen}; seconds=, steps= or epochs= bound a training."
         )
-    more = {} if request.budget is None else {"budget": request.budget}
-    return replace(request, settings={**request.settings, **more})
+    if searches:
+        require("optuna", "tune")
+        if request.storage is not None and leads():
+            opened(request.storage)  # before anything is tried
+    return replace(request, settings=settings)
 
 
 def _offered(kind: str) -> str:

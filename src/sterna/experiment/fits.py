@@ -23,7 +23,6 @@ from sterna.methods.method import Method
 from sterna.store.run import RunFolder, Unit
 from sterna.tasks.task import Task
 from sterna.training.progress import numbers_aside
-from sterna.training.search import Search
 
 Array = np.ndarray[Any, Any]
 
@@ -121,7 +120,7 @@ class _Fits:
             began, split = time.monotonic(), number // draws
             exam, place = self.plans[split].exam, self.folder.of_split(split)
             if number % draws == 0:  # rows that chose for one test split may be tested in another
-                means = replace(means, search=Search(means.search.keeps_best))
+                means = replace(means, search=replace(means.search, found=None))
             units.append(fit_unit(name, method, problem, exam, place, means, keep=keep and number == 0))
             means.search.goes_on_from(units[-1].log.candidates)
             took, left = time.monotonic() - began, len(problems) - number - 1

@@ -64,6 +64,8 @@ def transfer(
     steps: int | None = None,
     seconds: float | None = None,
     budget: float | None = None,
+    trials: int = 0,
+    storage: str | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     interval: str = "rows",
@@ -124,6 +126,13 @@ def transfer(
         Budget of each training stage, whichever ends first.
     budget
         Seconds that the method ``"auto"`` may spend on trying, for each draw of the labels.
+    trials
+        Settings that the method ``"auto"`` tries beside the defaults, of the three best methods and within the budget,
+        for each draw of the labels: Optuna suggests them (the extra ``tune``).
+    storage
+        Where such a search keeps what did best, for problems to come, which start from it: the path of a journal or the
+        address of a database (``"sqlite:///trials.db"``, ``"postgresql://..."``); a journal in Sterna's cache if
+        ``None``. Settings, losses and sizes of the problem are kept, and hashes by which its rows are known again.
     batch_size
         Rows of an optimiser step.
     device
@@ -163,6 +172,7 @@ def transfer(
         method=method, settings=settings or {}, task=task, metric=metric, labels_per_class=labels_per_class,
         labels=labels, balance=balance, control=(control,) if isinstance(control, str) else tuple(control),
         seeds=seeds, seed=seed, epochs=epochs, steps=steps, seconds=seconds, budget=budget, batch_size=batch_size,
+        trials=trials, storage=storage,
         device=device, split_seed=split_seed, test_size=test_size, test_repeats=test_repeats, gap=gap,
         interval=interval, curve=tuple(curve), map_classes=map_classes or {},
         out=None if out is None else Path(out), resume=resume, overwrite=overwrite,
@@ -213,7 +223,7 @@ def run(
         budget = Budget(request.epochs, request.steps, request.seconds)
         means = Means(
             budget, request.batch_size, request.device, FeatureCache(), bar, request.resume, strategy,
-            told is not None, Search(keeps_best=request.on_interrupt == "best"),
+            told is not None, Search(request.on_interrupt == "best", request.storage),
         )  # fmt: skip
         try:
             record = _run(sources, domain, method, request, plans, folder, means)

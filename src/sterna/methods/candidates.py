@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,6 +70,15 @@ class Candidate:
             if self.source is None or len(problem.sources) == 1
             else (f"{words} from {problem.sources[self.source].source.spec}")
         )
+
+
+def again(problem: Problem, found: Sequence[Candidate], about: Mapping[str, Any] | None) -> Candidate | None:
+    """The candidate of this method, source and settings, if that method and source are among those found."""
+    for each in found if about else ():
+        if about and (each.method.id(), each.spec(problem)) == (about["method"], about["source"]):
+            same = each.settings() == about["settings"]
+            return each if same else Candidate(make_method(about["method"], about["settings"]), each.source)
+    return None
 
 
 def candidates(problem: Problem, only: Sequence[str] = ()) -> list[Candidate]:

@@ -120,15 +120,16 @@ class Method(BaseModel, ABC):
             "id": cls.id(),
             "kind": cls.kind(),
             "needs": cls.needs.words(),
-            "settings": [_setting(name, about) for name, about in _properties(cls).items()],
+            "settings": [_setting(name, about) for name, about in properties(cls).items()],
             "summary": description.splitlines()[0],
             "description": description,
         }
 
 
-def _properties(cls: type[Method]) -> Mapping[str, Any]:
-    properties: Mapping[str, Any] = cls.model_json_schema().get("properties", {})
-    return properties
+def properties(cls: type[Method]) -> Mapping[str, Any]:
+    """The JSON schema of each setting of a method."""
+    found: Mapping[str, Any] = cls.model_json_schema().get("properties", {})
+    return found
 
 
 def _setting(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +217,7 @@ def make_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
             raise cause from None
         if not first["loc"]:  # of several settings together
             raise RequestError(f"{name}: {cause}") from None
-        where, values = str(first["loc"][0]), _setting("", _properties(cls).get(str(first["loc"][0]), {}))["values"]
+        where, values = str(first["loc"][0]), _setting("", properties(cls).get(str(first["loc"][0]), {}))["values"]
         several = len(first["loc"]) > 1  # of one of several types: pydantic's words speak of that one alone
         why = f"expected {values}" if several else f"but {_lower(first['msg'])}"
         raise RequestError(
@@ -228,7 +229,7 @@ def _none_or(cls: type[Method], name: str, value: Any) -> Any:
     """``None`` where the word for it was written, as the list of settings does, and the setting may be none."""
     if not isinstance(value, str) or value.strip().lower() not in ("none", "null"):
         return value
-    about = _properties(cls).get(name, {})
+    about = properties(cls).get(name, {})
     parts = about.get("anyOf", [about])
     means_itself = any(value in part.get("enum", [part.get("const")]) for part in parts)
     return None if {"type": "null"} in parts and not means_itself else value

@@ -241,7 +241,7 @@ class WithoutLabels:
         if not math.isnan(group.accuracy):
             self.bench.say(
                 f"The target's accuracy is estimated as {group.accuracy:.2f}, by how sure the answers are. No interval "
-                "is justified where domains differ: a few labels would tell (--curve 0,1,3,5)."
+                "is justified where domains differ: a few labels would tell (curve=[0, 1, 3, 5])."
             )
 
 

@@ -159,6 +159,14 @@ class Request:
         None, "What the method auto may spend on trying, for each draw of the labels: 90 (seconds), 5m, 1h.", TRAINING,
         "T", typed=str, bound="above zero",
     )  # fmt: skip
+    trials: int = _option(
+        0, "Settings that Optuna suggests to the method auto for the best methods, within its budget, for each draw of "
+        "the labels.", TRAINING, "N", bound="zero or more",
+    )  # fmt: skip
+    storage: str | None = _option(
+        None, "Where trials= keeps what did best, for problems to come: a journal's path, or a database's address "
+        "(sqlite:///FILE, postgresql://...); a journal in Sterna's cache if not given.", TRAINING, "URL", use="folder",
+    )  # fmt: skip
     batch_size: int | None = _option(None, "Rows of an optimiser step.", TRAINING, "N", bound="above zero")
     device: str = _option("auto", "auto, cpu or cuda.", TRAINING, "NAME", use="folder", choices=("auto", "cpu", "cuda"))
     out: Path | None = _option(None, "Run folder; runs/TARGET-METHOD if not given.", OUTPUT, "RUN", use="folder")

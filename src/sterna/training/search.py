@@ -21,6 +21,8 @@ class Search:
     ----------
     keeps_best
         Whether it does; otherwise the whole run stops, and can be resumed.
+    storage
+        Where searches for settings keep what did best; the journal in Sterna's cache if ``None``.
     found
         What was the best when the search was ended, by its `method`, `settings` and `source`: the searches that follow
         take it, and try nothing.
@@ -29,6 +31,7 @@ class Search:
     """
 
     keeps_best: bool = False
+    storage: str | None = None
     found: dict[str, Any] | None = None
     too_long: list[dict[str, Any]] = field(default_factory=list)
 

@@ -137,10 +137,7 @@ class Trainer:
         return self.cache.get(weights, prepared, row_keys(inputs), blocks, compute)
 
     def outputs(self, network: Network, inputs: Inputs, rows: Array | None = None) -> Array:
-        """What the network predicts for these rows, or all: ``(n, outputs)`` float64.
-
-        A frozen body's features come from the cache.
-        """
+        """What the network predicts for these rows, or all, ``(n, o)`` float64; a frozen body's features are cached."""
         wanted = np.arange(len(inputs)) if rows is None else np.asarray(rows)
         if network.body_is_frozen() and any(True for _ in network.body.parameters()):
             return self._head_outputs(network, inputs, wanted)

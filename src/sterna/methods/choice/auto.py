@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic import Field
 
 from sterna.bench import Bench, Fitted, Problem
 from sterna.kinds.kind import kind_of
+from sterna.methods.by_labels import ByLabels
 from sterna.methods.candidates import Candidate, candidates
 from sterna.methods.method import Method, Needs, make_method, method_ids
-from sterna.methods.tried import ByLabels
+from sterna.methods.settings import searched
 from sterna.methods.without_labels import WithoutLabels
 from sterna.record.choice import Choice
 
@@ -51,15 +53,18 @@ class Auto(Method):
     budget: float | None = Field(
         None, gt=0, description="seconds that trying may take, for each draw of the labels; by the kind of data if none"
     )
+    trials: int = Field(0, ge=0, description="settings of the best methods that Optuna suggests, for each draw")
 
     def run(self, bench: Bench) -> Fitted:
         problem = bench.problem
         found = candidates(problem, self.methods)
         if not len(problem.train):
+            if self.trials:
+                bench.say("trials= compares settings by target labels, and there are none: no settings were searched.")
             return WithoutLabels(bench).fitted(found)
         usual = DEAR_SECONDS if kind_of(problem.target.kind).dear else SECONDS
         board = ByLabels(bench, self.budget or usual, at_least=self.budget is None)
-        chosen = board.best(found)
+        chosen = board.best(found, partial(searched, trials=self.trials) if self.trials else None)
         fitted = board.fitted(chosen)
         lines = tuple(each.line(problem, chosen) for each in board.tried)
         return replace(fitted, choices=(*named(bench, chosen, board), *fitted.choices), candidates=lines)
