@@ -33,8 +33,13 @@ from sterna.training.schedule import Budget
 from sterna.training.search import Search
 from sterna.training.trainer import Trainer
 
+Array = np.ndarray[Any, Any]
+
 METHODS = ("scratch",)
 """Of the methods with more than two settings that of which a trial costs least."""
+
+WAYS = ("cold", "warm")
+"""From an empty journal, and from one with other problems."""
 
 TRIALS, LABELS, STEPS = 16, 40, 15
 SEEDS = int(os.environ.get("STERNA_SEEDS", "2"))
@@ -99,32 +104,37 @@ def trials_to(losses: Sequence[float], goal: float) -> int:
 
 def rows(found: dict[tuple[str, int], dict[str, list[float]]]) -> Iterator[dict[str, Any]]:
     """A line for each problem, and one for all."""
-    needed: dict[str, dict[str, list[float]]] = {}
-    for (name, _), both in found.items():
-        for way, some in both.items():
-            needed.setdefault(name, {}).setdefault(way, []).append(trials_to(some, both["cold"][-1]))
-    for name, ways in needed.items():
-        ends = [f[way][-1] for (n, _), f in found.items() if n == name for way in ("cold", "warm")]
-        yield {
-            "problem": name, "seeds": len(ways["cold"]),
-            **{f"trials, {way}": float(np.median(ways[way])) for way in ("cold", "warm")},
-            "loss with defaults": float(np.mean([f["cold"][0] for (n, _), f in found.items() if n == name])),
-            "loss at the end, cold": float(np.mean(ends[::2])), "loss at the end, warm": float(np.mean(ends[1::2])),
-        }  # fmt: skip
-    means = np.array([[np.mean(ways["cold"]), np.mean(ways["warm"])] for ways in needed.values()])
+    goals = {"cold's loss": lambda both: both["cold"][-1], "both's loss": lambda both: max(map(min, both.values()))}
+    names = list(dict.fromkeys(name for name, _ in found))
+    needed: dict[str, list[Array]] = {goal: [] for goal in goals}
+    for name in names:
+        some = [both for (other, _), both in found.items() if other == name and len(both) == 2]
+        line: dict[str, Any] = {"problem": name, "seeds": len(some)}
+        for goal, loss_of in goals.items():
+            counts = np.array([[trials_to(both[way], loss_of(both)) for way in WAYS] for both in some])
+            needed[goal].append(counts.mean(axis=0))
+            line |= {f"trials to {goal}, {way}": float(np.median(counts[:, k])) for k, way in enumerate(WAYS)}
+        yield line | {
+            "loss with defaults": float(np.mean([both["cold"][0] for both in some])),
+            **{f"loss at the end, {way}": float(np.mean([both[way][-1] for both in some])) for way in WAYS},
+        }
+    every = {way: np.array([both[way] for both in found.values() if len(both) == 2]) for way in WAYS}
+    line = {"problem": f"all {len(names)}", "seeds": len(every["cold"]) // len(names)}
+    for goal, means in needed.items():
+        line |= {f"trials to {goal}, {way}": float(np.mean(means, axis=0)[k]) for k, way in enumerate(WAYS)}
+        line[f"warm / cold, trials to {goal}"] = ratio(np.array(means))
+    for n in (1, 3, 8, TRIALS):
+        apart = every["cold"][:, n] - every["warm"][:, n]
+        line[f"lower after {n}: warm, cold"] = [int((apart > 0).sum()), int((apart < 0).sum())]
+    yield line
+
+
+def ratio(means: Array) -> dict[str, float]:
+    """Of the mean trials, warm by cold, with an interval over problems, by the bootstrap: means ``(n, 2)``."""
     draws = means[np.random.default_rng(0).integers(len(means), size=(10_000, len(means)))].mean(axis=1)
     low, high = np.quantile(draws[:, 1] / draws[:, 0], [0.025, 0.975])
     cold, warm = means.mean(axis=0)
-    every = {way: np.array([both[way] for both in found.values()]) for way in ("cold", "warm")}
-    better = {n: float((every["warm"][:, n] < every["cold"][:, n]).mean()) for n in (4, 8, TRIALS)}
-    worse = {n: float((every["warm"][:, n] > every["cold"][:, n]).mean()) for n in (4, 8, TRIALS)}
-    yield {
-        "problem": f"all {len(means)}", "seeds": len(found) // len(means),
-        "trials, cold": float(cold), "trials, warm": float(warm),
-        "warm / cold": {"value": float(warm / cold), "low": float(low), "high": float(high)},
-        **{f"lower loss after {n} trials, warm": share for n, share in better.items()},
-        **{f"lower loss after {n} trials, cold": share for n, share in worse.items()},
-    }  # fmt: skip
+    return {"value": float(warm / cold), "low": float(low), "high": float(high)}
 
 
 if __name__ == "__main__":

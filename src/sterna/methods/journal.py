@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from itertools import chain
 from typing import Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -176,7 +176,8 @@ def unreachable(storage: str | None, error: BaseException) -> str:
     host, _, query = host.partition("?")
     password = login.partition(":")[2]
     why = why.splitlines()[0].rstrip(".")
-    for secret in sorted({rest, login, password, unquote(password), query} - {""}, key=len, reverse=True):
+    secrets = {rest, login, password, unquote(password), query, *(value for _, value in parse_qsl(query))} - {""}
+    for secret in sorted(secrets, key=len, reverse=True):
         why = why.replace(secret, "...")
     return (
         f"storage='{scheme}://{host}' cannot be used ({why}); expected the path of a journal, or the address of a "
