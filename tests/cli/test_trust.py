@@ -30,7 +30,14 @@ def run(files, tmp_path_factory):
         source = load_source(
             f"file:{folder / 'w.safetensors'}", architecture="own_models:tiny", preparation=ImagePreparation(size=16)
         )
-        result = transfer(source, str(files / "pictures.npz"), control="none", out=folder / "run", seeds=1)
+        result = transfer(
+            source,
+            str(files / "pictures.npz"),
+            method="feature-extraction",
+            control="none",
+            out=folder / "run",
+            seeds=1,
+        )
         assert len(result.predict(str(files / "照片"))) == 24  # it was named just now
         assert any("trust=['own_models:tiny']" in note for note in result.evidence.target.notes)
         yield folder / "run"
