@@ -51,3 +51,30 @@ def test_the_readme_cites_what_was_measured(page: str, head: str) -> None:
     known = scores([json.loads(path.read_text("utf-8")) for path in (ROOT / "benchmarks/results").glob("*.json")])
     cited = re.findall(r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", table)
     assert len(cited) >= 8 and set(cited) <= known, set(cited) - known
+
+
+WITHOUT = {
+    "[`auto`](methods/auto.md)": "the gate (auto)",
+    **{f"always `{name}`": f"always {name}" for name in ("domain-scaling", "coral", "example-weighting")},
+    **{f"总是 `{name}`": f"always {name}" for name in ("domain-scaling", "coral", "example-weighting")},
+    "the mean of all methods": "mean of all", "所有方法的平均": "mean of all",
+    **dict.fromkeys(("importance-weighted aggregation", "重要性加权聚合"), "importance-weighted aggregation"),
+}  # fmt: skip
+"""Lines of the table of choosing without target labels, and what the result calls them."""
+
+
+@pytest.mark.parametrize("page", ["benchmarks.md", "benchmarks.zh.md"])
+def test_the_table_of_choosing_without_labels_is_that_of_the_result(page: str) -> None:
+    rows = json.loads((ROOT / "benchmarks/results/without.json").read_text("utf-8"))["rows"]
+    known = {row["policy"]: row for row in rows if "policy" in row}
+    lines = (ROOT / "docs" / page).read_text("utf-8").splitlines()
+    found = {cells[1].strip(): cells[2:6] for line in lines if len(cells := line.split("|")) == 7}
+    cited = {
+        WITHOUT[name]: [each.strip().replace("−", "-") for each in cells]
+        for name, cells in found.items()
+        if name in WITHOUT
+    }
+    assert len(cited) == 6
+    for name, cells in cited.items():
+        gain, *others = (known[name][what] for what in ("gain", "kept", "hurts", "below"))
+        assert cells == [f"{gain:+.3f}", *(f"{each:.2f}" for each in others)], name
