@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy.special import log_softmax, softmax
 
-from sterna import Domain, RunError, Source, load_transfer, transfer
+from sterna import Domain, RequestError, RunError, Source, load_transfer, transfer
 from sterna.methods.candidates import candidates
+from sterna.methods.controls.source_only import SourceOnly
 from sterna.methods.features.coral import Coral
 from sterna.methods.features.domain_scaling import DomainScaling
 from sterna.methods.method import make_method
@@ -116,10 +117,20 @@ def test_hidden_labels_change_nothing(moved):
     np.testing.assert_array_equal(*answers)
 
 
-def test_where_the_sources_model_cannot_be_fitted_the_reason_is_said(problem_of, bench_of, moved):
+def test_where_the_sources_model_cannot_be_fitted_the_reason_is_said(problem_of, bench_of, moved, monkeypatch):
     problem, _ = problem_of(Source("other", data=rows(0)), moved, labels=0)
-    with pytest.raises(RunError, match="none of what fits without target labels could be fitted"):
-        WithoutLabels(bench_of(problem)).fitted([each for each in candidates(problem) if each.method.id() == "coral"])
+
+    def fails(self, bench):
+        raise RunError("It does not converge.")
+
+    monkeypatch.setattr(SourceOnly, "run", fails)
+    with pytest.raises(RunError, match=r"could be fitted \(source-only: It does not converge\)"):
+        WithoutLabels(bench_of(problem)).fitted(candidates(problem))
+
+
+def test_a_search_without_the_sources_model_is_refused(moved):
+    with pytest.raises(RequestError, match="methods= must name source-only"):
+        transfer(Source("other", data=rows(0)), moved, labels=0, settings={"methods": ["coral"]})
 
 
 def test_methods_tell_what_they_answered_for_held_out_rows_of_the_source(problem_of, bench_of, moved):

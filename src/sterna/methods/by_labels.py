@@ -191,7 +191,7 @@ class ByLabels:
 
     def _told(self, each: Tried) -> bool:
         """Fit on all labels; whether the method has held every row out by itself, and what it answered then."""
-        bench = self.bench.aside(f"tried/{each.place(self.bench.problem)}", quiet=True)
+        bench = self.bench.aside(f"tried/{each.candidate.place(self.bench.problem)}", quiet=True)
         told = kept(bench, each.outputs.shape)
         if told is None:
             each.fitted, each.log = each.candidate.fit(bench), bench.trainer.log
@@ -206,7 +206,7 @@ class ByLabels:
     def _held_out(self, each: Tried, parts: Sequence[tuple[Array, Array]]) -> str:
         """Answers of fits on the other folds; why they ended, else an empty text."""
         for fold, (train, held) in enumerate(parts):
-            bench = self.bench.aside(f"tried/{each.place(self.bench.problem)}-{fold}", quiet=True)
+            bench = self.bench.aside(f"tried/{each.candidate.place(self.bench.problem)}-{fold}", quiet=True)
             bench = replace(bench, trainer=replace(bench.trainer, until=self.until))
             answers = kept(bench, (len(held), bench.task.outputs))
             if answers is None:

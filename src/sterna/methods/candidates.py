@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sterna.bench import Bench, Fitted, Problem
+from sterna.domains.inputs import digest
 from sterna.methods.method import Method, fitting, make_method, method_class, method_ids
 from sterna.methods.needs import Needs, have
 
@@ -60,6 +62,10 @@ class Candidate:
     def about(self, problem: Problem) -> dict[str, Any]:
         """Method, settings and source, as plain values."""
         return {"method": self.method.id(), "settings": self.settings(), "source": self.spec(problem)}
+
+    def place(self, problem: Problem) -> str:
+        """The folder of what is kept of it: another candidate has another, in whatever order they come."""
+        return digest(json.dumps(self.about(problem), sort_keys=True).encode())
 
     def name(self, problem: Problem) -> str:
         """What a progress bar calls it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 
 from sterna.bench import Bench, Fitted, Problem
-from sterna.domains.inputs import digest
 from sterna.files import atomic
 from sterna.methods.candidates import Candidate
 from sterna.selection.cross_validation import Trial
@@ -62,10 +60,6 @@ class Tried:
     def asked(self) -> Array:
         """The rows that it was asked for."""
         return np.flatnonzero(~np.isnan(self.outputs).any(axis=1))
-
-    def place(self, problem: Problem) -> str:
-        """The folder of what is kept of it: another candidate has another, in whatever order they come."""
-        return digest(json.dumps(self.candidate.about(problem), sort_keys=True).encode())
 
     def trial(self, problem: Problem, rows: Array) -> Trial:
         """Its losses of these rows."""

@@ -14,7 +14,7 @@ import torch
 from sterna.bench import Bench, Fitted
 from sterna.bench.density_ratio import drawn
 from sterna.domains.groups import unit_ids
-from sterna.errors import RunError, SternaError, StoppedError, listed
+from sterna.errors import RequestError, RunError, SternaError, StoppedError, listed
 from sterna.methods.candidates import Candidate
 from sterna.networks.committee import committee
 from sterna.record.choice import Choice
@@ -120,6 +120,8 @@ class WithoutLabels:
             if each.method.id() in (SOURCE, *MEMBERS):
                 by_source.setdefault(each.source, []).append(each)
         groups = [group for some in by_source.values() if (group := self._group(some))]
+        if not groups and not self.lines:
+            raise RequestError(f"auto: without target labels methods= must name {SOURCE}, beside which others stand.")
         if not groups:
             why = "; ".join(f"{line['method']}: {line['left'].rstrip('.')}" for line in self.lines)
             raise RunError(f"auto: none of what fits without target labels could be fitted ({why}).")
@@ -161,7 +163,8 @@ class WithoutLabels:
 
     def _fit(self, candidate: Candidate) -> Member | None:
         """The candidate on the whole problem."""
-        bench, began = self.bench.aside(f"tried/{len(self.lines)}", quiet=True), time.monotonic()
+        place, began = candidate.place(self.bench.problem), time.monotonic()
+        bench = self.bench.aside(f"tried/{place}", quiet=True)
         self.bench.trainer.progress.start(f"auto: {candidate.name(self.bench.problem)}", total=1)
         try:
             fitted = candidate.fit(bench)
