@@ -51,7 +51,7 @@ def test_a_person_sees_scores_the_verdict_and_where_the_run_is(sterna, tmp_path)
 def test_the_second_command_of_getting_started_works(sterna, tmp_path, files, monkeypatch):
     found = sterna("transfer", files / "t.csv", "--label", "y", "--control", "none", "--out", tmp_path / "r")
     assert found.code == 0, found.error
-    assert "target-only: no source" in found.out and "No method was asked for: target-only" in found.out
+    assert "auto: no source" in found.out and "No method was asked for: auto" in found.out
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(sterna, files, tmp_path):

@@ -156,8 +156,8 @@ def test_what_would_train_for_longer_than_the_budget_is_left_and_not_tried_by_th
     ).evidence  # fmt: skip
     scratch = next(each for each in found.candidates if each.method == "scratch")
     assert (scratch.left, scratch.chosen, scratch.draws) == (LONG, 0, 2) and len(steps) < 10
-    (said,) = [note for note in found.messages if "scratch was not tried" in note]
-    assert int(said.split("about ")[1].split(" s")[0]) > 100
+    (said,) = [note for note in found.messages if "Not tried" in note]
+    assert "(budget= gives more): scratch (about " in said and int(said.split("about ")[1].split(" s")[0]) > 100
 
 
 def test_what_is_behind_is_left(problem_of, bench_of):

@@ -168,7 +168,7 @@ def test_a_classifier_of_another_size_is_left_out(tmp_path):
     trained.eval(), source.body.eval()
     with torch.inference_mode():
         expected = trained.forward_head(trained.forward_features(x), pre_logits=True)
-        assert torch.equal(source.body(x), expected)
+        torch.testing.assert_close(source.body(x), expected)  # processors differ in the last digit
     assert source.card["prefix"].startswith("'module.'")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sterna.bench import Bench, Fitted
-from sterna.errors import RunError, SternaError, StoppedError, TooLongError
+from sterna.errors import RunError, SternaError, StoppedError, TooLongError, listed
 from sterna.kinds.kind import kind_of
 from sterna.methods.candidates import Candidate, again
 from sterna.methods.tried import BEHIND, FEW, KNOWN, OVER, Tried, keep, kept
@@ -48,6 +48,8 @@ class ByLabels:
         So far.
     known
         Whether the model of each source, by its number, saw labels by which candidates are compared.
+    too_long
+        Seconds that trying what was left would take whose training does not end in the budget, by its name.
     """
 
     bench: Bench
@@ -55,6 +57,7 @@ class ByLabels:
     at_least: bool = False
     tried: list[Tried] = field(default_factory=list)
     known: dict[int | None, bool] = field(default_factory=dict)
+    too_long: dict[str, int] = field(default_factory=dict)
 
     def parts(self) -> Sequence[tuple[Array, Array]]:
         """Rows to learn from, and rows held out, of each fold."""
@@ -95,6 +98,9 @@ class ByLabels:
                 name = self.chosen().candidate.name(problem)
                 trainer.say(f"The trying was ended; {name} was the best so far, and draws that follow take it.")
                 break
+        if self.too_long:
+            names = listed(f"{name} (about {seconds} s)" for name, seconds in self.too_long.items())
+            trainer.say(f"Not tried, since their training takes longer than the budget (budget= gives more): {names}.")
         place = self.tried.index(self.chosen())
         # Processes may round otherwise.
         return self.tried[int(trainer.strategy.shared((float(place),))[0])].candidate
@@ -163,8 +169,7 @@ class ByLabels:
             raise
         except TooLongError as error:
             each.left = LONG
-            needs = math.ceil(len(parts) * error.seconds)
-            self.bench.say(f"{name} was not tried: it takes about {needs} s; a larger budget includes it.")
+            self.too_long[name] = math.ceil(len(parts) * error.seconds)
         except SternaError as error:
             each.left = str(error)
         finally:

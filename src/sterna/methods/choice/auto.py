@@ -18,7 +18,7 @@ from sterna.methods.settings import searched
 from sterna.methods.without_labels import WithoutLabels
 from sterna.record.choice import Choice
 
-SECONDS, DEAR_SECONDS = 60.0, 120.0
+SECONDS, DEAR_SECONDS = 10.0, 30.0
 """What trying may take for each draw of the labels: of tables and texts, and of images and sounds."""
 
 
