@@ -1,4 +1,4 @@
-# make demo   ImageNet features moved to chest X-rays, beside strong controls: a table, and a report
+# make demo   a sentence encoder moved to a few reviews, the best way chosen, beside controls: a table, and a report
 # make test   the tests
 # make fuzz   damaged files for every reader: N=10000 inputs each (the tests take dozens; ONLY=json: one reader)
 # make kills  every file operation of runs and commands as the last one before a kill (about an hour)

@@ -7,7 +7,7 @@ NAMES = (
     "startup", "loop", "frozen", "hymenoptera", "flowers", "pneumonia", "text", "heart", "memory", "fuse", "steps",
     "intervals", "imbalance", "contradictions", "test_splits", "first_score", "powered",
 )  # fmt: skip
-CHOOSING = ("settings",)
+CHOOSING = ("settings", "scores", "without")
 PAIRS = ("photos", "digits", "adaptation", "frames", "gas", "hospitals", "credit", "products", "chinese", "speech")
 
 
