@@ -83,6 +83,14 @@ def test_a_source_that_does_the_task_but_has_no_rows_is_kept(adapted, moved):
     assert "kept the source: nothing else fits." in found.messages and found.scores["accuracy"].value > 0.8
 
 
+def test_a_source_whose_model_may_know_all_its_rows_is_no_measure_and_it_is_said(adapted, moved):
+    run = load_source(f"run:{adapted.folder.path}").with_data(rows(0))
+    found = transfer(run, moved, labels=0, control="none").evidence
+    (said,) = [message for message in found.messages if message.startswith("adapted:")]
+    assert "untested: that model may have learnt from every labelled row" in said and "as good as" not in said
+    assert not any("estimated" in message for message in found.messages)
+
+
 def test_of_several_sources_the_one_is_taken_whose_answers_seem_right(moved):
     noise = rows(2, name="noise")
     noise = Domain.from_arrays(

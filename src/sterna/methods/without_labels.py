@@ -234,9 +234,12 @@ class WithoutLabels:
         worse = [each.candidate.method.id() for each in group.members if each.left == WORSE]
         if names:
             also = f"; {' and '.join(worse)} did worse there" if worse else ""
+            why = f"as good as it on its held-out rows{also}"
+            if not group.rows or group.members[0].outputs is None:
+                why = "untested: that model may have learnt from every labelled row of the source"
             self.bench.say(
                 f"adapted: {' and '.join(names)} answer{'s' * (len(names) == 1)} together with the source's own model, "
-                f"as good as it on its held-out rows{also}."
+                f"{why}."
             )
         else:
             why = f"{' and '.join(worse)} did worse on its held-out rows" if worse else "nothing else fits"
